@@ -1,0 +1,11 @@
+"""Dassl's programming interface (version 0.6.3) on current PyTorch.
+
+Only what classification trainers of the CoOp family use is here: configuration, registries, data loading, transforms,
+optimisers and schedules, the evaluator and the training loop. A trainer or dataset file written for Dassl runs
+unchanged; what differs is that runs resume exactly, files are written atomically and mistakes are answered with one
+sentence.
+
+Reference: https://github.com/KaiyangZhou/Dassl.pytorch
+"""
+
+__version__ = "0.6.3"

@@ -1,0 +1,177 @@
+"""Merging YAML files and `KEY VALUE` options into a configuration, with every mistake told in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yacs.config import CfgNode
+
+from dassl.utils.errors import InputError
+from dassl.utils.tools import get_most_similar_str_to_a_from_b
+
+_WORDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    tuple: "a list",
+    type(None): "nothing",
+    CfgNode: "a section",
+}
+
+
+def merge_file(cfg: CfgNode, path: str) -> None:
+    """Overwrite values of `cfg` with those of a YAML file, as yacs's `merge_from_file`.
+
+    A whole number is accepted for a key that holds a float. When anything is wrong `cfg` stays as it was. Python
+    files, which yacs would execute, are refused.
+
+    Raises:
+        InputError: the file is missing, not YAML, or has unknown keys or values of a wrong type; all are listed.
+    """
+    values = _read_yaml(Path(path))
+    problems: list[str] = []
+    _coerce_section(values, cfg, [], problems, cfg)
+    if problems:
+        raise InputError(f"Configuration file {path}: {'; '.join(problems)}.")
+    cfg.merge_from_other_cfg(CfgNode(values))
+
+
+def merge_options(cfg: CfgNode, opts: Sequence[Any]) -> None:
+    """Overwrite values of `cfg` with `[key, value, key, value, ...]`, as yacs's `merge_from_list`.
+
+    Keys are full paths such as `OPTIM.LR`; text is read as a Python literal where it is one. When anything is wrong
+    `cfg` stays as it was.
+
+    Raises:
+        InputError: a key without a value, an unknown key or a value of a wrong type; all are listed.
+    """
+    opts = list(opts)
+    if len(opts) % 2:
+        raise InputError(
+            f"Options must come in pairs KEY VALUE, but {len(opts)} words were given and the last, {opts[-1]!r}, "
+            "is left over."
+        )
+    problems: list[str] = []
+    pairs: list[Any] = []
+    for key, raw in zip(opts[0::2], opts[1::2], strict=True):
+        node: Any = cfg
+        for part in str(key).split("."):
+            node = node[part] if isinstance(node, CfgNode) and part in node else _MISSING
+        if node is _MISSING:
+            problems.append(_unknown(str(key), cfg))
+        elif isinstance(node, CfgNode):
+            problems.append(f"{key} is a section; give one of its keys, such as {_first_key(str(key), node)}")
+        else:
+            pairs += [key, _coerce(raw, node, str(key), problems)]
+    if problems:
+        raise InputError(f"Options: {'; '.join(problems)}.")
+    cfg.merge_from_list(pairs)
+
+
+_MISSING = object()
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; an empty file is an empty mapping."""
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise InputError(f"Configuration file {path} must end in .yaml or .yml.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"Configuration file {path} does not exist{_nearest_file(path)}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Configuration file {path} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise InputError(f"Configuration file {path}{place} is not valid YAML: {reason}.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(f"Configuration file {path} must hold keys and values, but holds {_word(content)}.")
+    return content
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f", nor does the folder {path.parent}"
+    names = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in (".yaml", ".yml")]
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.0)
+    return f"; the nearest name in {path.parent} is {close[0]}" if close else f"; {path.parent} holds no YAML file"
+
+
+def _coerce_section(
+    values: dict[str, Any], node: CfgNode, prefix: list[str], problems: list[str], root: CfgNode
+) -> None:
+    """Check `values` against `node` and convert them in place; append what is wrong to `problems`."""
+    for key in list(values):
+        full_key = ".".join([*prefix, str(key)])
+        if key not in node:
+            if not node.is_new_allowed():
+                problems.append(_unknown(full_key, root))
+        elif not isinstance(node[key], CfgNode):
+            values[key] = _coerce(values[key], node[key], full_key, problems)
+        elif values[key] is None:
+            del values[key]  # a section whose keys are all commented out
+        elif isinstance(values[key], dict):
+            _coerce_section(values[key], node[key], [*prefix, str(key)], problems, root)
+        else:
+            problems.append(f"{full_key} is a section, but a value was found: {values[key]!r}")
+
+
+def _coerce(raw: Any, present: Any, full_key: str, problems: list[str]) -> Any:
+    """Return `raw` as the type of `present` by yacs's rules, and int as float; else append to `problems`."""
+    value = CfgNode._decode_cfg_value(raw)
+    wanted = type(present)
+    if type(value) is wanted or value is None or present is None:
+        return value
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted in (list, tuple) and isinstance(value, (list, tuple)):
+        return wanted(value)
+    hint = _hint(value, wanted)
+    problems.append(f"{full_key} must be {_WORDS[wanted]}, but {raw!r} ({_word(value)}) was found{hint}")
+    return value
+
+
+def _hint(value: Any, wanted: type) -> str:
+    """Say what to write instead, where that can be guessed."""
+    if wanted is str and isinstance(value, (int, float)):
+        return f"; write \"'{value}'\""
+    if wanted is float:
+        return "; write for example 1.0"
+    if wanted is int:
+        return f"; write {int(value)}" if isinstance(value, float) and value.is_integer() else "; write for example 1"
+    if wanted is bool:
+        return "; write True or False"
+    if wanted in (list, tuple):
+        return f"; write [{value!r}]"
+    return ""
+
+
+def _word(value: Any) -> str:
+    return _WORDS.get(type(value), type(value).__name__)
+
+
+def _unknown(full_key: str, cfg: CfgNode) -> str:
+    return f"unknown key {full_key} (do you mean {get_most_similar_str_to_a_from_b(full_key, _all_keys(cfg))}?)"
+
+
+def _first_key(prefix: str, node: CfgNode) -> str:
+    keys = _all_keys(node)
+    return f"{prefix}.{keys[0]}" if keys else prefix
+
+
+def _all_keys(node: CfgNode, prefix: str = "") -> list[str]:
+    """Return the full path of every value below `node`."""
+    keys = []
+    for key, value in node.items():
+        keys += _all_keys(value, f"{prefix}{key}.") if isinstance(value, CfgNode) else [prefix + key]
+    return keys

@@ -1,0 +1,211 @@
+"""Model files: written in one step, with plain values only, and read without executing anything."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import warnings
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .errors import InputError, MissingFileError
+from .files import replace_atomically
+
+logger = logging.getLogger(__name__)
+
+
+def save_plain(state: Mapping[str, Any], path: str | Path) -> None:
+    """Write `state` with torch.save in one step, so that torch.load(weights_only=True) reads it.
+
+    NumPy values become PyTorch's and Python's.
+
+    Raises:
+        TypeError: something in `state` would need unpickling; the message gives its place.
+    """
+    state = _plain(state, "state")
+    with replace_atomically(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _plain(value: Any, place: str) -> Any:
+    """Return `value` with nothing in it but tensors, numbers, texts and containers of them."""
+    if value is None or isinstance(value, (torch.Tensor, torch.Size, torch.dtype, torch.device, Counter)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if type(value) in (bool, int, float, complex, str, bytes):
+        return value
+    if isinstance(value, Mapping):
+        kind = OrderedDict if isinstance(value, OrderedDict) else dict
+        return kind((key, _plain(item, f"{place}[{key!r}]")) for key, item in value.items())
+    if type(value) in (list, tuple, set):
+        return type(value)(_plain(item, f"{place}[{index}]") for index, item in enumerate(value))
+    raise TypeError(
+        f"{place} is a {type(value).__module__}.{type(value).__name__}, which a checkpoint cannot hold; "
+        "store tensors, numbers, texts, lists and dictionaries"
+    )
+
+
+def save_checkpoint(
+    state: dict[str, Any],
+    save_dir: str,
+    is_best: bool = False,
+    remove_module_from_keys: bool = True,
+    model_name: str = "",
+) -> None:
+    """Write a model file to `save_dir`, and its name to the text file `checkpoint` there, as Dassl 0.6.3.
+
+    Args:
+        state: at least `state_dict` and `epoch` (how many are finished); see `TrainerBase.save_model`.
+        save_dir: folder, made if needed.
+        is_best: also copy the file to `model-best.pth.tar`.
+        remove_module_from_keys: drop a leading "module." from the names in `state_dict`.
+        model_name: file name; "" = `model.pth.tar-<epoch>`.
+    """
+    if remove_module_from_keys:
+        names = OrderedDict((name.removeprefix("module."), value) for name, value in state["state_dict"].items())
+        state = {**state, "state_dict": names}
+    path = os.path.join(save_dir, model_name or f"model.pth.tar-{state['epoch']}")
+    save_plain(state, path)
+    logger.info(f"Checkpoint saved to {path}")
+
+    # Written second: a process killed in between leaves a name that still leads to a whole file
+    with replace_atomically(os.path.join(save_dir, "checkpoint")) as temporary:
+        temporary.write_text(f"{os.path.basename(path)}\n", encoding="utf-8")
+
+    if is_best:
+        best = os.path.join(save_dir, "model-best.pth.tar")
+        with replace_atomically(best) as temporary:
+            shutil.copyfile(path, temporary)
+        logger.info(f'Best checkpoint saved to "{best}"')
+
+
+def load_checkpoint(fpath: str | Path) -> dict[str, Any]:
+    """Return the content of a model file, with all tensors on the CPU.
+
+    Unlike Dassl 0.6.3 the file is read with weights_only=True, so that it cannot execute code.
+
+    Raises:
+        MissingFileError: there is no such file; the sentence names the model files beside it.
+        InputError: the file is damaged, of another kind, or can only be read by unpickling objects.
+    """
+    if fpath is None:
+        raise ValueError("File path is None")
+    path = Path(fpath)
+    if path.is_dir():
+        raise InputError(f"{fpath} is a folder; a model file is expected.")
+    if not path.exists():
+        raise MissingFileError(f"There is no file {fpath}{_models_beside(path)}.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise InputError(f"{fpath} may not be read by this user.") from None
+    except Exception as error:  # torch.load raises whatever its readers raise, from EOFError to KeyError
+        blocked = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:global|class|operand)\D*?([\w.]+)", str(error))
+        # A stray "c" opcode in arbitrary bytes also reads as a global, hence the look at the file's kind
+        if blocked and _is_torch_file(path):
+            raise InputError(
+                f"{fpath} contains pickled objects ({blocked.group(1) or blocked.group(2)}) beside weights, and "
+                "reading those could execute code; save it again with weights and plain values only."
+            ) from None
+        raise InputError(f"{fpath} is truncated or not a PyTorch checkpoint.") from None
+
+
+def _is_torch_file(path: Path) -> bool:
+    """Return whether a file starts as one written by torch.save does: a zip archive, or a pickle of protocol 2."""
+    with open(path, "rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")
+
+
+def _models_beside(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f", nor a folder {path.parent}"
+    names = sorted(entry.name for entry in path.parent.iterdir() if ".pth" in entry.name and entry.name[0] != ".")
+    return f"; {path.parent} holds {', '.join(names)}" if names else f"; {path.parent} holds no model file"
+
+
+def load_into(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: str | Path) -> None:
+    """Load weights strictly.
+
+    Raises:
+        InputError: names or shapes do not fit the model; the sentence names `source` and all misfits.
+    """
+    try:
+        model.load_state_dict(state_dict)
+    except RuntimeError as error:
+        raise InputError(f"{source} does not fit the model: {' '.join(str(error).split())}") from None
+
+
+def resume_from_checkpoint(
+    fdir: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+) -> int:
+    """Load the newest model file of folder `fdir` into the model and, where given, the optimiser and the schedule.
+
+    Returns:
+        The number of finished epochs.
+
+    Raises:
+        InputError: the text file `checkpoint` is missing or empty, or the file it names cannot be used.
+    """
+    pointer = Path(fdir) / "checkpoint"
+    try:
+        name = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        name = ""
+    if not name:
+        raise InputError(
+            f"Cannot resume from {fdir}: the text file {pointer}, which names the newest model file, is missing or "
+            f"empty{_models_beside(pointer)}; write the name into it, or delete the folder to train from scratch."
+        )
+    path = os.path.join(fdir, name.splitlines()[0])
+    logger.info(f'Loading checkpoint from "{path}"')
+    checkpoint = load_checkpoint(path)
+    if not isinstance(checkpoint, dict) or not {"state_dict", "epoch"} <= checkpoint.keys():
+        raise InputError(f"{path} has no state_dict and epoch, so training cannot resume from it.")
+    load_into(model, checkpoint["state_dict"], path)
+    logger.info("Loaded model weights")
+    if optimizer is not None and checkpoint.get("optimizer") is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        logger.info("Loaded optimizer")
+    if scheduler is not None and checkpoint.get("scheduler") is not None:
+        scheduler.load_state_dict(checkpoint["scheduler"])
+        logger.info("Loaded scheduler")
+    logger.info(f"Previous epoch: {checkpoint['epoch']}")
+    return checkpoint["epoch"]
+
+
+def load_pretrained_weights(model: nn.Module, weight_path: str) -> None:
+    """Load those weights of a file whose names and shapes fit the model, and say which do not, as Dassl 0.6.3.
+
+    A leading "module." in names is ignored. When nothing fits there is a warning.
+    """
+    checkpoint = load_checkpoint(weight_path)
+    weights = checkpoint.get("state_dict", checkpoint)
+    present = model.state_dict()
+    matched, discarded = OrderedDict(), []
+    for name, value in weights.items():
+        name = name.removeprefix("module.")
+        if name in present and present[name].size() == value.size():
+            matched[name] = value
+        else:
+            discarded.append(name)
+    model.load_state_dict({**present, **matched})
+    if not matched:
+        warnings.warn(f"Nothing in {weight_path} fits the model; compare the names of the weights", stacklevel=2)
+        return
+    logger.info(f"Successfully loaded pretrained weights from {weight_path}")
+    if discarded:
+        logger.info(f"Weights left out because name or shape does not fit: {discarded}")
