@@ -126,8 +126,8 @@ def load_backbone(name: str) -> Backbone:
         model=model,
         tokenizer=_tokenizer(architecture, model),
         image_size=(size, size) if isinstance(size, int) else tuple(size),
-        mean=tuple(settings["mean"]),
-        std=tuple(settings["std"]),
+        mean=tuple(settings.get("mean", open_clip.OPENAI_DATASET_MEAN)),
+        std=tuple(settings.get("std", open_clip.OPENAI_DATASET_STD)),
     )
 
 

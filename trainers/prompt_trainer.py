@@ -1,0 +1,142 @@
+"""What all prompt learners share: loading CLIP, freezing it, precision, the optimisation step, checkpoints.
+
+A method says how its adapting group comes about (`build_learner`) and, if it is not cross-entropy, what its loss is
+(`loss`). Adding CasPL to it is the mixin `Cascaded` of caspl_coop.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from dassl.engine import TrainerX
+from dassl.metrics import compute_accuracy
+from dassl.optim import build_lr_scheduler, build_optimizer
+from dassl.utils import count_num_param, load_checkpoint, load_pretrained_weights
+from torch import Tensor, nn
+
+from caspl.backbones import Backbone, load_backbone
+from caspl.errors import InputError
+from caspl.model import CachedClassFeatures, PromptedCLIP
+from caspl.precision import resolve_precision
+
+log = logging.getLogger(__name__)
+
+# Class-dependent buffers in the checkpoints of the family's code; ours are rebuilt from the class names.
+CLASS_BUFFERS = ("token_prefix", "token_suffix", "token_midffix")
+
+
+class PromptModel(nn.Module):
+    """A prompted CLIP and the learner of its prompts: images [B, 3, H, W] -> logits [B, C]."""
+
+    def __init__(self, prompted: PromptedCLIP, learner: nn.Module):
+        super().__init__()
+        self.prompted, self.learner = prompted, learner
+        self.class_features = CachedClassFeatures(prompted)
+
+    def forward(self, images: Tensor) -> Tensor:
+        groups = self.learner()
+        return self.prompted.logits(self.prompted.image_features(images, groups), self.class_features(groups))
+
+
+def check_image_size(cfg, backbone: Backbone) -> None:
+    """Raise InputError unless INPUT.SIZE is what the backbone takes."""
+    if tuple(cfg.INPUT.SIZE) != backbone.image_size:
+        raise InputError(f"INPUT.SIZE is {tuple(cfg.INPUT.SIZE)}, but {backbone.name} takes images of "
+                         f"{backbone.image_size}; set INPUT.SIZE \"{backbone.image_size}\"")
+
+
+class PromptTrainer(TrainerX):
+    """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
+
+    method = ""  # the node of cfg.TRAINER that holds the method's keys, e.g. "COOP"
+    checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
+
+    def check_cfg(self, cfg) -> None:
+        resolve_precision(cfg.TRAINER[self.method].PREC, torch.device("cuda"), f"TRAINER.{self.method}.PREC")
+
+    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> nn.Module:
+        """The module whose call gives the prompt groups; its parameters that need gradients are trained."""
+        raise NotImplementedError
+
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss (scalar) and logits [B, C] of a batch."""
+        logits = self.model(images)
+        return F.cross_entropy(logits, labels), logits
+
+    def build_model(self) -> None:
+        cfg, classnames = self.cfg, self.dm.dataset.classnames
+        log.info("Loading CLIP (backbone: %s)", cfg.MODEL.BACKBONE.NAME)
+        self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
+        check_image_size(cfg, self.backbone)
+        self.precision = resolve_precision(cfg.TRAINER[self.method].PREC, self.device, f"TRAINER.{self.method}.PREC")
+        prompted = PromptedCLIP(self.backbone, classnames)
+        learner = self.build_learner(self.backbone, classnames)
+        if cfg.MODEL.INIT_WEIGHTS:
+            load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
+        self.backbone.place(self.device, self.precision)
+        self.model = PromptModel(prompted, learner).to(self.device)
+        trained = [p for p in learner.parameters() if p.requires_grad]
+        log.info("Training %s prompt parameters, CLIP's %s stay frozen", f"{count_num_param(params=trained):,}",
+                 f"{count_num_param(self.backbone.model):,}")
+        self.optim = build_optimizer(learner, cfg.OPTIM)
+        self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
+        self.register_model(self.checkpoint_name, learner, self.optim, self.sched)
+        self.scaler = self.precision.scaler()
+
+    def forward_backward(self, batch) -> dict[str, float]:
+        images, labels = self.parse_batch_train(batch)
+        with self.precision.autocast():
+            loss, logits = self.loss(images, labels)
+        self.detect_anomaly(loss)
+        self.optim.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optim)
+        self.scaler.update()
+        if self.batch_idx + 1 == self.num_batches:
+            self.update_lr()
+        return {"loss": loss.item(), "acc": compute_accuracy(logits, labels)[0].item()}
+
+    def model_inference(self, input: Tensor) -> Tensor:
+        with self.precision.autocast():
+            return self.model(input)
+
+    def parse_batch_train(self, batch) -> tuple[Tensor, Tensor]:
+        return batch["img"].to(self.device), batch["label"].to(self.device)
+
+    def extra_state(self) -> dict:
+        return {"scaler": self.scaler.state_dict()}
+
+    def load_extra_state(self, state: dict) -> None:
+        if state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """Load the learner of `directory` (its last epoch where `epoch` is None and there is no best model).
+
+        Raises FileNotFoundError naming the epochs that are there, InputError where tensors are missing or misshapen.
+        """
+        if not directory:
+            log.info("Note that load_model() is skipped as no pretrained model is given")
+            return
+        for name, model in self._models.items():
+            path = Path(directory) / name / (f"model.pth.tar-{epoch}" if epoch is not None else "model-best.pth.tar")
+            checkpoint = load_checkpoint(str(path))
+            state = {k: v for k, v in checkpoint["state_dict"].items() if k.rsplit(".", 1)[-1] not in CLASS_BUFFERS}
+            self.load_learner(model, state, path)
+            log.info("Loading weights to %s from \"%s\" (epoch = %s)", name, path, checkpoint["epoch"])
+
+    def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+        """Fill `learner` with exactly the tensors of `state`."""
+        expected = {key: tuple(value.shape) for key, value in learner.state_dict().items()}
+        found = {key: tuple(value.shape) for key, value in state.items()}
+        wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        if wrong:
+            key = wrong[0]
+            raise InputError(f"{path} does not fit this {type(self).__name__} run: {key} is {found.get(key, 'missing')} there, "
+                             f"expected {expected.get(key, 'nothing of that name')}; check the trainer, the number of "
+                             f"context tokens and the class list")
+        learner.load_state_dict(state)
