@@ -1,7 +1,7 @@
 """What all prompt learners share: loading CLIP, freezing it, precision, the optimisation step, checkpoints.
 
 A method says how its adapting group comes about (`build_learner`) and, if it is not cross-entropy, what its loss is
-(`loss`). Adding CasPL to it is the mixin `Cascaded` of caspl_coop.py.
+(`loss`). Adding CasPL to it is the mixin `Cascaded` of caspl.py.
 """
 
 from __future__ import annotations

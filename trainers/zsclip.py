@@ -1,0 +1,48 @@
+"""Zero-shot CLIP: the dataset's hand-written template, nothing trained. arXiv 2103.00020."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from dassl.engine import TrainerX
+from torch import Tensor
+from yacs.config import CfgNode as CN
+
+from caspl.backbones import load_backbone
+from caspl.errors import InputError
+from caspl.precision import resolve_precision
+from caspl.templates import template_for
+from caspl.zeroshot import zeroshot_features
+
+from .prompt_trainer import check_image_size
+from .registration import register
+
+
+def extend_cfg(cfg: CN) -> None:
+    """Add TRAINER.ZSCLIP."""
+    cfg.TRAINER.ZSCLIP = CN()
+    cfg.TRAINER.ZSCLIP.PREC = "fp16"  # fp32, fp16, bf16 or amp
+    cfg.TRAINER.ZSCLIP.TEMPLATE = ""  # text with {} for the class name; empty: the dataset's hand-written one
+
+
+@register
+class ZeroshotCLIP(TrainerX):
+    """Any CLIP that open_clip can load, student or teacher; used with --eval-only."""
+
+    def build_model(self) -> None:
+        keys = self.cfg.TRAINER.ZSCLIP
+        self.backbone = load_backbone(self.cfg.MODEL.BACKBONE.NAME)
+        check_image_size(self.cfg, self.backbone)
+        self.precision = resolve_precision(keys.PREC, self.device, "TRAINER.ZSCLIP.PREC")
+        self.backbone.place(self.device, self.precision)
+        template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE, "TRAINER.ZSCLIP.TEMPLATE")
+        self.class_features = zeroshot_features(self.backbone, self.dm.dataset.classnames, template)
+
+    def model_inference(self, input: Tensor) -> Tensor:
+        clip = self.backbone.model
+        with self.precision.autocast():
+            images = input.to(next(clip.visual.parameters()).dtype)
+            features = F.normalize(clip.encode_image(images), dim=-1)
+            return clip.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
+
+    def train(self) -> None:
+        raise InputError("ZeroshotCLIP has nothing to train; add --eval-only")
