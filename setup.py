@@ -1,0 +1,43 @@
+"""Installs `caspl` and nothing else: trainers/, datasets/ and configs/ become caspl.trainers, caspl.datasets, caspl.configs.
+
+dassl/ and train.py stay in the checkout. In somebody else's checkout the plug-in registers into the Dassl that is there.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "caspl" / "__init__.py").read_text(encoding="utf-8")).group(1)
+
+setup(
+    name="caspl",
+    version=VERSION,
+    description="Cascade prompt learning for vision-language models, as a plug-in for the CoOp family",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    python_requires=">=3.10",
+    packages=["caspl", "caspl.demo", "caspl.trainers", "caspl.datasets", "caspl.configs"],
+    package_dir={
+        "caspl": "caspl",
+        "caspl.trainers": "trainers",
+        "caspl.datasets": "datasets",
+        "caspl.configs": "configs",
+    },
+    package_data={"caspl.demo": ["*.safetensors"], "caspl.configs": ["**/*.yaml"]},
+    install_requires=[
+        "torch>=2.1",
+        "torchvision>=0.16",
+        "open_clip_torch>=3.0",
+        "safetensors",
+        "yacs",
+        "tabulate",
+        "scikit-learn",
+        "filelock",
+        "tqdm",
+        "tensorboard",
+        "matplotlib",
+    ],
+    extras_require={"test": ["pytest>=8", "ruff"]},
+)
