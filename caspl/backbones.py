@@ -103,8 +103,14 @@ class Backbone:
 def load_backbone(name: str) -> Backbone:
     """The CLIP called `name` in float32 on the CPU; see the top of this file for the names.
 
+    The random streams are left as they were: what a run draws does not depend on where its weights came from.
     Raises InputError for a name nobody knows, with the nearest one, and for weights that can't be had or don't fit.
     """
+    with torch.random.fork_rng(devices=[]):
+        return _load(name)
+
+
+def _load(name: str) -> Backbone:
     if name.startswith("demo/"):
         model, architecture = _load_demo(name), "ViT-B-16"
     elif name in OPENAI_NAMES:

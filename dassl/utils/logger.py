@@ -55,7 +55,7 @@ class _MirrorHandler(logging.StreamHandler):
     """Writes log lines to the mirror; progress bars are cleared first and drawn again after."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with tqdm.external_write_mode(file=self.stream.console):
+        with tqdm.external_write_mode(file=self.stream):
             super().emit(record)
 
 

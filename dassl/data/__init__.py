@@ -1,0 +1,5 @@
+"""Datasets, samplers, transforms and the loaders built from them."""
+
+from .data_manager import DataManager, DatasetWrapper, build_data_loader
+
+__all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]

@@ -1,0 +1,324 @@
+"""The small steps of a trainer: registered models, their files, and the order of calls in training."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from dassl.utils.checkpoint import load_checkpoint, load_into, resume_from_checkpoint, save_checkpoint
+from dassl.utils.errors import InputError, MissingFileError
+from dassl.utils.tools import tolist_if_not
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+logger = logging.getLogger(__name__)
+
+
+class TrainerBase:
+    """Base class of trainers, as Dassl 0.6.3. `train` makes these calls:
+
+        before_train()
+        begin_epochs()
+        for each epoch:
+            before_epoch()
+            run_epoch()
+            after_epoch()
+            save_resume_state(finished epochs)
+        after_train()
+
+    Attributes:
+        epoch: the epoch under way, from 0.
+        start_epoch: the first epoch of this process.
+        max_epoch: the number of epochs in all.
+    """
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[str, nn.Module] = OrderedDict()
+        self._optims: OrderedDict[str, torch.optim.Optimizer | None] = OrderedDict()
+        self._scheds: OrderedDict[str, torch.optim.lr_scheduler.LRScheduler | None] = OrderedDict()
+        self._writer: SummaryWriter | None = None
+
+    # ------------------------------------------------------------ models
+    def register_model(
+        self,
+        name: str = "model",
+        model: nn.Module | None = None,
+        optim: torch.optim.Optimizer | None = None,
+        sched: torch.optim.lr_scheduler.LRScheduler | None = None,
+    ) -> None:
+        """Put a model, its optimiser and its schedule under the trainer's care; its files go to a folder `name`.
+
+        Raises:
+            AttributeError: the constructor of the base class has not run yet.
+            ValueError: the name is in use.
+        """
+        if "_models" not in self.__dict__:
+            raise AttributeError("register_model() was called before super().__init__()")
+        if name in self._models:
+            raise ValueError(f'A model named "{name}" is registered already')
+        self._models[name] = model
+        self._optims[name] = optim
+        self._scheds[name] = sched
+
+    def get_model_names(self, names: str | list[str] | None = None) -> list[str]:
+        """Return `names` as a list, or the names of all registered models.
+
+        Raises:
+            KeyError: one of `names` is not registered.
+        """
+        if names is None:
+            return list(self._models)
+        names = tolist_if_not(names)
+        for name in names:
+            if name not in self._models:
+                raise KeyError(f'no model "{name}" is registered, only {list(self._models)}')
+        return names
+
+    def set_model_mode(self, mode: str = "train", names: str | list[str] | None = None) -> None:
+        """Set models to `train`, or to `eval` (also called `test`)."""
+        if mode not in ("train", "test", "eval"):
+            raise KeyError(f'mode must be train, test or eval, not "{mode}"')
+        for name in self.get_model_names(names):
+            self._models[name].train(mode == "train")
+
+    # ------------------------------------------------------------ files
+    def save_model(
+        self,
+        epoch: int,
+        directory: str,
+        is_best: bool = False,
+        val_result: float | None = None,
+        model_name: str = "",
+    ) -> None:
+        """Write a file per model to `directory`/<name>.
+
+        Each holds `state_dict`, `epoch` (finished epochs), `optimizer` and `scheduler` (their states or None) and
+        `val_result` (percent or None).
+
+        Args:
+            epoch: the epoch just trained, from 0.
+            directory: folder of the run.
+            is_best: also copy to `model-best.pth.tar`.
+            val_result: validation result, if there is one.
+            model_name: file name; "" = `model.pth.tar-<epoch>`.
+        """
+        for name in self.get_model_names():
+            optim, sched = self._optims[name], self._scheds[name]
+            save_checkpoint(
+                {
+                    "state_dict": self._models[name].state_dict(),
+                    "epoch": epoch + 1,
+                    "optimizer": None if optim is None else optim.state_dict(),
+                    "scheduler": None if sched is None else sched.state_dict(),
+                    "val_result": None if val_result is None else float(val_result),
+                },
+                os.path.join(directory, name),
+                is_best=is_best,
+                model_name=model_name,
+            )
+
+    def resume_model_if_exist(self, directory: str) -> int:
+        """Load the newest files that `save_model` wrote to `directory`, and return how many epochs are finished.
+
+        Without a folder for every model nothing is loaded and 0 is returned.
+
+        Raises:
+            InputError: a folder has no usable file, or the models' files are of different epochs.
+        """
+        names = self.get_model_names()
+        if not names or not all(os.path.exists(os.path.join(directory, name)) for name in names):
+            logger.info("No checkpoint found, train from scratch")
+            return 0
+        logger.info(f"Found checkpoint at {directory} (will resume training)")
+        epochs = {
+            name: resume_from_checkpoint(
+                os.path.join(directory, name), self._models[name], self._optims[name], self._scheds[name]
+            )
+            for name in names
+        }
+        if len(set(epochs.values())) > 1:
+            found = ", ".join(f"{name}: {epoch}" for name, epoch in epochs.items())
+            raise InputError(
+                f"The newest model files in {directory} are of different epochs ({found}); write the name of a file "
+                'that all have into the text files "checkpoint", or delete the folders to train from scratch.'
+            )
+        return epochs[names[0]]
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """Load weights that `save_model` wrote to `directory`; without a directory nothing is loaded.
+
+        Args:
+            directory: folder of a run.
+            epoch: load `model.pth.tar-<epoch>`; None = `model-best.pth.tar`.
+
+        Raises:
+            MissingFileError: there is no such file; the sentence names the epochs there are.
+            InputError: the file is damaged or does not fit the model.
+        """
+        if not directory:
+            logger.info(
+                "Note that load_model() is skipped as no pretrained model is given "
+                "(ignore this if it's done on purpose)"
+            )
+            return
+        file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
+        for name in self.get_model_names():
+            path = os.path.join(directory, name, file_name)
+            if not os.path.exists(path):
+                raise MissingFileError(f"No model at {path}; {_epochs_there(os.path.join(directory, name))}.")
+            checkpoint = load_checkpoint(path)
+            if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+                raise InputError(f"{path} has no state_dict, so it is not a file of this trainer.")
+            result = checkpoint.get("val_result")
+            result = "None" if result is None else f"{result:.1f}"
+            logger.info(f"Load {path} to {name} (epoch={checkpoint.get('epoch')}, val_result={result})")
+            load_into(self._models[name], checkpoint["state_dict"], path)
+
+    # ------------------------------------------------------------ tensorboard
+    def init_writer(self, log_dir: str) -> None:
+        """Start writing scalars for TensorBoard to folder `log_dir`, unless that has begun."""
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second, and evaluation does not need it
+
+            logger.info(f"Initialize tensorboard (log_dir={log_dir})")
+            self._writer = SummaryWriter(log_dir=log_dir)
+
+    def close_writer(self) -> None:
+        """Write what is pending and stop writing scalars."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def write_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> None:
+        """Write a scalar; does nothing outside of training."""
+        if self._writer is not None:
+            self._writer.add_scalar(tag, scalar_value, global_step)
+
+    # ------------------------------------------------------------ training
+    def train(self, start_epoch: int, max_epoch: int) -> None:
+        """Make the calls listed at the class, from epoch `start_epoch` (which `before_train` may move) on."""
+        self.start_epoch = start_epoch
+        self.max_epoch = max_epoch
+        try:
+            self.before_train()
+            self.begin_epochs()
+            # What follows a run resumed after its last epoch should see that epoch
+            self.epoch = max(self.start_epoch - 1, 0)
+            for epoch in range(self.start_epoch, self.max_epoch):
+                self.epoch = epoch
+                self.before_epoch()
+                self.run_epoch()
+                self.after_epoch()
+                self.save_resume_state(self.epoch + 1)
+            self.after_train()
+        except KeyboardInterrupt:
+            self.close_writer()
+            logger.info(self.interrupt_note())
+            raise
+
+    def before_train(self) -> None:
+        """Called first."""
+
+    def begin_epochs(self) -> None:
+        """Called between `before_train` and the first epoch."""
+
+    def before_epoch(self) -> None:
+        """Called before each epoch."""
+
+    def run_epoch(self) -> None:
+        """Train for one epoch."""
+        raise NotImplementedError
+
+    def after_epoch(self) -> None:
+        """Called after each epoch."""
+
+    def save_resume_state(self, finished: int) -> None:
+        """Called last in each epoch, with the number of finished epochs."""
+
+    def after_train(self) -> None:
+        """Called last."""
+
+    def interrupt_note(self) -> str:
+        """Return the line logged when the user interrupts training."""
+        return "Interrupted"
+
+    def test(self) -> float:
+        """Evaluate."""
+        raise NotImplementedError
+
+    def parse_batch_train(self, batch: Any) -> Any:
+        """Take from a training batch what `forward_backward` needs."""
+        raise NotImplementedError
+
+    def parse_batch_test(self, batch: Any) -> Any:
+        """Take inputs and labels from a test batch."""
+        raise NotImplementedError
+
+    def forward_backward(self, batch: Any) -> dict[str, float]:
+        """Train on a batch and return what to report, such as the loss."""
+        raise NotImplementedError
+
+    def model_inference(self, input: Any) -> Any:
+        """Return the model's output."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ one step
+    def detect_anomaly(self, loss: torch.Tensor) -> None:
+        """Stop at a loss that is infinite or not a number.
+
+        Raises:
+            FloatingPointError: it is; the message names epoch and batch, from 1, and the loss.
+        """
+        if not torch.isfinite(loss).all():
+            epoch, batch = getattr(self, "epoch", 0) + 1, getattr(self, "batch_idx", 0) + 1
+            raise FloatingPointError(
+                f"Loss is infinite or NaN in epoch {epoch}, batch {batch}: {loss.detach().cpu().tolist()}"
+            )
+
+    def model_zero_grad(self, names: str | list[str] | None = None) -> None:
+        """Clear the gradients of models that have an optimiser."""
+        for name in self.get_model_names(names):
+            if self._optims[name] is not None:
+                self._optims[name].zero_grad()
+
+    def model_backward(self, loss: torch.Tensor) -> None:
+        """Check the loss and compute gradients."""
+        self.detect_anomaly(loss)
+        loss.backward()
+
+    def model_update(self, names: str | list[str] | None = None) -> None:
+        """Step the optimisers."""
+        for name in self.get_model_names(names):
+            if self._optims[name] is not None:
+                self._optims[name].step()
+
+    def model_backward_and_update(self, loss: torch.Tensor, names: str | list[str] | None = None) -> None:
+        """Clear gradients, compute them from `loss`, and step."""
+        self.model_zero_grad(names)
+        self.model_backward(loss)
+        self.model_update(names)
+
+    def update_lr(self, names: str | list[str] | None = None) -> None:
+        """Step the schedules; a trainer calls this after the last batch of an epoch."""
+        for name in self.get_model_names(names):
+            if self._scheds[name] is not None:
+                self._scheds[name].step()
+
+
+def _epochs_there(folder: str) -> str:
+    """Say which model files of `save_model` a folder holds."""
+    if not os.path.isdir(folder):
+        return f"the folder {folder} does not exist"
+    names = [entry.name for entry in Path(folder).iterdir()]
+    prefix = "model.pth.tar-"
+    epochs = sorted(int(n.removeprefix(prefix)) for n in names if n.removeprefix(prefix).isdecimal())
+    found = [f"epochs {', '.join(map(str, epochs))}"] if epochs else []
+    found += ["the best model"] if "model-best.pth.tar" in names else []
+    return f"{folder} holds {' and '.join(found) if found else 'no model file'}"

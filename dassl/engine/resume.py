@@ -1,0 +1,161 @@
+"""The file from which an interrupted run continues as if nothing had happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import yaml
+
+from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
+from dassl.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from .trainer import SimpleTrainer
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "resume.pth.tar"
+_FORMAT = 1
+_FIELDS = {"format", "epoch", "models", "optimizers", "schedulers", "random", "best_result", "extra", "config"}
+
+# Keys that may change between a run and its continuation: none of them changes the numbers of training
+_FREE_KEYS = {
+    "OUTPUT_DIR",
+    "RESUME",
+    "VERBOSE",
+    "USE_CUDA",
+    "DATASET.ROOT",
+    "TRAIN.PRINT_FREQ",
+    "TRAIN.CHECKPOINT_FREQ",
+    "TRAIN.RESUME_FREQ",
+}
+
+
+def save_run(trainer: SimpleTrainer, path: str, finished: int) -> None:
+    """Write everything that decides how training goes on after `finished` epochs, in one step.
+
+    Fields: `epoch` (finished epochs), `models`, `optimizers` and `schedulers` (states by model name; None where there
+    is none), `random` (see `random_state`), `best_result` (percent; -inf before the first), `extra`
+    (`trainer.extra_state()`), `config` (YAML text). The file can be read with torch.load(weights_only=True).
+    """
+    save_plain(
+        {
+            "format": _FORMAT,
+            "epoch": finished,
+            "models": {name: model.state_dict() for name, model in trainer._models.items()},
+            "optimizers": {name: _state(optim) for name, optim in trainer._optims.items()},
+            "schedulers": {name: _state(sched) for name, sched in trainer._scheds.items()},
+            "random": random_state(),
+            "best_result": float(trainer.best_result),
+            "extra": trainer.extra_state(),
+            "config": trainer.cfg.dump(),
+        },
+        path,
+    )
+
+
+def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
+    """Load what `save_run` wrote into the trainer; the random states are left to the caller.
+
+    Returns:
+        The content of the file, or None when it is from before the first epoch of a run with another configuration,
+        of which nothing would be lost.
+
+    Raises:
+        InputError: the file is damaged, of another configuration, or of other models.
+    """
+    state = load_checkpoint(path)
+    if not isinstance(state, dict) or not state.keys() >= _FIELDS or state["format"] != _FORMAT:
+        raise InputError(f"{path} is not a file to resume from; delete it to train without it.")
+    different = _differences(state["config"], trainer.cfg.dump())
+    if different and state["epoch"] == 0:
+        logger.info(f"{path} is from before the first epoch of a run with another configuration; it is not used")
+        return None
+    if different:
+        raise InputError(
+            f"{path} belongs to a run with another configuration: {'; '.join(different)}; restore these values, "
+            "choose another --output-dir, or delete the file to start anew."
+        )
+    if list(state["models"]) != list(trainer._models):
+        raise InputError(
+            f"{path} holds the models {', '.join(state['models'])}, but the trainer has "
+            f"{', '.join(trainer._models)}; choose another --output-dir, or delete the file to start anew."
+        )
+    for name, model in trainer._models.items():
+        load_into(model, state["models"][name], f"{path} ({name})")
+        for part, own in (("optimizers", trainer._optims[name]), ("schedulers", trainer._scheds[name])):
+            if own is not None and state[part][name] is not None:
+                own.load_state_dict(state[part][name])
+    trainer.best_result = state["best_result"]
+    trainer.load_extra_state(state["extra"])
+    return state
+
+
+def _state(part: Any) -> dict[str, Any] | None:
+    return None if part is None else part.state_dict()
+
+
+def random_state() -> dict[str, Any]:
+    """Return the states of all random generators, as tensors, numbers and tuples."""
+    kind, keys, *rest = np.random.get_state()
+    state = {
+        "python": random.getstate(),
+        "numpy": (str(kind), torch.from_numpy(keys.astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Set all random generators as `random_state` found them; devices that are not there are left out."""
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available():
+        for index, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(device_state, index)
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])
+
+
+def _differences(stored: str, present: str) -> list[str]:
+    """Compare two configurations, and name each key whose change could change the numbers, with both values."""
+    old, new = _flat(yaml.safe_load(stored)), _flat(yaml.safe_load(present))
+    return [
+        f"{key} was {_shown(old, key)} and is now {_shown(new, key)}"
+        for key in [*old, *(key for key in new if key not in old)]
+        if not _is_free(key) and (key not in old or key not in new or old[key] != new[key])
+    ]
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "not set"
+
+
+def _is_free(key: str) -> bool:
+    return key in _FREE_KEYS or (key.startswith("TEST.") and key != "TEST.FINAL_MODEL")
+
+
+def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values by their full key, such as OPTIM.LR."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def resume_path(directory: str) -> str:
+    """Return the path of the file in the folder of a run."""
+    return os.path.join(directory, FILE_NAME)

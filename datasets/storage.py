@@ -1,0 +1,65 @@
+"""Files that the datasets keep in their own folder: written whole or not at all, by one process at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from caspl.files import replacing
+
+logger = logging.getLogger(__name__)
+
+LOCK_NAME = ".caspl.lock"
+LOCK_SECONDS = 600  # far longer than making a split takes; a lock held that long was left by a machine that died
+
+
+@cache
+def log_once(level: int, message: str) -> None:
+    """Log a message the first time it comes up in this process."""
+    logger.log(level, message)
+
+
+@cache
+def _warn_unwritable(folder: Path) -> None:
+    logger.warning("%s cannot be written to: splits and few-shot lists made here are not kept and will be made again by "
+                   "every run", folder)
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Let one process at a time, of those that use the same `folder`, run the block.
+
+    Where no lock can be had, as on a read-only disk, the block runs all the same: what it writes replaces files in one
+    step, so at worst two processes do the same work.
+    """
+    lock = FileLock(Path(folder) / LOCK_NAME, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        logger.warning("%s is held since %d s; going on without it", lock.lock_file, LOCK_SECONDS)
+    except (OSError, NotImplementedError):
+        _warn_unwritable(Path(folder))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def store(path: str | Path, content: bytes, folder: str | Path) -> bool:
+    """Write a file of dataset `folder` in one step, or warn once per folder that it cannot be written to.
+
+    Returns:
+        Whether the file was written.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError:
+        _warn_unwritable(Path(folder))
+        return False
+    return True

@@ -1,0 +1,107 @@
+import pytest
+
+from dassl.config import clean_cfg, get_cfg_default, merge_file, merge_options
+from dassl.utils import InputError
+
+
+@pytest.fixture
+def cfg():
+    return get_cfg_default()
+
+
+def write(tmp_path, text, name="a.yaml"):
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+def test_defaults_are_upstreams(cfg):
+    assert (cfg.OUTPUT_DIR, cfg.SEED, cfg.INPUT.SIZE, cfg.INPUT.INTERPOLATION) == ("./output", -1, (224, 224), "bilinear")
+    assert (cfg.OPTIM.NAME, cfg.OPTIM.LR, cfg.OPTIM.WEIGHT_DECAY, cfg.OPTIM.MAX_EPOCH) == ("adam", 0.0003, 5e-4, 10)
+    assert (cfg.OPTIM.WARMUP_EPOCH, cfg.OPTIM.WARMUP_RECOUNT, cfg.OPTIM.STEPSIZE) == (-1, True, (-1,))
+    assert (cfg.DATALOADER.NUM_WORKERS, cfg.DATALOADER.TRAIN_X.BATCH_SIZE, cfg.DATALOADER.TEST.BATCH_SIZE) == (4, 32, 32)
+    assert (cfg.TEST.FINAL_MODEL, cfg.TEST.SPLIT, cfg.TRAIN.PRINT_FREQ, cfg.TRAIN.RESUME_FREQ) == ("last_step", "test", 10, 1)
+
+
+def test_default_is_a_copy(cfg):
+    cfg.OPTIM.LR = 1.0
+    assert get_cfg_default().OPTIM.LR == 0.0003
+
+
+def test_clean_cfg_keeps_one_trainer(cfg):
+    cfg.TRAINER.COOP = type(cfg)()
+    cfg.TRAINER.COCOOP = type(cfg)()
+    clean_cfg(cfg, "CoOp")
+    assert set(cfg.TRAINER) == {"NAME", "COOP"}
+
+
+def test_merge_file(cfg, tmp_path):
+    path = write(
+        tmp_path,
+        "DATALOADER:\n  TRAIN_X:\n    BATCH_SIZE: 8\nINPUT:\n  SIZE: [32, 32]\n  INTERPOLATION: bicubic\n"
+        "OPTIM:\n  LR: 1\n  WEIGHT_DECAY: 1e-3\nTEST:\n",
+    )
+    merge_file(cfg, path)
+    assert cfg.DATALOADER.TRAIN_X.BATCH_SIZE == 8 and cfg.INPUT.SIZE == (32, 32)
+    assert cfg.OPTIM.LR == 1.0 and isinstance(cfg.OPTIM.LR, float) and cfg.OPTIM.WEIGHT_DECAY == 1e-3
+    merge_file(cfg, write(tmp_path, "", "empty.yml"))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("OPTIM:\n  LRR: 1.0\n", r"a\.yaml: unknown key OPTIM\.LRR \(do you mean OPTIM\.LR\?\)"),
+        ("OPTIM:\n  LR: fast\n", r"OPTIM\.LR must be a number, but 'fast' \(a text\) was found; write for example 1\.0"),
+        ("OPTIM:\n  MAX_EPOCH: 5.0\n", r"OPTIM\.MAX_EPOCH must be a whole number, .*; write 5"),
+        ("USE_CUDA: 1\n", r"USE_CUDA must be True or False"),
+        ("OPTIM: 3\n", r"OPTIM is a section, but a value was found: 3"),
+        ("OPTIM:\n  LR: [1\n", r"a\.yaml, line \d+, column \d+ is not valid YAML"),
+        ("- 1\n", r"must hold keys and values, but holds a list"),
+        ("A: 1\nOPTIM:\n  LR: x\n", r"unknown key A .*; OPTIM\.LR must be"),
+    ],
+)
+def test_merge_file_mistakes(cfg, tmp_path, text, message):
+    before = cfg.dump()
+    with pytest.raises(InputError, match=message) as caught:
+        merge_file(cfg, write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert cfg.dump() == before
+
+
+def test_merge_file_missing(cfg, tmp_path):
+    write(tmp_path, "", "vit_b16_ep50.yaml")
+    with pytest.raises(InputError, match=r"vit_b16_ep5\.yaml does not exist; the nearest name in .* is vit_b16_ep50\.yaml"):
+        merge_file(cfg, str(tmp_path / "vit_b16_ep5.yaml"))
+    with pytest.raises(InputError, match="nor does the folder"):
+        merge_file(cfg, str(tmp_path / "none" / "a.yaml"))
+
+
+def test_merge_file_runs_no_code(cfg, tmp_path):
+    path = write(tmp_path, "raise SystemExit('executed')\n", "a.py")
+    with pytest.raises(InputError, match=r"must end in \.yaml or \.yml"):
+        merge_file(cfg, path)
+
+
+def test_merge_options(cfg):
+    merge_options(cfg, ["OPTIM.LR", "1", "INPUT.SIZE", "(32, 32)", "DATASET.NAME", "Pets", "OPTIM.MAX_EPOCH", 3])
+    assert (cfg.OPTIM.LR, cfg.INPUT.SIZE, cfg.DATASET.NAME, cfg.OPTIM.MAX_EPOCH) == (1.0, (32, 32), "Pets", 3)
+    merge_options(cfg, [])
+
+
+@pytest.mark.parametrize(
+    "opts, message",
+    [
+        (["OPTIM.LR"], r"in pairs KEY VALUE, but 1 words were given and the last, 'OPTIM\.LR', is left over"),
+        (["OPTIM.LRR", "1"], r"unknown key OPTIM\.LRR \(do you mean OPTIM\.LR\?\)"),
+        (["OPTIM.LR.X", "1"], r"unknown key OPTIM\.LR\.X"),
+        (["OPTIM", "1"], r"OPTIM is a section; give one of its keys, such as OPTIM\.NAME"),
+        (["VERBOSE", "yes"], r"VERBOSE must be True or False, but 'yes' \(a text\) was found"),
+        (["DATASET.NAME", "7"], r"DATASET\.NAME must be a text, but '7' \(a whole number\) was found"),
+        (["INPUT.SIZE", "32"], r"INPUT\.SIZE must be a list, .*; write \[32\]"),
+    ],
+)
+def test_merge_options_mistakes(cfg, opts, message):
+    before = cfg.dump()
+    with pytest.raises(InputError, match=message):
+        merge_options(cfg, opts)
+    assert cfg.dump() == before

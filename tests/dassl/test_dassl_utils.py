@@ -1,0 +1,213 @@
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dassl.utils import (
+    AverageMeter,
+    InputError,
+    MetricMeter,
+    Registry,
+    check_availability,
+    check_isfile,
+    collect_env_info,
+    count_num_param,
+    get_most_similar_str_to_a_from_b,
+    listdir_nohidden,
+    mkdir_if_missing,
+    open_all_layers,
+    open_specified_layers,
+    read_image,
+    read_json,
+    replace_atomically,
+    reset_logger,
+    set_random_seed,
+    setup_logger,
+    tolist_if_not,
+    write_json,
+)
+
+
+def test_registry():
+    registry = Registry("THING")
+
+    @registry.register()
+    class Apple:
+        pass
+
+    class Pear:
+        pass
+
+    registry.register(Pear)
+    assert registry.get("Apple") is Apple and registry.registered_names() == ["Apple", "Pear"]
+    with pytest.raises(KeyError, match="already registered in the THING registry"):
+        registry.register(Pear)
+    registry.register(Pear, force=True)
+    with pytest.raises(InputError) as caught:
+        registry.get("Appel")
+    assert isinstance(caught.value, KeyError)
+    assert str(caught.value) == (
+        'Unknown name in the THING registry "Appel" (do you mean "Apple"?); available: Apple, Pear.'
+    )
+
+
+def test_check_availability():
+    check_availability("a", ["a", "b"])
+    with pytest.raises(InputError, match=r'^Unknown name "CoOpp" \(do you mean "CoOp"\?\); available: CoOp, MaPLe\.$'):
+        check_availability("CoOpp", ["CoOp", "MaPLe"])
+    with pytest.raises(ValueError, match="none is available"):
+        check_availability("x", [])
+
+
+def test_small_tools(tmp_path):
+    assert get_most_similar_str_to_a_from_b("abc", ["xyz", "abd"]) == "abd"
+    assert tolist_if_not(3) == [3] and tolist_if_not([3]) == [3]
+    mkdir_if_missing(tmp_path / "a" / "b")
+    mkdir_if_missing("")
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "Z").touch()
+    assert listdir_nohidden(tmp_path, sort=True) == ["Z", "a"]
+    assert check_isfile(tmp_path / "Z")
+    with pytest.warns(UserWarning, match="No file found"):
+        assert not check_isfile(tmp_path / "none")
+
+
+def test_meters():
+    meter = AverageMeter()
+    meter.update(1.0)
+    meter.update(torch.tensor(4.0), n=2)
+    assert (meter.val, meter.avg, meter.sum, meter.count) == (4.0, 3.0, 9.0, 3)
+    ema = AverageMeter(ema=True)
+    ema.update(1.0)
+    assert ema.avg == pytest.approx(0.1)
+    metrics = MetricMeter()
+    metrics.update({"loss": 1.0, "acc": torch.tensor(50.0)})
+    metrics.update({"loss": 2.0})
+    metrics.update(None)
+    assert str(metrics) == "loss 2.0000 (1.5000) acc 50.0000 (50.0000)"
+    with pytest.raises(TypeError, match="not list"):
+        metrics.update([1])
+
+
+def test_layers():
+    model = torch.nn.Sequential()
+    model.a, model.b = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    assert count_num_param(model) == 13
+    assert count_num_param(params=model.parameters()) == 13
+    assert count_num_param(params=[{"params": list(model.a.parameters())}, {"params": model.b.weight}]) == 12
+    with pytest.raises(ValueError):
+        count_num_param()
+    open_specified_layers(model, "b")
+    assert not model.a.weight.requires_grad and model.b.weight.requires_grad
+    assert not model.a.training and model.b.training
+    open_all_layers(model)
+    assert model.a.weight.requires_grad and model.a.training
+    with pytest.raises(InputError, match="no layer c; its layers are a, b"):
+        open_specified_layers(model, "c")
+
+
+def test_seed_and_environment():
+    def draw():
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    set_random_seed(3)
+    first = draw()
+    set_random_seed(3)
+    assert draw() == first
+    info = collect_env_info()
+    assert f"PyTorch: {torch.__version__}" in info and "Pillow" in info and "CPU threads" in info
+
+
+def test_json(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    value = {"a": [1, {"b": None}], "é": "x"}
+    write_json(value, path)
+    assert read_json(path) == value
+    assert path.read_text() == json.dumps(value, indent=4, separators=(",", ": "))
+    assert os.listdir(path.parent) == ["a.json"]
+    path.write_text('{"a": 1,\n oops}')
+    with pytest.raises(InputError, match=r"a\.json is not valid JSON: .* line 2"):
+        read_json(path)
+    with pytest.raises(TypeError):
+        write_json({"a": object()}, path)
+    assert path.read_text() == '{"a": 1,\n oops}' and os.listdir(path.parent) == ["a.json"]
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path):
+    child = "import os, sys\nfrom dassl.utils.files import replace_atomically\n"
+    child += "with replace_atomically(sys.argv[1]) as t:\n    t.write_text('half'); os.kill(os.getpid(), 9)\n"
+    path = tmp_path / "a.txt"
+    subprocess.run([sys.executable, "-c", child, str(path)], cwd=os.getcwd(), check=False)
+    (leftover,) = os.listdir(tmp_path)
+    assert leftover.startswith(".a.txt.") and leftover.endswith(".tmp")
+    with replace_atomically(tmp_path / "b.txt") as temporary:
+        temporary.write_text("other")
+    with replace_atomically(path) as temporary, replace_atomically(path) as second:
+        second.write_text("second")  # a live writer's file is left alone
+        temporary.write_text("first")
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"] and path.read_text() == "first"
+
+
+def test_read_image(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6)).save(path)
+    assert read_image(path).tobytes() == Image.open(path).convert("RGB").tobytes()
+    with pytest.raises(InputError, match=r"none\.png does not exist"):
+        read_image(tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("<html>")
+    with pytest.raises(InputError, match=r"text\.png is not an image"):
+        read_image(tmp_path / "text.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"a\.png cannot be read"):
+        read_image(path)
+
+
+def test_logger_mirrors_print_and_logging(tmp_path, capsys):
+    console = sys.stdout
+    setup_logger(str(tmp_path))
+    print("from print")
+    logging.getLogger("trainers.x").info("from %s", "logging")
+    logging.getLogger("x").debug("hidden")
+    sys.stdout.writelines(["one", "two\n"])
+    assert sys.stdout.encoding == console.encoding and sys.stdout.isatty() == console.isatty()
+    sys.stdout.flush()
+    expected = "from print\nfrom logging\nonetwo\n"
+    assert (tmp_path / "log.txt").read_text() == expected
+    assert capsys.readouterr().out == expected
+    mirror = sys.stdout
+    reset_logger()
+    assert sys.stdout is console and not console.closed
+    mirror.write("late\n")  # kept references still reach the console
+    assert capsys.readouterr().out == "late\n" and (tmp_path / "log.txt").read_text() == expected
+
+
+def test_logger_twice(tmp_path, capsys):
+    handlers = list(logging.getLogger().handlers)
+    for _ in range(3):
+        setup_logger(str(tmp_path))
+        print("once")
+    assert capsys.readouterr().out == "once\n" * 3
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3 and all(file.read_text() == "once\n" for file in files)
+    assert files[0].name == "log.txt" and all(file.name.startswith("log.txt-20") for file in files[1:])
+    assert len(logging.getLogger().handlers) == len(handlers) + 1
+    reset_logger()
+    assert logging.getLogger().handlers == handlers
+
+
+def test_logger_without_file_and_with_file_name(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    setup_logger("")
+    logging.getLogger("x").info("shown")
+    assert capsys.readouterr().out == "shown\n" and not list(tmp_path.iterdir())
+    setup_logger("my.log")
+    print("written")
+    assert (tmp_path / "my.log").read_text() == "written\n"
