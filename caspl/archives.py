@@ -48,6 +48,20 @@ def _is_torchscript(path: Path) -> bool:
         return any(name.split("/", 1)[-1] == "constants.pkl" for name in archive.namelist())
 
 
+_STORAGE_DTYPES = {
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "ShortStorage": torch.int16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+}
+
+
 class _Node:
     """Stands for any scripted class: keeps the attributes that the archive gives an object, and nothing else."""
 
@@ -72,8 +86,8 @@ class _ArchiveUnpickler(pickle.Unpickler):
             return _rebuild_tensor
         if module == "torch._utils" and name == "_rebuild_parameter":
             return lambda data, requires_grad, hooks: data
-        if module == "torch" and name.endswith("Storage"):
-            return getattr(torch, name)
+        if module == "torch" and name in _STORAGE_DTYPES:
+            return _STORAGE_DTYPES[name]
         if module == "collections" and name == "OrderedDict":
             return dict
         if module == "torch.jit._pickle":
@@ -83,10 +97,9 @@ class _ArchiveUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"refused {module}.{name}")
 
     def persistent_load(self, key: tuple) -> Tensor:
-        _, kind, name, _, _ = key
+        _, dtype, name, _, _ = key
         if name not in self.storages:
             data = bytearray(self.archive.read(f"{self.root}/data/{name}"))
-            dtype = kind(0).dtype if callable(kind) else kind.dtype
             self.storages[name] = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
         return self.storages[name]
 

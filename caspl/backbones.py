@@ -22,6 +22,7 @@ from pathlib import Path
 
 import open_clip
 import torch
+import torch.nn.functional as F
 from open_clip.model import build_model_from_openai_state_dict
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
@@ -58,6 +59,11 @@ class Backbone:
             digest.update(f"{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """Normalised features [B, E] of images [B, 3, H, W], in the normalisation of `mean` and `std`; no prompts."""
+        stem = next(p for p in self.model.visual.parameters() if p.dim() == 4)  # embeddings may be kept in float32
+        return F.normalize(self.model.encode_image(images.to(stem.dtype)), dim=-1)
 
     @property
     def has_vit(self) -> bool:
@@ -218,7 +224,7 @@ def _from_openai_layout(path: Path) -> nn.Module:
     if missing or not ({"visual.proj", "visual.attnpool.positional_embedding"} & weights.keys()):
         raise InputError(f"{path} is no CLIP in OpenAI's layout: it lacks {', '.join(missing) or 'visual.proj'}; for the "
                          f"weights of an open_clip model write MODEL:{path}")
-    # The builder pops bookkeeping entries and leaves half-precision layers, hence the copy and the final cast.
-    model = build_model_from_openai_state_dict(dict(weights), cast_dtype=torch.float32).float()
+    # The builder rounds every weight to half precision, so the weights themselves are put in afterwards.
+    model = _fill(build_model_from_openai_state_dict(dict(weights), cast_dtype=torch.float32).float(), weights, path)
     model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     return model

@@ -34,7 +34,7 @@ class Teacher(nn.Module):
     def __init__(self, backbone: Backbone, classnames: Sequence[str], template: str, *,
                  mean: Sequence[float], std: Sequence[float]):
         super().__init__()
-        self.clip, self.size = backbone.model, tuple(backbone.image_size)
+        self.backbone, self.size = backbone, tuple(backbone.image_size)
         self.register_buffer("classes", zeroshot_features(backbone, classnames, template), persistent=False)
         # x * scale + shift turns the student's normalisation into the teacher's.
         own_std = torch.tensor(backbone.std)
@@ -44,10 +44,6 @@ class Teacher(nn.Module):
         self.register_buffer("rescale", scale.to(self.classes.device), persistent=False)
         self.register_buffer("shift", shift.to(self.classes.device), persistent=False)
 
-    def train(self, mode: bool = True) -> Teacher:
-        """Stay in evaluation mode."""
-        return super().train(False)
-
     @torch.no_grad()
     def forward(self, images: Tensor, scale: Tensor) -> Tensor:
         """Logits [B, C] of the student's images [B, 3, H, W], at the student's exp(logit scale) as in the reference."""
@@ -55,6 +51,5 @@ class Teacher(nn.Module):
             images = images * self.rescale + self.shift
         if tuple(images.shape[-2:]) != self.size:
             images = F.interpolate(images, self.size, mode="bicubic", antialias=True, align_corners=False)
-        images = images.to(next(self.clip.visual.parameters()).dtype)
-        features = F.normalize(self.clip.encode_image(images), dim=-1)
+        features = self.backbone.image_features(images)
         return scale * features @ self.classes.to(features.dtype).T

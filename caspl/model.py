@@ -22,7 +22,7 @@ class PromptedCLIP(nn.Module):
         super().__init__()
         backbone.check_student()
         self.clip = backbone.model
-        self.has_vit, self.name = backbone.has_vit, backbone.name
+        self.backbone = backbone
         self.tower = TextTower(self.clip, ClassTokens(classnames, backbone.tokenizer))
 
     def train(self, mode: bool = True) -> PromptedCLIP:
@@ -42,12 +42,11 @@ class PromptedCLIP(nn.Module):
 
     def image_features(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
         """Normalised image features [B, E] of images [B, 3, H, W]."""
-        if self.has_vit:
+        if self.backbone.has_vit:
             return F.normalize(encode_images(self.clip.visual, images, groups), dim=-1)
         if any(group.vision_length for group in groups):
-            raise InputError(f"the image tower of {self.name} is not a ViT and takes text prompts only")
-        images = images.to(next(self.clip.visual.parameters()).dtype)
-        return F.normalize(self.clip.visual(images), dim=-1)
+            raise InputError(f"the image tower of {self.backbone.name} is not a ViT and takes text prompts only")
+        return self.backbone.image_features(images)
 
     def logits(self, image_features: Tensor, class_features: Tensor) -> Tensor:
         """[B, E] and [C, E] or [B, C, E], both normalised -> exp(logit scale) * cosine: [B, C]."""

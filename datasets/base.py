@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-from caspl.errors import InputError
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
+
+from caspl.errors import InputError
 
 from .fewshot import cached_fewshot, subsample_classes
 from .splits import Item, Split, check_images, check_split, encode_split, read_split
@@ -46,7 +47,7 @@ def dataset_root(cfg: Any) -> str:
 
 
 def find_dataset(root: str, name: str, marks: Iterable[str]) -> str:
-    """The folder `name` under `root`; `marks` are entries that such a folder holds, by which a wrong root is recognised.
+    """The folder `name` under `root`; `marks` are entries that such a folder holds, which tell a wrong root.
 
     Raises:
         InputError: there is none; says so where the root is one level off.
@@ -59,8 +60,9 @@ def find_dataset(root: str, name: str, marks: Iterable[str]) -> str:
         return folder
     start = f"the dataset folder {folder} is missing"
     if os.path.basename(root) == name or any(os.path.exists(os.path.join(root, mark)) for mark in marks if mark):
-        raise InputError(f"{start}: the root is one level too low, it looks like the dataset itself; expected the folder "
-                         f"above it, named so that it holds {name}/: pass --root {os.path.dirname(root)}")
+        rename = "" if os.path.basename(root) == name else f"rename it to {name} and "
+        raise InputError(f"{start}: the root is one level too low, {root} looks like the dataset itself; {rename}pass "
+                         f"--root {os.path.dirname(root)}")
     entries = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
     for entry in entries:
         if os.path.isdir(os.path.join(root, entry, name)):
@@ -138,9 +140,9 @@ class SplitDataset(DatasetBase):
             split = self.make_split()
             check_split(split, f"the split made for {self.split_path}")
             if not self.defines_split:
-                logger.warning("%s is missing, so a split was made from the files found. It is NOT the published split: "
-                               "results are not comparable with published ones. Download the published file to compare.",
-                               self.split_path)
+                logger.warning("%s is missing, so a split was made from the files found. It is NOT the published "
+                               "split: results are not comparable with published ones. To compare, download the "
+                               "published file in its place.", self.split_path)
             if store(self.split_path, encode_split(split), self.dataset_dir):
                 logger.info("Saved split to %s", self.split_path)
         return split
@@ -151,8 +153,8 @@ class SplitDataset(DatasetBase):
         Raises:
             InputError: always, in a dataset that does not override this.
         """
-        raise InputError(f"the split file {self.split_path} is missing, and {type(self).__name__} cannot be split without "
-                         f"it; download {self.split_file} into {self.dataset_dir}")
+        raise InputError(f"the split file {self.split_path} is missing, and {type(self).__name__} cannot be split "
+                         f"without it; download {self.split_file} into {self.dataset_dir}")
 
     def to_datum(self, item: Item) -> Datum:
         """Dassl's record of an item, with the absolute path."""

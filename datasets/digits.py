@@ -22,7 +22,7 @@ from .storage import locked
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUM_IMAGES = 1797
-_BLANK = ".images-"  # how folders begin that are still being written
+_UNFINISHED = ".images-"  # how the names of folders begin that are still being written
 
 
 @register
@@ -48,15 +48,15 @@ class Digits(SplitDataset):
         try:
             if not os.path.isdir(image_dir):
                 os.makedirs(folder, exist_ok=True)
-                with locked(folder):
-                    write_images(image_dir)
+                with locked(folder) as alone:
+                    write_images(image_dir, alone)
         except OSError as error:
-            raise InputError(f"the digits cannot be written to {folder} ({error.strerror}), expected a folder that can be "
-                             f"written to; pass another --root") from None
+            raise InputError(f"the digits cannot be written to {folder} ({error.strerror}), expected a folder that can "
+                             f"be written to; pass another --root") from None
         count = sum(name.endswith(".png") for _, _, names in os.walk(image_dir) for name in names)
         if count != NUM_IMAGES:
-            raise InputError(f"{image_dir} holds {count:,} PNG images, expected {NUM_IMAGES:,}; delete that folder, the next "
-                             f"run makes it anew")
+            raise InputError(f"{image_dir} holds {count:,} PNG images, expected {NUM_IMAGES:,}; delete that folder, "
+                             f"the next run makes it anew")
         return folder
 
     def make_split(self) -> Split:
@@ -66,11 +66,11 @@ class Digits(SplitDataset):
         return Split(*split_classes(items, rng=random.Random(0)))
 
 
-def write_images(image_dir: str) -> None:
+def write_images(image_dir: str, alone: bool) -> None:
     """Write the digits as 8-bit grayscale PNG files, intensities 0..16 scaled to 0..255, unless `image_dir` exists.
 
     They are written to a hidden folder beside it, which takes its name when complete, so that nobody finds a part of
-    them. Call it under the lock of the dataset.
+    them. Call it under the lock of the dataset; `alone` says whether that was to be had.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -80,10 +80,10 @@ def write_images(image_dir: str) -> None:
     from sklearn.datasets import load_digits  # slow to import, and needed on first use only
 
     parent = os.path.dirname(image_dir)
-    for name in os.listdir(parent):
-        if name.startswith(_BLANK):  # left by a process that was killed: the lock says that nobody is writing now
+    for name in os.listdir(parent) if alone else ():
+        if name.startswith(_UNFINISHED):  # left by a process that was killed: under the lock, nobody is writing now
             shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
-    folder = os.path.join(parent, _BLANK + uuid.uuid4().hex)
+    folder = os.path.join(parent, _UNFINISHED + uuid.uuid4().hex)
     os.mkdir(folder)
     try:
         for name in NAMES:
@@ -92,6 +92,10 @@ def write_images(image_dir: str) -> None:
         pixels = np.rint(digits.images * 255 / 16).astype(np.uint8)
         for index, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
             Image.fromarray(image).save(os.path.join(folder, NAMES[label], f"{index:04d}.png"))
-        os.rename(folder, image_dir)
+        try:
+            os.rename(folder, image_dir)
+        except OSError:
+            if not os.path.isdir(image_dir):  # else another run, without a lock, has put the same images there
+                raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

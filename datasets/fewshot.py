@@ -68,8 +68,8 @@ def cached_fewshot(split: Split, num_shots: int, seed: int, folder: str | Path, 
     path = os.path.join(folder, "split_fewshot", f"shot_{num_shots}-seed_{seed}.json")
     pickled = path.removesuffix("json") + "pkl"
     if os.path.exists(pickled):
-        log_once(logging.INFO, f"Ignoring {pickled}: pickles can run code and hold absolute paths; the same lists are kept "
-                               f"in {os.path.basename(path)}")
+        log_once(logging.INFO, f"Ignoring {pickled}: pickles can run code and hold absolute paths; the same lists are "
+                               f"kept in {os.path.basename(path)}")
     found = _load(path, split, checksum, complain=False)
     if found is not None:
         return found
@@ -79,8 +79,8 @@ def cached_fewshot(split: Split, num_shots: int, seed: int, folder: str | Path, 
             return found
         drawn = draw_fewshot(split, num_shots, seed)
         content = {"split_sha256": checksum, "train": drawn.train, "val": drawn.val}
-        if store(path, json.dumps(content, indent=4, separators=(",", ": ")).encode("ascii"), folder):
-            logger.info("Saved preprocessed few-shot data to %s", path)
+        logger.info("Saving preprocessed few-shot data to %s", path)
+        store(path, json.dumps(content, indent=4, separators=(",", ": ")).encode("ascii"), folder)
     return drawn
 
 
@@ -114,15 +114,15 @@ def subsample_classes(*sources: list[Item], subsample: str) -> list[list[Item]]:
         InputError: `subsample` is another word, or train has no class in that half.
     """
     if subsample not in SUBSETS:
-        raise InputError(f"DATASET.SUBSAMPLE_CLASSES is {subsample!r}, expected one of {', '.join(SUBSETS)}")
+        raise InputError(f"DATASET.SUBSAMPLE_CLASSES is {subsample!r}, expected all, base or new")
     if subsample == "all":
         return list(sources)
     labels = sorted({item.label for item in sources[0]})
     half = math.ceil(len(labels) / 2)
     selected = labels[:half] if subsample == "base" else labels[half:]
     if not selected:
-        raise InputError(f"DATASET.SUBSAMPLE_CLASSES is {subsample!r}, but train has {len(labels)} class, expected two or "
-                         f"more; use all")
+        raise InputError(f"DATASET.SUBSAMPLE_CLASSES is {subsample!r}, but train has {len(labels)} class, expected two "
+                         f"or more; use all")
     logger.info("SUBSAMPLE %s CLASSES!", subsample.upper())
     numbers = {label: number for number, label in enumerate(selected)}
     return [[item._replace(label=numbers[item.label]) for item in items if item.label in numbers] for items in sources]

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from caspl.errors import InputError
 from dassl.utils import listdir_nohidden
+
+from caspl.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +41,13 @@ class Split(NamedTuple):
 
 
 class Labelled(Protocol):
-    """Anything with a label: an `Item`, or a `Datum` of Dassl."""
+    """Anything with a label and a class name: an `Item`, or a `Datum` of Dassl."""
 
     @property
     def label(self) -> int: ...
+
+    @property
+    def classname(self) -> str: ...
 
 
 T = TypeVar("T", bound=Labelled)
@@ -75,11 +79,12 @@ def decode_split(raw: bytes, source: str | Path) -> Split:
         content = json.loads(raw)
     except ValueError as error:  # also UnicodeDecodeError
         hint = "a web page was saved in its place, " if raw.lstrip()[:1] == b"<" else ""
-        raise InputError(f"{source} is not JSON ({error}): {hint}expected an object with the lists train, val and test; "
-                         f"download the split file again") from None
+        raise InputError(f"{source} is not JSON ({error}): {hint}expected an object with the lists train, val and "
+                         f"test; download the split file again") from None
     if not isinstance(content, dict) or not set(PARTS) <= set(content):
         found = f"the keys {', '.join(content) or '(none)'}" if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{source} holds {found}, expected the keys train, val and test; download the split file again")
+        raise InputError(f"{source} holds {found}, expected the keys train, val and test; download the split file "
+                         f"again")
     return Split(*(decode_items(content[part], f"{source}, {part}") for part in PARTS))
 
 
@@ -90,16 +95,17 @@ def decode_items(entries: object, where: str) -> list[Item]:
         InputError: naming the index of the first entry that is something else.
     """
     if not isinstance(entries, list):
-        raise InputError(f"{where} is {type(entries).__name__}, expected a list of [path, label, class name]")
+        raise InputError(f"{where} is {type(entries).__name__}, expected a list of [path, label, class name]; download "
+                         f"or correct the file")
     for index, entry in enumerate(entries):
         match entry:
             case [str(path), int(label), str(name)] if label >= 0 and path and name and type(label) is int:
                 if path.startswith("/"):
-                    raise InputError(f"{where} entry {index} has the absolute path {path}, expected one relative to the "
-                                     f"image folder")
+                    raise InputError(f"{where} entry {index} has the absolute path {path}, expected one relative to "
+                                     f"the image folder; download or correct the file")
             case _:
                 raise InputError(f"{where} entry {index} is {json.dumps(entry)[:120]}, expected [relative path, label "
-                                 f"from 0, class name]")
+                                 f"from 0, class name]; download or correct the file")
     return [Item(*entry) for entry in entries]
 
 
@@ -112,18 +118,18 @@ def check_split(split: Split, source: str | Path) -> None:
     """
     for part in ("train", "test"):
         if not getattr(split, part):
-            raise InputError(f"{source}: {part} is empty, expected at least one image")
+            raise InputError(f"{source}: {part} is empty, expected at least one image; correct or download the file")
     names: dict[int, str] = {}
     for part, items in split._asdict().items():
         for index, item in enumerate(items):
             known = names.setdefault(item.label, item.classname)
             if known != item.classname:
-                raise InputError(f"{source}: label {item.label} is called both {known!r} and {item.classname!r} (in {part} "
-                                 f"entry {index}), expected one class name per label")
+                raise InputError(f"{source}: label {item.label} is called both {known!r} and {item.classname!r} (in "
+                                 f"{part} entry {index}), expected one class name per label; correct the file")
     missing = sorted(set(range(max(names) + 1)) - {item.label for item in split.train})
     if missing:
-        raise InputError(f"{source}: train has no image of label {missing[0]}, expected every label from 0 to {max(names)}; "
-                         f"correct or download the split file")
+        raise InputError(f"{source}: train has no image of label {missing[0]}, expected every label from 0 to "
+                         f"{max(names)}; correct or download the split file")
 
 
 def read_split(path: str | Path) -> Split:
@@ -163,8 +169,8 @@ def check_images(image_dir: str | Path, items: Iterable[Item]) -> None:
         if name not in listed[folder] and not os.path.isfile(os.path.join(image_dir, item.impath)):
             missing.append(item.impath)
     if missing and not os.path.isdir(image_dir):
-        raise InputError(f"the image folder {image_dir} is missing, expected {total:,} images in it; extract the images "
-                         f"there")
+        raise InputError(f"the image folder {image_dir} is missing, expected {total:,} images in it; extract the "
+                         f"images there")
     if missing:
         raise InputError(f"{len(missing):,} of the {total:,} images that the split lists are missing, the first is "
                          f"{os.path.join(image_dir, missing[0])}; extract the complete images into {image_dir}")
@@ -186,11 +192,11 @@ def split_trainval(items: Sequence[T], p_val: float = 0.2, rng: random.Random | 
     """
     logger.info("Splitting trainval into %s train and %s val", f"{1 - p_val:.0%}", f"{p_val:.0%}")
     train, val = [], []
-    for label, group in group_by_label(items).items():
+    for group in group_by_label(items).values():
         n_val = round(len(group) * p_val)
         if n_val == 0:
-            raise InputError(f"label {label} has {len(group)} images, too few to give {p_val:.0%} of them to val; check "
-                             f"that the annotations are complete")
+            raise InputError(f"class {group[0].classname!r} has {len(group)} images, too few to give {p_val:.0%} of "
+                             f"them to val; check that the annotations are complete")
         (rng or random).shuffle(group)
         val += group[:n_val]
         train += group[n_val:]
@@ -209,11 +215,11 @@ def split_classes(items: Sequence[T], p_train: float = 0.5, p_val: float = 0.2,
     logger.info("Splitting into %s train, %s val, and %s test", f"{p_train:.0%}", f"{p_val:.0%}",
                 f"{1 - p_train - p_val:.0%}")
     train, val, test = [], [], []
-    for label, group in group_by_label(items).items():
+    for group in group_by_label(items).values():
         n_train, n_val = round(len(group) * p_train), round(len(group) * p_val)
         if min(n_train, n_val, len(group) - n_train - n_val) <= 0:
-            raise InputError(f"label {label} has {len(group)} images, too few for train, val and test; check that the "
-                             f"images are complete")
+            raise InputError(f"class {group[0].classname!r} has {len(group)} images, too few for train, val and test; "
+                             f"check that the images are complete")
         (rng or random).shuffle(group)
         train += group[:n_train]
         val += group[n_train : n_train + n_val]
@@ -234,8 +240,8 @@ def list_folders(image_dir: str | Path, ignored: Iterable[str] = (),
     """
     image_dir = str(image_dir)
     if not os.path.isdir(image_dir):
-        raise InputError(f"the image folder {image_dir} is missing, expected one folder per class in it; extract the images "
-                         f"there")
+        raise InputError(f"the image folder {image_dir} is missing, expected one folder per class in it; extract the "
+                         f"images there")
     categories = sorted(set(listdir_nohidden(image_dir)) - set(ignored))
     categories = [category for category in categories if os.path.isdir(os.path.join(image_dir, category))]
     if not categories:
@@ -244,8 +250,8 @@ def list_folders(image_dir: str | Path, ignored: Iterable[str] = (),
     for label, category in enumerate(categories):
         names = listdir_nohidden(os.path.join(image_dir, category))
         if not names:
-            raise InputError(f"the class folder {os.path.join(image_dir, category)} is empty, expected images; extract them "
-                             f"again or remove the folder")
+            raise InputError(f"the class folder {os.path.join(image_dir, category)} is empty, expected images; "
+                             f"extract them again or remove the folder")
         items += [Item(f"{category}/{name}", label, (new_names or {}).get(category, category)) for name in names]
     return items
 

@@ -24,28 +24,22 @@ def log_once(level: int, message: str) -> None:
     logger.log(level, message)
 
 
-@cache
-def _warn_unwritable(folder: Path) -> None:
-    logger.warning("%s cannot be written to: splits and few-shot lists made here are not kept and will be made again by "
-                   "every run", folder)
-
-
 @contextmanager
-def locked(folder: str | Path) -> Iterator[None]:
+def locked(folder: str | Path) -> Iterator[bool]:
     """Let one process at a time, of those that use the same `folder`, run the block.
 
-    Where no lock can be had, as on a read-only disk, the block runs all the same: what it writes replaces files in one
-    step, so at worst two processes do the same work.
+    Where no lock can be had, as on a read-only disk, the block runs all the same and receives False: what it writes
+    replaces files in one step, so at worst two processes do the same work.
     """
     lock = FileLock(Path(folder) / LOCK_NAME, timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout:
         logger.warning("%s is held since %d s; going on without it", lock.lock_file, LOCK_SECONDS)
-    except (OSError, NotImplementedError):
-        _warn_unwritable(Path(folder))
+    except (OSError, NotImplementedError) as error:
+        logger.debug("no lock in %s: %s", folder, error)
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 
@@ -59,7 +53,8 @@ def store(path: str | Path, content: bytes, folder: str | Path) -> bool:
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-    except OSError:
-        _warn_unwritable(Path(folder))
+    except OSError as error:
+        log_once(logging.WARNING, f"{folder} cannot be written to ({error.strerror or error}): splits and few-shot "
+                                  f"lists made here are not kept, every run makes them again")
         return False
     return True

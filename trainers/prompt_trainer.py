@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from dassl.engine import TrainerX
 from dassl.metrics import compute_accuracy
@@ -54,9 +53,6 @@ class PromptTrainer(TrainerX):
 
     method = ""  # the node of cfg.TRAINER that holds the method's keys, e.g. "COOP"
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
-
-    def check_cfg(self, cfg) -> None:
-        resolve_precision(cfg.TRAINER[self.method].PREC, torch.device("cuda"), f"TRAINER.{self.method}.PREC")
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> nn.Module:
         """The module whose call gives the prompt groups; its parameters that need gradients are trained."""

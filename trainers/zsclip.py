@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from dassl.engine import TrainerX
 from torch import Tensor
 from yacs.config import CfgNode as CN
@@ -38,11 +37,9 @@ class ZeroshotCLIP(TrainerX):
         self.class_features = zeroshot_features(self.backbone, self.dm.dataset.classnames, template)
 
     def model_inference(self, input: Tensor) -> Tensor:
-        clip = self.backbone.model
         with self.precision.autocast():
-            images = input.to(next(clip.visual.parameters()).dtype)
-            features = F.normalize(clip.encode_image(images), dim=-1)
-            return clip.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
+            features = self.backbone.image_features(input)
+            return self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
 
     def train(self) -> None:
         raise InputError("ZeroshotCLIP has nothing to train; add --eval-only")

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yacs.config import CfgNode
-
 from dassl.utils.errors import InputError
 from dassl.utils.tools import get_most_similar_str_to_a_from_b
+from yacs.config import CfgNode
 
 _WORDS = {
     bool: "True or False",

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from dassl.utils.errors import InputError
+from dassl.utils.files import read_image
 from tabulate import tabulate
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from yacs.config import CfgNode
-
-from dassl.utils.errors import InputError
-from dassl.utils.files import read_image
 
 from .datasets import build_dataset
 from .samplers import build_sampler

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
-from yacs.config import CfgNode
-
 from dassl.utils.errors import InputError
 from dassl.utils.tools import unknown_name
+from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
+from yacs.config import CfgNode
 
 AVAI_SAMPLERS = ["RandomSampler", "SequentialSampler", "RandomClassSampler"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from yacs.config import CfgNode
-
 from dassl.utils.registry import Registry
 from dassl.utils.tools import check_availability
+from yacs.config import CfgNode
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import yaml
-
 from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
 from dassl.utils.errors import InputError
 

@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from tqdm import tqdm
-from yacs.config import CfgNode
-
 from dassl.data import DataManager
 from dassl.evaluation import build_evaluator
 from dassl.utils.errors import InputError
 from dassl.utils.files import mkdir_if_missing
 from dassl.utils.meters import AverageMeter, MetricMeter
 from dassl.utils.tools import unknown_name
+from tqdm import tqdm
+from yacs.config import CfgNode
 
 from . import resume
 from .base import TrainerBase

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import confusion_matrix, f1_score
-from yacs.config import CfgNode
-
 from dassl.utils.errors import InputError
 from dassl.utils.files import replace_atomically
+from sklearn.metrics import confusion_matrix, f1_score
+from yacs.config import CfgNode
 
 from .build import EVALUATOR_REGISTRY
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
-from yacs.config import CfgNode
-
 from dassl.utils.errors import InputError
 from dassl.utils.tools import get_most_similar_str_to_a_from_b, unknown_name
+from torch import nn
+from yacs.config import CfgNode
 
 AVAI_OPTIMS = ["adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"]
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from dassl.utils import reset_logger, set_random_seed
+from PIL import Image
 
 STUB_PATH = Path(__file__).with_name("stub_run.py")
 

@@ -10,14 +10,13 @@ import time
 
 import torch
 import torch.nn as nn
-from torch.nn import functional as F
-
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from dassl.engine import TRAINER_REGISTRY, TrainerX, TrainerXU, build_trainer
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from dassl.utils import count_num_param, listdir_nohidden, load_checkpoint, set_random_seed, setup_logger
+from torch.nn import functional as F
 
 CLASSNAMES = ["ant", "bee", "cat"]
 

@@ -5,7 +5,6 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-
 from dassl.utils import (
     InputError,
     load_checkpoint,
@@ -47,7 +46,7 @@ def test_counter_can_be_saved(tmp_path):
 
 def test_load_missing(tmp_path):
     save_checkpoint(state(), str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"no file .*tar-4; .* holds model\.pth\.tar-3$") as caught:
+    with pytest.raises(FileNotFoundError, match=r"no file .*tar-4; .* holds model\.pth\.tar-3\.$") as caught:
         load_checkpoint(str(tmp_path / "model.pth.tar-4"))
     assert isinstance(caught.value, InputError)
     with pytest.raises(FileNotFoundError, match="nor a folder"):

@@ -8,8 +8,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-
 from dassl.utils import (
     AverageMeter,
     InputError,
@@ -33,6 +31,7 @@ from dassl.utils import (
     tolist_if_not,
     write_json,
 )
+from PIL import Image
 
 
 def test_registry():

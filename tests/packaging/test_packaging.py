@@ -1,0 +1,95 @@
+"""What gets installed, and that the plug-in works from everywhere and in other people's Dassl."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The built wheel, unpacked; made from a copy so that no build folder is left behind."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("wheel")
+    ignore = shutil.ignore_patterns(".git", "output", "data", "build", "*.egg-info", "__pycache__", ".venv")
+    shutil.copytree(ROOT, folder / "source", ignore=ignore)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."],
+                   cwd=folder / "source", check=True)
+    (archive,) = folder.glob("*.whl")
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder / "site")
+        return folder / "site", file.namelist()
+
+
+def python(code, *paths, cwd):
+    """Run code with only `paths` in front of the installed packages; gives what it prints."""
+    setup = f"import sys; sys.path[:0] = {[str(p) for p in paths]!r}\n"
+    keep = "sys.path[:] = [p for p in sys.path if not p.startswith(%r)]\n" % str(ROOT)
+    hide = "sys.meta_path[:] = [f for f in sys.meta_path if '__editable__' not in repr(f)]\n"
+    body = setup + (hide + keep if ROOT not in paths else hide) + code
+    done = subprocess.run([sys.executable, "-c", body], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_wheel_holds_nothing_but_caspl(wheel):
+    _, names = wheel
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"caspl"}
+    wanted = {"caspl/trainers/coop.py", "caspl/datasets/digits.py", "caspl/demo/student.safetensors",
+              "caspl/configs/trainers/CoOp/digits.yaml", "caspl/configs/datasets/digits.yaml"}
+    assert wanted <= set(names)
+    assert len([n for n in names if n.endswith(".yaml")]) == len(CONFIGS)
+
+
+REGISTERED = ("import caspl.trainers, caspl.datasets; from dassl.engine import TRAINER_REGISTRY as T; "
+              "from dassl.data.datasets import DATASET_REGISTRY as D; import caspl; "
+              "print('CasPL_CoOp' in T.registered_names(), 'Digits' in D.registered_names(), caspl.__file__)")
+
+
+def test_the_wheel_registers_into_the_dassl_that_is_there(wheel, tmp_path):
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "dassl").symlink_to(ROOT / "dassl")
+    printed = python(REGISTERED, host, wheel[0], cwd=host)
+    assert printed.startswith("True True") and str(wheel[0]) in printed
+
+
+def test_a_bare_checkout_imports(tmp_path):
+    assert python(REGISTERED, ROOT, cwd=tmp_path).startswith("True True")
+
+
+def test_the_hosts_own_trainer_is_left_alone(wheel, tmp_path):
+    (tmp_path / "dassl").symlink_to(ROOT / "dassl")
+    code = ("from dassl.engine import TRAINER_REGISTRY as T, TrainerX\n"
+            "@T.register()\nclass CoOp(TrainerX): pass\n"
+            "import caspl.trainers\nprint(T.get('CoOp') is CoOp, 'CasPL_CoOp' in T.registered_names())")
+    assert python(code, tmp_path, wheel[0], cwd=tmp_path) == "True True"
+
+
+def test_the_core_knows_neither_dassl_nor_the_trainers(tmp_path):
+    code = ("import caspl.model, caspl.boosting, caspl.distillation, caspl.results\n"
+            "print([m for m in sys.modules if m.split('.')[0] in ('dassl', 'trainers', 'datasets') or "
+            "m.startswith(('caspl.trainers', 'caspl.datasets'))])")
+    assert python(code, ROOT, cwd=tmp_path) == "[]"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: str(p.relative_to(ROOT / "configs")))
+def test_every_config_merges_and_says_how_to_launch_it(path):
+    from dassl.config import get_cfg_default, merge_file
+
+    import caspl.trainers
+
+    cfg = get_cfg_default()
+    caspl.trainers.extend_cfg(cfg)
+    merge_file(cfg, str(path))
+    if path.parent.name != "datasets":
+        first = path.read_text().splitlines()[0]
+        assert first.startswith("# python train.py ") and f"--trainer {path.parent.name} " in first
+    assert yaml.safe_load(path.read_text())

@@ -1,0 +1,132 @@
+"""train.py as a user meets it: mistakes answered in one sentence, interruptions that lose nothing."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from caspl.boosting import read_boosting
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def last_accuracy(folder):
+    logs = sorted(folder.glob("log.txt*"), key=lambda path: path.stat().st_mtime)
+    return re.findall(r"^\* correct: (\d+)$", logs[-1].read_text(), re.MULTILINE)[-1]
+
+
+MISTAKES = {
+    "trainer": (("--trainer", "CoPo"), r"CoPo.*CoOp"),
+    "backbone": (("--backbone", "ViT-B/61"), r'no CLIP is called "ViT-B/61".*do you mean ViT-B/16'),
+    "key": (("TRAINER.COOP.NCTX", "4"), r"TRAINER.COOP.NCTX.*TRAINER.COOP.N_CTX"),
+    "type": (("TRAINER.COOP.N_CTX", "many"), r"TRAINER.COOP.N_CTX.*many"),
+    "config": (("--config-file", "configs/trainers/CoOp/digit.yaml"), r"digit.yaml.*digits.yaml"),
+    "dataset": (("DATASET.NAME", "Digit"), r"Digit\b.*Digits"),
+    "position": (("TRAINER.COOP.CLASS_TOKEN_POSITION", "back"), r'CLASS_TOKEN_POSITION is "back", expected one of end'),
+    "precision": (("TRAINER.COOP.PREC", "fp8"), r'TRAINER.COOP.PREC is "fp8", expected one of fp32'),
+    "image size": (("INPUT.SIZE", "(224, 224)"), r"INPUT.SIZE is \(224, 224\), but demo/student takes"),
+    "no context": (("TRAINER.COOP.N_CTX", "0"), r"N_CTX is 0, expected 1 or more"),
+    "too many tokens": (("TRAINER.COOP.N_CTX", "60"), r'class name ".*" takes .* 60 prompt tokens.*48 positions'),
+    "model folder": (("--eval-only", "--model-dir", "nowhere", "--load-epoch", "3"), r"nowhere"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_sentence(mistake, run, capsys):
+    arguments, message = MISTAKES[mistake]
+    flags = [a for a in arguments if arguments[0].startswith("--")]
+    assert run("CoOp", "base", "out", *(flags or ["--seed", "1", *arguments])) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and re.search(message, lines[0]), lines
+
+
+PHASE_MISTAKES = {
+    "no boosting": ("CasPL_CoOp", (), r"TRAINER.CASPL.BOOSTING is empty"),
+    "missing boosting": ("CasPL_CoOp", ("TRAINER.CASPL.BOOSTING", "nowhere"), r"no boosting checkpoint at nowhere"),
+    "training zero-shot": ("ZeroshotCLIP", (), r"nothing to train; add --eval-only"),
+    "too deep": ("CasPLBoost", ("TRAINER.CASPL.DEPTH_TEXT", "12", "TRAINER.CASPL.DEPTH_VISION", "0"),
+                 r"DEPTH_TEXT is 12, expected 1 to 3.*DEPTH_VISION is 0, expected 1 to 4"),
+    "temperature": ("CasPLBoost", ("TRAINER.CASPL.TEMPERATURE", "0.0"), r"TEMPERATURE is 0.0, expected"),
+    "template": ("CasPLBoost", ("TRAINER.CASPL.TEMPLATE", "a photo"), r'TEMPLATE is "a photo", but it needs \{\}'),
+    "teacher": ("CasPLBoost", ("TRAINER.CASPL.TEACHER", "demo/professor"), r"no demo model is called demo/professor"),
+}
+
+
+@pytest.mark.parametrize("mistake", PHASE_MISTAKES)
+def test_mistakes_of_the_two_phases(mistake, run, capsys):
+    trainer, keys, message = PHASE_MISTAKES[mistake]
+    assert run(trainer, "base", "out", "--seed", "1", *keys) == 2
+    assert re.search(message, capsys.readouterr().err.strip().splitlines()[-1])
+
+
+def test_a_checkpoint_of_another_kind_is_refused(run, tmp_path, capsys):
+    short = ("--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
+    assert run("CoOp", "base", "coop", *short, "TRAINER.COOP.N_CTX", "4") == 0
+    load = ("--eval-only", "--model-dir", str(tmp_path / "coop"), "--load-epoch", "1")
+    assert run("CoOp", "base", "longer", *load) == 2
+    assert "ctx is (4, 64) there, expected (8, 64)" in capsys.readouterr().err
+    assert run("CasPL_CoOp", "base", "cascaded", *load) == 2
+    assert "adapting.ctx is missing there" in capsys.readouterr().err
+    assert run("CoOp", "base", "epoch", *load[:-1], "7") == 2
+    assert "model.pth.tar-7" in capsys.readouterr().err
+
+
+def test_a_broken_image_is_named(run, data, capsys):
+    assert run("ZeroshotCLIP", "base", "fine", "--eval-only") == 0
+    image = next((data / "digits" / "images" / "zero").iterdir())
+    content = image.read_bytes()
+    try:
+        image.write_bytes(content[:20])
+        assert run("CoOp", "all", "broken", "--seed", "1", "OPTIM.MAX_EPOCH", "1") == 2
+        capsys.readouterr()
+        assert run("CoOp", "all", "workers", "--seed", "1", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "1") == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert image.name in line and "Traceback" not in line
+    finally:
+        image.write_bytes(content)
+
+
+def test_other_settings_do_not_continue_a_run(run, capsys):
+    short = ("--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
+    assert run("CoOp", "base", "out", *short) == 0
+    assert run("CoOp", "base", "out", *short, "OPTIM.LR", "0.1") == 2
+    assert "OPTIM.LR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trainer", ["CoOp", "CasPLBoost"])
+def test_killed_at_random_moments_it_ends_as_if_never_stopped(trainer, command, tmp_path):
+    more = ["--seed", "1", "DATASET.NUM_SHOTS", "4", "OPTIM.MAX_EPOCH", "12"]
+
+    def process(folder):
+        return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *command(trainer, "all", folder, *more)], cwd=ROOT,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert process("whole").wait() == 0
+    dice, epochs = random.Random(trainer), []
+    for _ in range(2):
+        killed = process("killed")
+        resume = tmp_path / "killed" / "resume.pth.tar"
+        begin, seen = time.time(), resume.stat().st_mtime if resume.exists() else 0
+        while time.time() - begin < 60 and (not resume.exists() or resume.stat().st_mtime == seen):
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, 0.3))
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        epochs.append(torch.load(resume, weights_only=True)["epoch"])
+    assert epochs[0] <= epochs[1] < 12 or epochs[0] > 0
+    assert process("killed").wait() == 0
+
+    name = {"CoOp": "prompt_learner", "CasPLBoost": "CasPL"}[trainer]
+    ends = [torch.load(tmp_path / f / name / "model.pth.tar-12", weights_only=True)["state_dict"] for f in ("whole", "killed")]
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+    assert last_accuracy(tmp_path / "whole") == last_accuracy(tmp_path / "killed")
+    if trainer == "CasPLBoost":
+        (whole, header), (again, header_again) = (read_boosting(tmp_path / f) for f in ("whole", "killed"))
+        assert header == header_again and all(torch.equal(whole[key], again[key]) for key in whole)
