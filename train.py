@@ -28,7 +28,9 @@ log = logging.getLogger("train")
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", default="", help="folder that holds the datasets' folders")
-    parser.add_argument("--output-dir", default="", help="where logs and checkpoints go; an unfinished run there is resumed")
+    parser.add_argument(
+        "--output-dir", default="", help="where logs and checkpoints go; an unfinished run there is resumed"
+    )
     parser.add_argument("--resume", default="", help="folder of the run to resume from (default: the output folder)")
     parser.add_argument("--seed", type=int, default=-1, help="0 or more: fixed seed; -1: unseeded")
     parser.add_argument("--source-domains", nargs="+", help="source domains, for datasets that have them")
@@ -41,7 +43,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--head", default="", help="accepted for the family's scripts; no trainer here has a head")
     parser.add_argument("--eval-only", action="store_true", help="load a model and test it")
     parser.add_argument("--model-dir", default="", help="with --eval-only: output folder of the run to load")
-    parser.add_argument("--load-epoch", type=int, help="with --eval-only: epoch of the checkpoint (default: best model)")
+    parser.add_argument(
+        "--load-epoch", type=int, help="with --eval-only: epoch of the checkpoint (default: best model)"
+    )
     parser.add_argument("--no-train", action="store_true", help="build everything, train nothing")
     parser.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs, e.g. DATASET.NUM_SHOTS 16")
     return parser.parse_args(argv)

@@ -121,8 +121,15 @@ def measure(args: argparse.Namespace) -> None:
         if args.device.startswith("cuda"):
             torch.cuda.synchronize()
         times.append(time.perf_counter() - begin)
-    torch.save({"seconds": statistics.median(times[1:]), "bytes": peak(args.device) - before,
-                "features": features.cpu(), "grads": [g.cpu() for g in grads]}, args.result)
+    torch.save(
+        {
+            "seconds": statistics.median(times[1:]),
+            "bytes": peak(args.device) - before,
+            "features": features.cpu(),
+            "grads": [g.cpu() for g in grads],
+        },
+        args.result,
+    )
 
 
 def main() -> None:
@@ -131,7 +138,9 @@ def main() -> None:
     parser.add_argument("--ctx", type=int, default=8, help="adapting tokens (shallow)")
     parser.add_argument("--boosting", type=int, default=8, help="boosting tokens")
     parser.add_argument("--depth", type=int, default=12, help="blocks that the boosting tokens enter")
-    parser.add_argument("--backbone", default="ViT-B-16-quickgelu", help="an open_clip architecture; weights are random")
+    parser.add_argument(
+        "--backbone", default="ViT-B-16-quickgelu", help="an open_clip architecture; weights are random"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads, 0 for torch's default")
     parser.add_argument("--repeats", type=int, default=3)
@@ -152,15 +161,26 @@ def main() -> None:
             found[path] = torch.load(result)
     plain, ours = found["plain"], found["ours"]
     values = (plain["features"] - ours["features"]).abs().max() / plain["features"].abs().max()
-    grads = max(((a - b).abs().max() / a.abs().max()).item() for a, b in zip(plain["grads"], ours["grads"], strict=True))
+    grads = max(
+        ((a - b).abs().max() / a.abs().max()).item() for a, b in zip(plain["grads"], ours["grads"], strict=True)
+    )
     report = {
-        "classes": args.classes, "ctx": args.ctx, "boosting": args.boosting, "depth": args.depth,
-        "backbone": args.backbone, "device": args.device, "threads": args.threads, "plain_chunk": args.plain_chunk,
-        "plain_seconds": plain["seconds"], "ours_seconds": ours["seconds"],
+        "classes": args.classes,
+        "ctx": args.ctx,
+        "boosting": args.boosting,
+        "depth": args.depth,
+        "backbone": args.backbone,
+        "device": args.device,
+        "threads": args.threads,
+        "plain_chunk": args.plain_chunk,
+        "plain_seconds": plain["seconds"],
+        "ours_seconds": ours["seconds"],
         "time_ratio": plain["seconds"] / ours["seconds"],
-        "plain_peak_bytes": plain["bytes"], "ours_peak_bytes": ours["bytes"],
+        "plain_peak_bytes": plain["bytes"],
+        "ours_peak_bytes": ours["bytes"],
         "memory_ratio": plain["bytes"] / ours["bytes"],
-        "value_difference": values.item(), "gradient_difference": grads,
+        "value_difference": values.item(),
+        "gradient_difference": grads,
     }
     text = json.dumps(report, indent=2)
     print(text)

@@ -32,8 +32,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             weights = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, KeyError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a weight file that can be read without running code ({reason}); expected an OpenAI "
-                         f"archive, a state dict or safetensors, not cut short") from error
+        raise InputError(
+            f"{path} is not a weight file that can be read without running code ({reason}); expected an OpenAI "
+            f"archive, a state dict or safetensors, not cut short"
+        ) from error
     if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
         weights = weights["state_dict"]
     if not isinstance(weights, dict) or not any(isinstance(value, Tensor) for value in weights.values()):

@@ -89,11 +89,15 @@ class Backbone:
     def check_student(self) -> None:
         """Raise InputError unless prompts can be put into this model's towers (at least into the text tower)."""
         if not isinstance(self.model, open_clip.CLIP):
-            raise InputError(f"{self.name} is a {type(self.model).__name__}; a student must be of open_clip's native CLIP "
-                             f"class, such as ViT-B/16 (as a teacher any open_clip model will do)")
+            raise InputError(
+                f"{self.name} is a {type(self.model).__name__}; a student must be of open_clip's native CLIP "
+                f"class, such as ViT-B/16 (as a teacher any open_clip model will do)"
+            )
         if self.model.attn_mask is None or self.model.text_pool_type not in ("argmax", "eos"):
-            raise InputError(f"the text tower of {self.name} is not causal with its feature at [EOS]; prompts in front of "
-                             f"the class name could not be shared, choose another student")
+            raise InputError(
+                f"the text tower of {self.name} is not causal with its feature at [EOS]; prompts in front of "
+                f"the class name could not be shared, choose another student"
+            )
         check_blocks(self.model.transformer, "text", self.name)
         if self.has_vit:
             check_blocks(self.model.visual.transformer, "image", self.name)
@@ -154,17 +158,24 @@ def _unknown(name: str) -> str:
     known = [*(f"demo/{n}" for n in demo.ARCHITECTURES), *OPENAI_NAMES]
     if name in models:
         tags = [tag for model, tag in open_clip.list_pretrained() if model == name]
-        return (f"MODEL.BACKBONE.NAME {name} names an open_clip model without weights; add a tag, as in {name}:{tags[0]}"
-                if tags else f"open_clip has no weights for {name}; give a file, as in {name}:/path/to/weights")
+        return (
+            f"MODEL.BACKBONE.NAME {name} names an open_clip model without weights; add a tag, as in {name}:{tags[0]}"
+            if tags
+            else f"open_clip has no weights for {name}; give a file, as in {name}:/path/to/weights"
+        )
     nearest = difflib.get_close_matches(name, [*known, *models], n=1, cutoff=0)
-    return (f"no CLIP is called \"{name}\" and no file is there; choose one of {', '.join(known)}, an open_clip model with "
-            f"its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest[0]}?)")
+    return (
+        f'no CLIP is called "{name}" and no file is there; choose one of {", ".join(known)}, an open_clip model with '
+        f"its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest[0]}?)"
+    )
 
 
 def _load_demo(name: str) -> nn.Module:
     short = name.removeprefix("demo/")
     if short not in demo.ARCHITECTURES:
-        raise InputError(f"no demo model is called {name}; there are {', '.join(f'demo/{n}' for n in demo.ARCHITECTURES)}")
+        raise InputError(
+            f"no demo model is called {name}; there are {', '.join(f'demo/{n}' for n in demo.ARCHITECTURES)}"
+        )
     return demo.load_demo_model(short)
 
 
@@ -183,14 +194,16 @@ def _load_openai(name: str, architecture: str) -> nn.Module:
 def _load_open_clip(architecture: str, source: str, name: str) -> nn.Module:
     if architecture not in open_clip.list_models():
         nearest = difflib.get_close_matches(architecture, open_clip.list_models(), n=1, cutoff=0)[0]
-        raise InputError(f"open_clip has no model {architecture} (from \"{name}\"), do you mean {nearest}?")
+        raise InputError(f'open_clip has no model {architecture} (from "{name}"), do you mean {nearest}?')
     tags = [tag for model, tag in open_clip.list_pretrained() if model == architecture]
     if source in tags:
         return _create(architecture, source, name)
     path = Path(source).expanduser()
     if not path.is_file():
-        raise InputError(f"\"{source}\" (from \"{name}\") is neither a file nor a tag of {architecture}; its tags are "
-                         f"{', '.join(tags) or 'none'}")
+        raise InputError(
+            f'"{source}" (from "{name}") is neither a file nor a tag of {architecture}; its tags are '
+            f"{', '.join(tags) or 'none'}"
+        )
     model = open_clip.create_model(architecture, pretrained=None, load_weights=False)
     return _fill(model, read_weights(path), path)
 
@@ -200,14 +213,19 @@ def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn
         return open_clip.create_model(architecture, pretrained=tag)
     except (RuntimeError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:160]
-        raise InputError(f"the weights of {name} could not be fetched ({reason}); check the network or set HF_HOME to a "
-                         f"cache that holds them{hint}") from error
+        raise InputError(
+            f"the weights of {name} could not be fetched ({reason}); check the network or set HF_HOME to a "
+            f"cache that holds them{hint}"
+        ) from error
 
 
 def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
     expected = model.state_dict()
-    problems = [f"{key} is {tuple(weights[key].shape)}, expected {tuple(value.shape)}" for key, value in expected.items()
-                if key in weights and weights[key].shape != value.shape]
+    problems = [
+        f"{key} is {tuple(weights[key].shape)}, expected {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
     problems += [f"{key} is missing" for key in expected if key not in weights]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -222,8 +240,10 @@ def _from_openai_layout(path: Path) -> nn.Module:
     needed = ("text_projection", "positional_embedding", "token_embedding.weight", "ln_final.weight", "logit_scale")
     missing = [key for key in needed if key not in weights]
     if missing or not ({"visual.proj", "visual.attnpool.positional_embedding"} & weights.keys()):
-        raise InputError(f"{path} is no CLIP in OpenAI's layout: it lacks {', '.join(missing) or 'visual.proj'}; for the "
-                         f"weights of an open_clip model write MODEL:{path}")
+        raise InputError(
+            f"{path} is no CLIP in OpenAI's layout: it lacks {', '.join(missing) or 'visual.proj'}; for the "
+            f"weights of an open_clip model write MODEL:{path}"
+        )
     # The builder rounds every weight to half precision, so the weights themselves are put in afterwards.
     model = _fill(build_model_from_openai_state_dict(dict(weights), cast_dtype=torch.float32).float(), weights, path)
     model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD

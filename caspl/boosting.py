@@ -48,9 +48,14 @@ class BoostingHeader:
     def shapes(prompts: Prompts, backbone: Backbone) -> dict[str, int]:
         """The fields that follow from the prompts and the student."""
         text, vision = prompts.text, prompts.vision
-        return dict(text_width=backbone.text_width, vision_width=backbone.vision_width,
-                    text_length=len(text[0]) if len(text) else 0, vision_length=len(vision[0]) if len(vision) else 0,
-                    text_depth=len(text), vision_depth=len(vision))
+        return dict(
+            text_width=backbone.text_width,
+            vision_width=backbone.vision_width,
+            text_length=len(text[0]) if len(text) else 0,
+            vision_length=len(vision[0]) if len(vision) else 0,
+            text_depth=len(text),
+            vision_depth=len(vision),
+        )
 
 
 def save_boosting(path: str | Path, prompts: Prompts, header: BoostingHeader) -> None:
@@ -71,21 +76,29 @@ def read_boosting(path: str | Path) -> tuple[dict[str, Tensor], BoostingHeader]:
     if path.is_dir():
         path = path / FILE_NAME
     if not path.is_file():
-        raise InputError(f"no boosting checkpoint at {path} (TRAINER.CASPL.BOOSTING); run phase 1 first: "
-                         f"python train.py --trainer CasPLBoost ...")
+        raise InputError(
+            f"no boosting checkpoint at {path} (TRAINER.CASPL.BOOSTING); run phase 1 first: "
+            f"python train.py --trainer CasPLBoost ..."
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no mapping
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a boosting checkpoint or is cut short ({error}); expected the {FILE_NAME} that "
-                         f"phase 1 writes") from error
+        raise InputError(
+            f"{path} is not a boosting checkpoint or is cut short ({error}); expected the {FILE_NAME} that "
+            f"phase 1 writes"
+        ) from error
     if metadata.get("format") != FORMAT:
-        raise InputError(f"{path} is a safetensors file of another kind (format {metadata.get('format', 'not given')}), "
-                         f"expected {FORMAT}: the {FILE_NAME} that phase 1 writes")
+        raise InputError(
+            f"{path} is a safetensors file of another kind (format {metadata.get('format', 'not given')}), "
+            f"expected {FORMAT}: the {FILE_NAME} that phase 1 writes"
+        )
     if metadata.get("version") != str(VERSION):
-        raise InputError(f"{path} has format version {metadata.get('version')}, this program reads version {VERSION}; "
-                         f"use the program that wrote it, or train phase 1 anew")
+        raise InputError(
+            f"{path} has format version {metadata.get('version')}, this program reads version {VERSION}; "
+            f"use the program that wrote it, or train phase 1 anew"
+        )
     header = _parse_header(metadata.get("header", ""), path)
     _check_tensors(tensors, header, path)
     return tensors, header
@@ -109,19 +122,24 @@ def _check_tensors(tensors: dict[str, Tensor], header: BoostingHeader, path: Pat
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
     if wrong:
-        raise InputError(f"{path} does not hold what its header announces: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
-                         f"expected {expected.get(wrong[0], 'nothing of that name')}; train phase 1 anew")
+        raise InputError(
+            f"{path} does not hold what its header announces: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
+            f"expected {expected.get(wrong[0], 'nothing of that name')}; train phase 1 anew"
+        )
 
 
-def load_boosting(path: str | Path, backbone: Backbone, *, dataset: str = "", classnames: Sequence[str] = (),
-                  trainable: bool = False) -> tuple[Prompts, BoostingHeader]:
+def load_boosting(
+    path: str | Path, backbone: Backbone, *, dataset: str = "", classnames: Sequence[str] = (), trainable: bool = False
+) -> tuple[Prompts, BoostingHeader]:
     """Boosting prompts for `backbone`, frozen unless `trainable`, and their header.
 
     Raises InputError, naming both sides of everything that differs, where the prompts were trained for another student, or
     for the same `dataset` with other classes than `classnames`.
     """
     tensors, header = read_boosting(path)
-    sides = [("weights", f"{header.student} ({header.student_fingerprint})", f"{backbone.name} ({backbone.fingerprint})")]
+    sides = [
+        ("weights", f"{header.student} ({header.student_fingerprint})", f"{backbone.name} ({backbone.fingerprint})")
+    ]
     if header.student_fingerprint == backbone.fingerprint:
         sides = []
     if header.text_depth and header.text_width != backbone.text_width:
@@ -130,13 +148,17 @@ def load_boosting(path: str | Path, backbone: Backbone, *, dataset: str = "", cl
         sides.append(("vision width", str(header.vision_width), str(backbone.vision_width)))
     if sides:
         differences = ", ".join(f"{what} {theirs} there and {ours} here" for what, theirs, ours in sides)
-        raise InputError(f"the boosting prompts of {path} belong to another student: {differences}; set "
-                         f"MODEL.BACKBONE.NAME to {header.student} or train phase 1 on {backbone.name}")
+        raise InputError(
+            f"the boosting prompts of {path} belong to another student: {differences}; set "
+            f"MODEL.BACKBONE.NAME to {header.student} or train phase 1 on {backbone.name}"
+        )
     strangers = [name for name in classnames if name not in header.classnames] if dataset == header.dataset else []
     if strangers:
-        raise InputError(f"the class list of {dataset} does not match that of {path}: \"{strangers[0]}\" is not among its "
-                         f"{len(header.classnames)} classes ({', '.join(header.classnames[:3])}, ...); train phase 1 on "
-                         f"this class list")
+        raise InputError(
+            f'the class list of {dataset} does not match that of {path}: "{strangers[0]}" is not among its '
+            f"{len(header.classnames)} classes ({', '.join(header.classnames[:3])}, ...); train phase 1 on "
+            f"this class list"
+        )
     text = [tensors[f"text.{i}"] for i in range(header.text_depth)]
     vision = [tensors[f"vision.{i}"] for i in range(header.vision_depth)]
     return Prompts(text, vision, trainable=trainable), header

@@ -31,8 +31,15 @@ class Teacher(nn.Module):
     It sees the student's own augmented batch. Where it wants another size or normalisation, the batch is converted.
     """
 
-    def __init__(self, backbone: Backbone, classnames: Sequence[str], template: str, *,
-                 mean: Sequence[float], std: Sequence[float]):
+    def __init__(
+        self,
+        backbone: Backbone,
+        classnames: Sequence[str],
+        template: str,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ):
         super().__init__()
         self.backbone, self.size = backbone, tuple(backbone.image_size)
         self.register_buffer("classes", zeroshot_features(backbone, classnames, template), persistent=False)

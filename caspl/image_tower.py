@@ -32,8 +32,10 @@ def encode_images(visual: nn.Module, images: Tensor, groups: Sequence[PromptGrou
     groups = [group for group in reversed(groups) if group.vision_length]
     blocks = visual.transformer.resblocks
     if images.shape[-2:] != torch.Size(visual.image_size):
-        raise InputError(f"images are {tuple(images.shape[-2:])} pixels, but the image tower takes {visual.image_size}; "
-                         f"set INPUT.SIZE to that")
+        raise InputError(
+            f"images are {tuple(images.shape[-2:])} pixels, but the image tower takes {visual.image_size}; "
+            f"set INPUT.SIZE to that"
+        )
     for group in groups:
         if len(group.vision) > len(blocks):
             raise InputError(f"vision prompts reach {len(group.vision)} blocks, but the tower has {len(blocks)}")

@@ -61,7 +61,7 @@ def resolve_precision(name: str, device: torch.device, key: str = "PREC") -> Pre
     Raises InputError, naming the configuration key `key`, for an unknown name.
     """
     if name not in CHOICES:
-        raise InputError(f"{key} is \"{name}\", expected one of {', '.join(CHOICES)}")
+        raise InputError(f'{key} is "{name}", expected one of {", ".join(CHOICES)}')
     kind = device.type
     if name == "fp16" and kind == "cpu":
         log.warning("%s fp16 is computed in fp32: CPUs multiply half precision hundreds of times slower", key)

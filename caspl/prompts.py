@@ -62,7 +62,9 @@ class Prompts(nn.Module):
     def __init__(self, text: Sequence[Tensor] = (), vision: Sequence[Tensor] = (), *, trainable: bool = True):
         super().__init__()
         self.text = nn.ParameterList(nn.Parameter(t.detach().clone().float(), requires_grad=trainable) for t in text)
-        self.vision = nn.ParameterList(nn.Parameter(v.detach().clone().float(), requires_grad=trainable) for v in vision)
+        self.vision = nn.ParameterList(
+            nn.Parameter(v.detach().clone().float(), requires_grad=trainable) for v in vision
+        )
 
     def forward(self) -> list[PromptGroup]:
         return [PromptGroup(text=tuple(self.text), vision=tuple(self.vision))]
@@ -108,10 +110,14 @@ class PromptShape:
             if length < 0:
                 problems.append(f"{length_key} is {length}, expected 0 or more")
             elif length > 0 and blocks is None:
-                problems.append(f"{length_key} is {length}, but the image tower of {backbone} is not a ViT and takes no "
-                                f"prompts, set {length_key} to 0 to train text prompts only")
+                problems.append(
+                    f"{length_key} is {length}, but the image tower of {backbone} is not a ViT and takes no "
+                    f"prompts, set {length_key} to 0 to train text prompts only"
+                )
             elif length > 0 and not 1 <= depth <= blocks:
-                problems.append(f"{depth_key} is {depth}, expected 1 to {blocks}, the number of {tower} blocks of {backbone}")
+                problems.append(
+                    f"{depth_key} is {depth}, expected 1 to {blocks}, the number of {tower} blocks of {backbone}"
+                )
         if problems:
             raise InputError("; ".join(problems))
 

@@ -60,10 +60,14 @@ def read_accuracy(folder: Path, subset: str) -> float:
     text = logs[-1].read_text(encoding="utf-8")
     tested = re.findall(r"^\s*SUBSAMPLE_CLASSES: (\w+)$", text, re.MULTILINE)
     if tested and tested[-1] != subset:
-        raise InputError(f"{logs[-1]} tested {tested[-1]} classes, but the folder is for {subset}; run scripts/demo.sh anew")
+        raise InputError(
+            f"{logs[-1]} tested {tested[-1]} classes, but the folder is for {subset}; run scripts/demo.sh anew"
+        )
     blocks = re.findall(r"^=> result\n\* total: ([\d,]+)\n\* correct: ([\d,]+)$", text, re.MULTILINE)
     if not blocks:
-        raise InputError(f"{logs[-1]} ends without a result; run scripts/demo.sh again, it resumes what was interrupted")
+        raise InputError(
+            f"{logs[-1]} ends without a result; run scripts/demo.sh again, it resumes what was interrupted"
+        )
     total, correct = (int(number.replace(",", "")) for number in blocks[-1])
     return 100 * correct / total
 
@@ -110,8 +114,13 @@ def table(results: list[Result]) -> str:
     for method, seeds, numbers in summary(results):
         cells = [f"{mean:.1f} ± {dev:.1f}" if seeds > 1 else f"{mean:.1f}" for mean, dev in numbers.values()]
         rows.append([method, seeds, *cells])
-    return tabulate(rows, headers=["method", "seeds", "base", "new", "HM", "all"], tablefmt="github",
-                    colalign=("left", *["right"] * 5), disable_numparse=True)
+    return tabulate(
+        rows,
+        headers=["method", "seeds", "base", "new", "HM", "all"],
+        tablefmt="github",
+        colalign=("left", *["right"] * 5),
+        disable_numparse=True,
+    )
 
 
 def draw(results: list[Result], path: Path) -> None:
@@ -123,8 +132,9 @@ def draw(results: list[Result], path: Path) -> None:
 
     rows = summary(results)
     figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
-    for offset, (key, label, color) in enumerate((("base", "base classes", "#4477aa"), ("new", "new classes", "#ee6677"),
-                                                  ("hm", "harmonic mean", "#228833"))):
+    for offset, (key, label, color) in enumerate(
+        (("base", "base classes", "#4477aa"), ("new", "new classes", "#ee6677"), ("hm", "harmonic mean", "#228833"))
+    ):
         places = [i + (offset - 1) * 0.27 for i in range(len(rows))]
         means, deviations = zip(*(numbers[key] for _, _, numbers in rows), strict=True)
         bars = axes.bar(places, means, 0.25, yerr=deviations, label=label, color=color, capsize=3)

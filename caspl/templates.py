@@ -35,9 +35,9 @@ def template_for(dataset: str, override: str = "", key: str = "the template") ->
     Raises InputError for a template without the place {} for the class name.
     """
     if override and "{}" not in override:
-        raise InputError(f"{key} is \"{override}\", but it needs {{}} where the class name goes, as in \"{GENERIC}\"")
+        raise InputError(f'{key} is "{override}", but it needs {{}} where the class name goes, as in "{GENERIC}"')
     if override:
         return override
     if dataset not in TEMPLATES:
-        log.info("No template is known for %s, using \"%s\"", dataset, GENERIC)
+        log.info('No template is known for %s, using "%s"', dataset, GENERIC)
     return TEMPLATES.get(dataset, GENERIC)

@@ -88,7 +88,7 @@ class _Layout:
         needed = 1 + prompts + len(tokens.ids[longest])
         if needed > context_length:
             raise InputError(
-                f"class name \"{tokens.names[longest]}\" takes {len(tokens.ids[longest])} tokens with \".\" and [EOS], which "
+                f'class name "{tokens.names[longest]}" takes {len(tokens.ids[longest])} tokens with "." and [EOS], which '
                 f"with [SOS] and {prompts} prompt tokens makes {needed}, but the text tower has {context_length} positions; "
                 f"shorten the name or use fewer prompt tokens"
             )

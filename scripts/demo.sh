@@ -23,7 +23,7 @@ for seed in 1 2 3; do
     boosting=$OUT/boosting/seed$seed
     run CasPLBoost all $boosting/all --seed $seed
     for classes in base new; do
-        run CasPLBoost $classes $boosting/$classes --eval-only --model-dir $boosting/all --load-epoch 20
+        run CasPLBoost $classes $boosting/$classes --eval-only --model-dir $boosting/all --load-epoch 10
     done
 done
 

@@ -28,14 +28,48 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from caspl.demo import ARCHITECTURES, CONTEXT_LENGTH, save_demo_model  # noqa: E402
 
 # Faces that draw Latin letters and digits; those of HELD_OUT are only ever used to print an accuracy.
-FACES = """DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSans-BoldOblique DejaVuSansMono DejaVuSansMono-Bold
-DejaVuSansMono-Oblique DejaVuSansMono-BoldOblique DejaVuSerif DejaVuSerif-Bold DejaVuSerif-Italic DejaVuSerif-BoldItalic
-STIXGeneral STIXGeneralBol STIXGeneralBolIta STIXGeneralItalic cmr10 cmss10 cmti10 cmtt10 cmb10""".split()
+FACES = [
+    "DejaVuSans",
+    "DejaVuSans-Bold",
+    "DejaVuSans-Oblique",
+    "DejaVuSans-BoldOblique",
+    "DejaVuSansMono",
+    "DejaVuSansMono-Bold",
+    "DejaVuSansMono-Oblique",
+    "DejaVuSansMono-BoldOblique",
+    "DejaVuSerif",
+    "DejaVuSerif-Bold",
+    "DejaVuSerif-Italic",
+    "DejaVuSerif-BoldItalic",
+    "STIXGeneral",
+    "STIXGeneralBol",
+    "STIXGeneralBolIta",
+    "STIXGeneralItalic",
+    "cmr10",
+    "cmss10",
+    "cmti10",
+    "cmtt10",
+    "cmb10",
+]
 HELD_OUT = {"DejaVuSerif-Italic", "STIXGeneral", "cmss10"}
 
-DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
-MARKS = {"+": "plus", "=": "equals", "?": "question mark", "!": "exclamation mark", "%": "percent", "&": "ampersand",
-         "@": "at sign", "#": "hash", "*": "asterisk", "/": "slash", "(": "parenthesis", "[": "bracket"}
+DIGITS = dict(
+    zip("0123456789", ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], strict=True)
+)
+MARKS = {
+    "+": "plus",
+    "=": "equals",
+    "?": "question mark",
+    "!": "exclamation mark",
+    "%": "percent",
+    "&": "ampersand",
+    "@": "at sign",
+    "#": "hash",
+    "*": "asterisk",
+    "/": "slash",
+    "(": "parenthesis",
+    "[": "bracket",
+}
 SYMBOLS = (
     [(c, name, ("digit", "number")) for c, name in DIGITS.items()]
     + [(c, c.lower(), ("capital letter", "uppercase letter")) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
@@ -96,8 +130,17 @@ def deform(masters: torch.Tensor, strength: float, size: int) -> tuple[torch.Ten
     shear = uniform(n, -1, 1) * strength * 0.45
     sx, sy = 1 + uniform(n, -0.15, 0.7) * strength, 1 + uniform(n, -0.15, 0.35) * strength
     cos, sin = angle.cos(), angle.sin()
-    affine = torch.stack([cos * sx, (-sin + shear * cos) * sy, uniform(n, -1, 1) * 0.15 * strength,
-                          sin * sx, (cos + shear * sin) * sy, uniform(n, -1, 1) * 0.15 * strength], 1).view(n, 2, 3)
+    affine = torch.stack(
+        [
+            cos * sx,
+            (-sin + shear * cos) * sy,
+            uniform(n, -1, 1) * 0.15 * strength,
+            sin * sx,
+            (cos + shear * sin) * sy,
+            uniform(n, -1, 1) * 0.15 * strength,
+        ],
+        1,
+    ).view(n, 2, 3)
     grid = F.affine_grid(affine, [n, 1, CANVAS, CANVAS], align_corners=False)
     for cells, amount in ((3, 0.22), (5, 0.10)):
         wobble = torch.randn(n, 2, cells, cells) * amount * strength * uniform(n, 0, 1).view(n, 1, 1, 1)
@@ -186,8 +229,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="file to write (default: the one inside the package)")
     args = parser.parse_args()
 
-    recipe = {"student": dict(steps=900, lr=2e-3, strength=0.55), "teacher": dict(steps=6000, lr=1.5e-3, strength=1.0)}
-    steps, lr, strength = args.steps or recipe[args.model]["steps"], recipe[args.model]["lr"], recipe[args.model]["strength"]
+    recipe = {"student": dict(steps=2400, lr=2e-3, strength=0.55), "teacher": dict(steps=6000, lr=1.5e-3, strength=1.0)}
+    steps, lr, strength = (
+        args.steps or recipe[args.model]["steps"],
+        recipe[args.model]["lr"],
+        recipe[args.model]["strength"],
+    )
     torch.manual_seed(args.seed)
 
     vocabulary = Vocabulary()
@@ -196,13 +243,17 @@ def main() -> None:
     parameters = sum(p.numel() for p in model.parameters())
     masters = render_masters([f for f in FACES if f not in HELD_OUT])
     unseen = render_masters([f for f in FACES if f in HELD_OUT])
-    print(f"{args.model}: {parameters:,} parameters, {len(vocabulary.ids)} tokens, {len(SYMBOLS)} symbols, "
-          f"{len(masters)} faces, {steps} steps, lr {lr}, deformation {strength}", flush=True)
+    print(
+        f"{args.model}: {parameters:,} parameters, {len(vocabulary.ids)} tokens, {len(SYMBOLS)} symbols, "
+        f"{len(masters)} faces, {steps} steps, lr {lr}, deformation {strength}",
+        flush=True,
+    )
 
     decay = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
-                                  lr=lr, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}], lr=lr, betas=(0.9, 0.98)
+    )
     start, everyone = time.time(), torch.arange(len(SYMBOLS))
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
@@ -222,8 +273,11 @@ def main() -> None:
             model.logit_scale.clamp_(0, math.log(100))
         if step % max(1, steps // 12) == 0 or step == steps:
             accuracy = held_out_accuracy(model, vocabulary, unseen, strength, shape.image_size)
-            print(f"step {step:5d}  loss {loss.item():.3f}  held-out faces {accuracy:.1f}%  "
-                  f"scale {model.logit_scale.exp().item():.1f}  {time.time() - start:.0f} s", flush=True)
+            print(
+                f"step {step:5d}  loss {loss.item():.3f}  held-out faces {accuracy:.1f}%  "
+                f"scale {model.logit_scale.exp().item():.1f}  {time.time() - start:.0f} s",
+                flush=True,
+            )
 
     path = save_demo_model(args.model, model.eval(), vocabulary.ids, args.output)
     print(f"wrote {path.name} ({path.stat().st_size / 1e6:.2f} MB)")

@@ -83,8 +83,9 @@ class CasPLBoost(PromptTrainer):
         teacher = load_backbone(cfg.TRAINER.CASPL.TEACHER)
         self.teacher_fingerprint = teacher.fingerprint
         teacher.place(self.device, self.precision)
-        self.teacher = Teacher(teacher, self.dm.dataset.classnames, self.template,
-                               mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
+        self.teacher = Teacher(
+            teacher, self.dm.dataset.classnames, self.template, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD
+        )
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.model(images)

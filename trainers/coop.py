@@ -43,7 +43,9 @@ class CoOpLearner(nn.Module):
     def __init__(self, ctx: torch.Tensor, position: str = "end"):
         super().__init__()
         if position not in POSITIONS:
-            raise InputError(f"TRAINER.COOP.CLASS_TOKEN_POSITION is \"{position}\", expected one of {', '.join(POSITIONS)}")
+            raise InputError(
+                f'TRAINER.COOP.CLASS_TOKEN_POSITION is "{position}", expected one of {", ".join(POSITIONS)}'
+            )
         self.ctx = nn.Parameter(ctx)
         length = ctx.shape[-2]
         # In the middle, the first half (rounded down) stands before the name, as in the reference.
@@ -63,7 +65,7 @@ class CoOp(PromptTrainer):
         keys = self.cfg.TRAINER.COOP
         if keys.CTX_INIT:
             ctx = embed_words(backbone, keys.CTX_INIT)
-            log.info("Initial context: \"%s\" (%d tokens)", keys.CTX_INIT.replace("_", " "), len(ctx))
+            log.info('Initial context: "%s" (%d tokens)', keys.CTX_INIT.replace("_", " "), len(ctx))
         else:
             if keys.N_CTX < 1:
                 raise InputError(f"TRAINER.COOP.N_CTX is {keys.N_CTX}, expected 1 or more")

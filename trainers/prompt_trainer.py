@@ -44,8 +44,10 @@ class PromptModel(nn.Module):
 def check_image_size(cfg, backbone: Backbone) -> None:
     """Raise InputError unless INPUT.SIZE is what the backbone takes."""
     if tuple(cfg.INPUT.SIZE) != backbone.image_size:
-        raise InputError(f"INPUT.SIZE is {tuple(cfg.INPUT.SIZE)}, but {backbone.name} takes images of "
-                         f"{backbone.image_size}; set INPUT.SIZE \"{backbone.image_size}\"")
+        raise InputError(
+            f"INPUT.SIZE is {tuple(cfg.INPUT.SIZE)}, but {backbone.name} takes images of "
+            f'{backbone.image_size}; set INPUT.SIZE "{backbone.image_size}"'
+        )
 
 
 class PromptTrainer(TrainerX):
@@ -76,8 +78,11 @@ class PromptTrainer(TrainerX):
         self.backbone.place(self.device, self.precision)
         self.model = PromptModel(prompted, learner).to(self.device)
         trained = [p for p in learner.parameters() if p.requires_grad]
-        log.info("Training %s prompt parameters, CLIP's %s stay frozen", f"{count_num_param(params=trained):,}",
-                 f"{count_num_param(self.backbone.model):,}")
+        log.info(
+            "Training %s prompt parameters, CLIP's %s stay frozen",
+            f"{count_num_param(params=trained):,}",
+            f"{count_num_param(self.backbone.model):,}",
+        )
         self.optim = build_optimizer(learner, cfg.OPTIM)
         self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
         self.register_model(self.checkpoint_name, learner, self.optim, self.sched)
@@ -123,7 +128,7 @@ class PromptTrainer(TrainerX):
             checkpoint = load_checkpoint(str(path))
             state = {k: v for k, v in checkpoint["state_dict"].items() if k.rsplit(".", 1)[-1] not in CLASS_BUFFERS}
             self.load_learner(model, state, path)
-            log.info("Loading weights to %s from \"%s\" (epoch = %s)", name, path, checkpoint["epoch"])
+            log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, checkpoint["epoch"])
 
     def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         """Fill `learner` with exactly the tensors of `state`."""
@@ -132,7 +137,9 @@ class PromptTrainer(TrainerX):
         wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
         if wrong:
             key = wrong[0]
-            raise InputError(f"{path} does not fit this {type(self).__name__} run: {key} is {found.get(key, 'missing')} there, "
-                             f"expected {expected.get(key, 'nothing of that name')}; check the trainer, the number of "
-                             f"context tokens and the class list")
+            raise InputError(
+                f"{path} does not fit this {type(self).__name__} run: {key} is {found.get(key, 'missing')} there, "
+                f"expected {expected.get(key, 'nothing of that name')}; check the trainer, the number of "
+                f"context tokens and the class list"
+            )
         learner.load_state_dict(state)

@@ -33,10 +33,20 @@ class Architecture:
 
     def arguments(self, vocab_size: int) -> dict:
         """The keyword arguments of `open_clip.CLIP` for this shape."""
-        vision = dict(image_size=self.image_size, patch_size=self.patch_size, width=self.vision_width,
-                      layers=self.vision_layers, head_width=self.head_width)
-        text = dict(context_length=CONTEXT_LENGTH, vocab_size=vocab_size, width=self.text_width,
-                    heads=self.text_width // self.head_width, layers=self.text_layers)
+        vision = dict(
+            image_size=self.image_size,
+            patch_size=self.patch_size,
+            width=self.vision_width,
+            layers=self.vision_layers,
+            head_width=self.head_width,
+        )
+        text = dict(
+            context_length=CONTEXT_LENGTH,
+            vocab_size=vocab_size,
+            width=self.text_width,
+            heads=self.text_width // self.head_width,
+            layers=self.text_layers,
+        )
         return dict(embed_dim=self.embed_dim, vision_cfg=vision, text_cfg=text)
 
 

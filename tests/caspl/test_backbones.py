@@ -157,20 +157,26 @@ def test_open_clip_architecture_with_a_file(tmp_path):
 
 
 def test_resnet_students_take_text_prompts_only():
-    model = open_clip.CLIP(embed_dim=32, vision_cfg=dict(image_size=64, layers=[1, 1, 1, 1], width=16),
-                           text_cfg=dict(width=64, heads=1, layers=1))
+    model = open_clip.CLIP(
+        embed_dim=32,
+        vision_cfg=dict(image_size=64, layers=[1, 1, 1, 1], width=16),
+        text_cfg=dict(width=64, heads=1, layers=1),
+    )
     backbone = backbones.Backbone("RN-tiny", model, open_clip.SimpleTokenizer(), (64, 64), (0.5,) * 3, (0.5,) * 3)
     backbone.check_student()
     assert backbone.vision_blocks is None and not backbone.has_vit
 
 
-@pytest.mark.parametrize("name, message", [
-    ("ViT-B/61", r"no CLIP is called \"ViT-B/61\".*do you mean ViT-B/16"),
-    ("demo/pupil", "no demo model is called demo/pupil; there are demo/student, demo/teacher"),
-    ("ViT-B-16", "add a tag, as in ViT-B-16:"),
-    ("ViT-B-16:nowhere", "neither a file nor a tag of ViT-B-16; its tags are .*laion"),
-    ("ViT-B-61:openai", "open_clip has no model ViT-B-61.*do you mean"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("ViT-B/61", r"no CLIP is called \"ViT-B/61\".*do you mean ViT-B/16"),
+        ("demo/pupil", "no demo model is called demo/pupil; there are demo/student, demo/teacher"),
+        ("ViT-B-16", "add a tag, as in ViT-B-16:"),
+        ("ViT-B-16:nowhere", "neither a file nor a tag of ViT-B-16; its tags are .*laion"),
+        ("ViT-B-61:openai", "open_clip has no model ViT-B-61.*do you mean"),
+    ],
+)
 def test_unknown_names_say_what_there_is(name, message):
     with pytest.raises(InputError, match=message):
         load_backbone(name)

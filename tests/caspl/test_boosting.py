@@ -27,8 +27,16 @@ def prompts():
 @pytest.fixture
 def saved(student, prompts, tmp_path):
     header = BoostingHeader(
-        student="demo/student", student_fingerprint=student.fingerprint, dataset="Digits", classnames=["zero", "one"],
-        teacher="demo/teacher", teacher_fingerprint="0" * 16, template="{}", temperature=1.0, epochs=2, seed=1,
+        student="demo/student",
+        student_fingerprint=student.fingerprint,
+        dataset="Digits",
+        classnames=["zero", "one"],
+        teacher="demo/teacher",
+        teacher_fingerprint="0" * 16,
+        template="{}",
+        temperature=1.0,
+        epochs=2,
+        seed=1,
         **BoostingHeader.shapes(prompts, student),
     )
     save_boosting(tmp_path / "boosting.safetensors", prompts, header)
@@ -48,8 +56,9 @@ def test_round_trip(saved, student, prompts):
 
 def test_under_one_megabyte_at_vit_b16_shape(saved, tmp_path):
     prompts = Prompts(random_entries(8, 12, 512), random_entries(8, 12, 768))
-    header = dataclasses.replace(saved[1], text_width=512, vision_width=768, text_length=8, vision_length=8, text_depth=12,
-                                 vision_depth=12)
+    header = dataclasses.replace(
+        saved[1], text_width=512, vision_width=768, text_length=8, vision_length=8, text_depth=12, vision_depth=12
+    )
     save_boosting(tmp_path / "large.safetensors", prompts, header)
     assert (tmp_path / "large.safetensors").stat().st_size < 1e6
 
@@ -58,7 +67,14 @@ def test_other_weights_are_refused_with_both_sides(saved):
     teacher = load_backbone("demo/teacher")
     with pytest.raises(InputError) as error:
         load_boosting(saved[0], teacher)
-    for part in ("demo/student", saved[1].student_fingerprint, "demo/teacher", teacher.fingerprint, "text width 64", "96"):
+    for part in (
+        "demo/student",
+        saved[1].student_fingerprint,
+        "demo/teacher",
+        teacher.fingerprint,
+        "text width 64",
+        "96",
+    ):
         assert part in str(error.value)
 
 
@@ -75,17 +91,23 @@ def rewrite(path, tensors=None, **metadata):
     save_file(own if tensors is None else tensors, path, metadata=fields)
 
 
-@pytest.mark.parametrize("damage, message", [
-    (lambda p: rewrite(p, version="2"), "format version 2, this program reads version 1"),
-    (lambda p: rewrite(p, format="other"), "another kind .format other.*expected caspl-boosting"),
-    (lambda p: rewrite(p, header="{}"), "lacks or adds classnames"),
-    (lambda p: rewrite(p, header="nonsense"), "not JSON"),
-    (lambda p: rewrite(p, tensors={"text.0": torch.zeros(4, 64)}), "announces: text.1 is missing, expected .4, 64."),
-    (lambda p: p.write_bytes(p.read_bytes()[:-100]), "cut short"),
-    (lambda p: p.write_bytes(p.read_bytes()[:5]), "cut short"),
-    (lambda p: p.write_text("hello"), "not a boosting checkpoint"),
-    (lambda p: p.unlink(), "no boosting checkpoint at .*run phase 1 first"),
-])
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda p: rewrite(p, version="2"), "format version 2, this program reads version 1"),
+        (lambda p: rewrite(p, format="other"), "another kind .format other.*expected caspl-boosting"),
+        (lambda p: rewrite(p, header="{}"), "lacks or adds classnames"),
+        (lambda p: rewrite(p, header="nonsense"), "not JSON"),
+        (
+            lambda p: rewrite(p, tensors={"text.0": torch.zeros(4, 64)}),
+            "announces: text.1 is missing, expected .4, 64.",
+        ),
+        (lambda p: p.write_bytes(p.read_bytes()[:-100]), "cut short"),
+        (lambda p: p.write_bytes(p.read_bytes()[:5]), "cut short"),
+        (lambda p: p.write_text("hello"), "not a boosting checkpoint"),
+        (lambda p: p.unlink(), "no boosting checkpoint at .*run phase 1 first"),
+    ],
+)
 def test_damage_is_named(saved, student, damage, message):
     damage(saved[0])
     with pytest.raises(InputError, match=message) as error:

@@ -66,5 +66,5 @@ def test_templates():
     assert template_for("OxfordPets") == "a photo of a {}, a type of pet."
     assert template_for("MyOwn") == "a photo of a {}."
     assert template_for("OxfordPets", "my {}") == "my {}"
-    with pytest.raises(InputError, match="TEMPLATE is \"my pet\", but it needs {}"):
+    with pytest.raises(InputError, match='TEMPLATE is "my pet", but it needs {}'):
         template_for("OxfordPets", "my pet", "TRAINER.CASPL.TEMPLATE")

@@ -46,7 +46,8 @@ def test_the_newest_log_and_its_last_block_count(tmp_path):
 
     os.utime(folder / "log.txt", (1, 1))
     (folder / "log.txt-2026-01-01-00-00-00").write_text(
-        LOG.format(subset="base", correct=2, percent=0.2) + LOG.format(subset="base", correct="1,000", percent=100))
+        LOG.format(subset="base", correct=2, percent=0.2) + LOG.format(subset="base", correct="1,000", percent=100)
+    )
     assert read_accuracy(folder, "base") == 100.0
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import dassl
 import numpy as np
 import pytest
 import torch
@@ -130,17 +131,18 @@ def test_kill_9(stub_path, data_root, make_cfg, tmp_path):
     """A process is killed at random times, and the same command is given again."""
 
     def start(output, seconds_per_batch):
-        command = [sys.executable, str(stub_path), str(data_root), str(tmp_path / output), "OPTIM.MAX_EPOCH", "12"]
-        environment = {**os.environ, "PYTHONPATH": os.getcwd(), "STUB_SECONDS_PER_BATCH": str(seconds_per_batch)}
+        command = [sys.executable, str(stub_path), str(data_root), str(tmp_path / output), "OPTIM.MAX_EPOCH", "30"]
+        environment = {**os.environ, "PYTHONPATH": root, "STUB_SECONDS_PER_BATCH": str(seconds_per_batch)}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    root = str(Path(dassl.__file__).parents[1])
     whole = start("whole", 0)
-    parts, delays = [], random.Random(0)
+    parts, delays = [0], random.Random(0)
     for _ in range(2):
         process = start("parts", 0.02)
-        while not process.stdout.readline().startswith("epoch ["):
+        while not process.stdout.readline().startswith(f"epoch [{parts[-1] + 2}/30]"):
             assert process.poll() is None
-        time.sleep(delays.uniform(0.05, 0.25))
+        time.sleep(delays.uniform(0, 0.15))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         process.stdout.close()
@@ -148,14 +150,14 @@ def test_kill_9(stub_path, data_root, make_cfg, tmp_path):
     last = start("parts", 0)
     texts = {"whole": whole.communicate()[0], "parts": last.communicate()[0]}
     assert whole.returncode == last.returncode == 0
-    assert parts[0] < parts[1] < 12
-    assert f"{parts[1]} of 12 epochs are finished" in texts["parts"]
+    assert 0 < parts[1] < parts[2] < 30
+    assert f"{parts[2]} of 30 epochs are finished" in texts["parts"]
 
     def results(text):
         return [line for line in text.split("Finish training")[1].split("\n") if line.startswith("* ")]
 
     assert len(results(texts["whole"])) == 5 and results(texts["whole"]) == results(texts["parts"])
-    states = [torch.load(tmp_path / name / "linear" / "model.pth.tar-12", weights_only=True) for name in texts]
+    states = [torch.load(tmp_path / name / "linear" / "model.pth.tar-30", weights_only=True) for name in texts]
     assert_same(*states)
 
 

@@ -4,7 +4,9 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
+import dassl
 import numpy as np
 import pytest
 import torch
@@ -143,7 +145,7 @@ def test_leftovers_of_killed_writers_are_removed(tmp_path):
     child = "import os, sys\nfrom dassl.utils.files import replace_atomically\n"
     child += "with replace_atomically(sys.argv[1]) as t:\n    t.write_text('half'); os.kill(os.getpid(), 9)\n"
     path = tmp_path / "a.txt"
-    subprocess.run([sys.executable, "-c", child, str(path)], cwd=os.getcwd(), check=False)
+    subprocess.run([sys.executable, "-c", child, str(path)], cwd=Path(dassl.__file__).parents[1], check=False)
     (leftover,) = os.listdir(tmp_path)
     assert leftover.startswith(".a.txt.") and leftover.endswith(".tmp")
     with replace_atomically(tmp_path / "b.txt") as temporary:

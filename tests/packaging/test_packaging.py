@@ -20,8 +20,11 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     ignore = shutil.ignore_patterns(".git", "output", "data", "build", "*.egg-info", "__pycache__", ".venv")
     shutil.copytree(ROOT, folder / "source", ignore=ignore)
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."],
-                   cwd=folder / "source", check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."],
+        cwd=folder / "source",
+        check=True,
+    )
     (archive,) = folder.glob("*.whl")
     with zipfile.ZipFile(archive) as file:
         file.extractall(folder / "site")
@@ -42,15 +45,22 @@ def python(code, *paths, cwd):
 def test_the_wheel_holds_nothing_but_caspl(wheel):
     _, names = wheel
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"caspl"}
-    wanted = {"caspl/trainers/coop.py", "caspl/datasets/digits.py", "caspl/demo/student.safetensors",
-              "caspl/configs/trainers/CoOp/digits.yaml", "caspl/configs/datasets/digits.yaml"}
+    wanted = {
+        "caspl/trainers/coop.py",
+        "caspl/datasets/digits.py",
+        "caspl/demo/student.safetensors",
+        "caspl/configs/trainers/CoOp/digits.yaml",
+        "caspl/configs/datasets/digits.yaml",
+    }
     assert wanted <= set(names)
     assert len([n for n in names if n.endswith(".yaml")]) == len(CONFIGS)
 
 
-REGISTERED = ("import caspl.trainers, caspl.datasets; from dassl.engine import TRAINER_REGISTRY as T; "
-              "from dassl.data.datasets import DATASET_REGISTRY as D; import caspl; "
-              "print('CasPL_CoOp' in T.registered_names(), 'Digits' in D.registered_names(), caspl.__file__)")
+REGISTERED = (
+    "import caspl.trainers, caspl.datasets; from dassl.engine import TRAINER_REGISTRY as T; "
+    "from dassl.data.datasets import DATASET_REGISTRY as D; import caspl; "
+    "print('CasPL_CoOp' in T.registered_names(), 'Digits' in D.registered_names(), caspl.__file__)"
+)
 
 
 def test_the_wheel_registers_into_the_dassl_that_is_there(wheel, tmp_path):
@@ -67,16 +77,20 @@ def test_a_bare_checkout_imports(tmp_path):
 
 def test_the_hosts_own_trainer_is_left_alone(wheel, tmp_path):
     (tmp_path / "dassl").symlink_to(ROOT / "dassl")
-    code = ("from dassl.engine import TRAINER_REGISTRY as T, TrainerX\n"
-            "@T.register()\nclass CoOp(TrainerX): pass\n"
-            "import caspl.trainers\nprint(T.get('CoOp') is CoOp, 'CasPL_CoOp' in T.registered_names())")
+    code = (
+        "from dassl.engine import TRAINER_REGISTRY as T, TrainerX\n"
+        "@T.register()\nclass CoOp(TrainerX): pass\n"
+        "import caspl.trainers\nprint(T.get('CoOp') is CoOp, 'CasPL_CoOp' in T.registered_names())"
+    )
     assert python(code, tmp_path, wheel[0], cwd=tmp_path) == "True True"
 
 
 def test_the_core_knows_neither_dassl_nor_the_trainers(tmp_path):
-    code = ("import caspl.model, caspl.boosting, caspl.distillation, caspl.results\n"
-            "print([m for m in sys.modules if m.split('.')[0] in ('dassl', 'trainers', 'datasets') or "
-            "m.startswith(('caspl.trainers', 'caspl.datasets'))])")
+    code = (
+        "import caspl.model, caspl.boosting, caspl.distillation, caspl.results\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('dassl', 'trainers', 'datasets') or "
+        "m.startswith(('caspl.trainers', 'caspl.datasets'))])"
+    )
     assert python(code, ROOT, cwd=tmp_path) == "[]"
 
 

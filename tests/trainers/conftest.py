@@ -22,10 +22,21 @@ def command(data, tmp_path):
 
     def arguments(trainer, classes, folder, *more):
         configs = ROOT / "configs"
-        return ["--root", str(data), "--trainer", trainer, "--output-dir", str(tmp_path / folder),
-                "--dataset-config-file", str(configs / "datasets" / "digits.yaml"),
-                "--config-file", str(configs / "trainers" / trainer / "digits.yaml"),
-                *more, "DATASET.SUBSAMPLE_CLASSES", classes]
+        return [
+            "--root",
+            str(data),
+            "--trainer",
+            trainer,
+            "--output-dir",
+            str(tmp_path / folder),
+            "--dataset-config-file",
+            str(configs / "datasets" / "digits.yaml"),
+            "--config-file",
+            str(configs / "trainers" / trainer / "digits.yaml"),
+            *more,
+            "DATASET.SUBSAMPLE_CLASSES",
+            classes,
+        ]
 
     return arguments
 

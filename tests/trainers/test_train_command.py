@@ -51,8 +51,11 @@ PHASE_MISTAKES = {
     "no boosting": ("CasPL_CoOp", (), r"TRAINER.CASPL.BOOSTING is empty"),
     "missing boosting": ("CasPL_CoOp", ("TRAINER.CASPL.BOOSTING", "nowhere"), r"no boosting checkpoint at nowhere"),
     "training zero-shot": ("ZeroshotCLIP", (), r"nothing to train; add --eval-only"),
-    "too deep": ("CasPLBoost", ("TRAINER.CASPL.DEPTH_TEXT", "12", "TRAINER.CASPL.DEPTH_VISION", "0"),
-                 r"DEPTH_TEXT is 12, expected 1 to 3.*DEPTH_VISION is 0, expected 1 to 4"),
+    "too deep": (
+        "CasPLBoost",
+        ("TRAINER.CASPL.DEPTH_TEXT", "12", "TRAINER.CASPL.DEPTH_VISION", "0"),
+        r"DEPTH_TEXT is 12, expected 1 to 3.*DEPTH_VISION is 0, expected 1 to 4",
+    ),
     "temperature": ("CasPLBoost", ("TRAINER.CASPL.TEMPERATURE", "0.0"), r"TEMPERATURE is 0.0, expected"),
     "template": ("CasPLBoost", ("TRAINER.CASPL.TEMPLATE", "a photo"), r'TEMPLATE is "a photo", but it needs \{\}'),
     "teacher": ("CasPLBoost", ("TRAINER.CASPL.TEACHER", "demo/professor"), r"no demo model is called demo/professor"),
@@ -105,8 +108,12 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(trainer, command, 
     more = ["--seed", "1", "DATASET.NUM_SHOTS", "4", "OPTIM.MAX_EPOCH", "12"]
 
     def process(folder):
-        return subprocess.Popen([sys.executable, str(ROOT / "train.py"), *command(trainer, "all", folder, *more)], cwd=ROOT,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "train.py"), *command(trainer, "all", folder, *more)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     assert process("whole").wait() == 0
     dice, epochs = random.Random(trainer), []
@@ -124,7 +131,10 @@ def test_killed_at_random_moments_it_ends_as_if_never_stopped(trainer, command, 
     assert process("killed").wait() == 0
 
     name = {"CoOp": "prompt_learner", "CasPLBoost": "CasPL"}[trainer]
-    ends = [torch.load(tmp_path / f / name / "model.pth.tar-12", weights_only=True)["state_dict"] for f in ("whole", "killed")]
+    ends = [
+        torch.load(tmp_path / f / name / "model.pth.tar-12", weights_only=True)["state_dict"]
+        for f in ("whole", "killed")
+    ]
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
     assert last_accuracy(tmp_path / "whole") == last_accuracy(tmp_path / "killed")
     if trainer == "CasPLBoost":

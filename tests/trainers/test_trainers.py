@@ -3,11 +3,11 @@
 import re
 
 import pytest
-import reference
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 
+import reference
 from caspl.boosting import load_boosting, read_boosting
 from caspl.distillation import distillation_loss
 from caspl.prompts import Cascade
@@ -24,16 +24,35 @@ def accuracy(folder):
 @pytest.fixture(scope="module")
 def boosting(tmp_path_factory):
     """A boosting checkpoint of two epochs, of digits."""
-    import train
     from dassl.utils import reset_logger
+
+    import train
 
     from .conftest import ROOT
 
     folder = tmp_path_factory.mktemp("boost")
-    status = train.main(["--root", str(folder / "data"), "--trainer", "CasPLBoost", "--output-dir", str(folder), "--seed", "1",
-                         "--dataset-config-file", str(ROOT / "configs/datasets/digits.yaml"),
-                         "--config-file", str(ROOT / "configs/trainers/CasPLBoost/digits.yaml"),
-                         "OPTIM.MAX_EPOCH", "2", "TRAINER.CASPL.N_CTX_VISION", "4", "TRAINER.CASPL.DEPTH_TEXT", "2"])
+    status = train.main(
+        [
+            "--root",
+            str(folder / "data"),
+            "--trainer",
+            "CasPLBoost",
+            "--output-dir",
+            str(folder),
+            "--seed",
+            "1",
+            "--dataset-config-file",
+            str(ROOT / "configs/datasets/digits.yaml"),
+            "--config-file",
+            str(ROOT / "configs/trainers/CasPLBoost/digits.yaml"),
+            "OPTIM.MAX_EPOCH",
+            "2",
+            "TRAINER.CASPL.N_CTX_VISION",
+            "4",
+            "TRAINER.CASPL.DEPTH_TEXT",
+            "2",
+        ]
+    )
     reset_logger()
     assert status == 0
     return folder / "boosting.safetensors"
@@ -58,8 +77,13 @@ VARIANTS = {
     "CoOp middle": ("CoOp", "TRAINER.COOP.CLASS_TOKEN_POSITION", "middle", "TRAINER.COOP.N_CTX", "5"),
     "CoOp front": ("CoOp", "TRAINER.COOP.CLASS_TOKEN_POSITION", "front"),
     "CasPL": ("CasPL_CoOp",),
-    "CasPL class-specific, in the middle": ("CasPL_CoOp", "TRAINER.COOP.CSC", "True", "TRAINER.COOP.CLASS_TOKEN_POSITION",
-                                            "middle"),
+    "CasPL class-specific, in the middle": (
+        "CasPL_CoOp",
+        "TRAINER.COOP.CSC",
+        "True",
+        "TRAINER.COOP.CLASS_TOKEN_POSITION",
+        "middle",
+    ),
 }
 
 
@@ -86,12 +110,24 @@ def test_forward_loss_gradients_and_one_step_equal_the_plain_reference(variant, 
     trainer.batch_idx, trainer.num_batches = 0, 9
     trainer.forward_backward(batch | {"img": images})
     assert (ctx.grad - gradient).abs().max() / gradient.abs().max() < 1e-8
-    assert torch.allclose(ctx, before - rate * (gradient + 5e-4 * before), atol=1e-12)  # first step of SGD, weight decay
+    assert torch.allclose(
+        ctx, before - rate * (gradient + 5e-4 * before), atol=1e-12
+    )  # first step of SGD, weight decay
 
 
 def test_boosting_prompts_and_clip_do_not_move(build, boosting):
-    trainer = build("CasPL_CoOp", "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS,
-                    "TRAINER.CASPL.BOOSTING", str(boosting))
+    trainer = build(
+        "CasPL_CoOp",
+        "base",
+        "out",
+        "--seed",
+        "1",
+        "DATASET.NUM_SHOTS",
+        "2",
+        *EPOCHS,
+        "TRAINER.CASPL.BOOSTING",
+        str(boosting),
+    )
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
     trainer.train()
     after = trainer.model.state_dict()
@@ -103,8 +139,20 @@ def test_boosting_prompts_and_clip_do_not_move(build, boosting):
 
 
 def test_boosting_prompts_can_be_trained_in_phase_2(build, boosting):
-    trainer = build("CasPL_CoOp", "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS,
-                    "TRAINER.CASPL.BOOSTING", str(boosting), "TRAINER.CASPL.FREEZE", "False")
+    trainer = build(
+        "CasPL_CoOp",
+        "base",
+        "out",
+        "--seed",
+        "1",
+        "DATASET.NUM_SHOTS",
+        "2",
+        *EPOCHS,
+        "TRAINER.CASPL.BOOSTING",
+        str(boosting),
+        "TRAINER.CASPL.FREEZE",
+        "False",
+    )
     before = [p.clone() for p in trainer.model.learner.boosting.parameters()]
     trainer.train()
     assert all(not torch.equal(a, b) for a, b in zip(before, trainer.model.learner.boosting.parameters(), strict=True))
@@ -125,7 +173,12 @@ def test_an_empty_boosting_group_changes_nothing(build):
 def test_phase_1_reads_no_labels_and_follows_the_teacher(build, boosting):
     tensors, header = read_boosting(boosting)
     assert (header.text_length, header.text_depth, header.vision_length, header.vision_depth) == (8, 2, 4, 4)
-    assert (header.student, header.teacher, header.dataset, header.epochs) == ("demo/student", "demo/teacher", "Digits", 2)
+    assert (header.student, header.teacher, header.dataset, header.epochs) == (
+        "demo/student",
+        "demo/teacher",
+        "Digits",
+        2,
+    )
     assert header.classnames == "zero one two three four five six seven eight nine".split()
     with safe_open(boosting, framework="pt") as file:
         assert len(file.keys()) == 6 == len(tensors)
@@ -184,7 +237,9 @@ def test_class_features_are_encoded_once_per_evaluation(build, monkeypatch):
 def test_every_precision_trains(name, precision, build, boosting):
     keys = {"CasPLBoost": "CASPL"}.get(name, "COOP")
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name == "CasPL_CoOp" else ()
-    trainer = build(name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", f"TRAINER.{keys}.PREC", precision, *more)
+    trainer = build(
+        name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", f"TRAINER.{keys}.PREC", precision, *more
+    )
     trainer.before_train()
     trainer.close_writer()
     trainer.set_model_mode("train")

@@ -1,0 +1,187 @@
+"""The digits of scikit-learn: files, split, several processes at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dassl.data.datasets import DATASET_REGISTRY
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import datasets.digits as digits_module
+from caspl.errors import InputError
+from datasets.digits import NAMES, Digits
+from datasets.splits import read_split
+
+SPLIT_SHA256 = "16723e51f41355c54a0be0b6a6bf84a086703f69a0e416d2996ac40fa9135ddf"  # pins the test images of every run
+CHECKOUT = Path(__file__).parents[2]
+LEFTOVERS = {".caspl.lock"}  # the one hidden file that may stay
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A root with the digits in it, made once; tests that change files use their own."""
+    root = tmp_path_factory.mktemp("data") / "new"
+    digits_module.Digits.locate(object.__new__(Digits), str(root))
+    return root
+
+
+def hidden(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob(".*")}
+
+
+def test_registered():
+    assert DATASET_REGISTRY.get("Digits").__name__ == "Digits"
+
+
+def test_images_equal_sklearns(root):
+    data = load_digits()
+    paths = sorted((root / "digits" / "images").rglob("*.png"), key=lambda path: path.name)
+    assert len(paths) == 1797
+    for index, path in enumerate(paths):
+        assert (path.name, path.parent.name) == (f"{index:04d}.png", NAMES[data.target[index]])
+        with Image.open(path) as image:
+            assert (image.size, image.mode) == ((8, 8), "L")
+            np.testing.assert_array_equal(np.asarray(image), np.rint(data.images[index] * 255 / 16))
+
+
+def test_split(root, make_cfg, caplog):
+    dataset = Digits(make_cfg(root))
+    assert (len(dataset.train_x), len(dataset.val), len(dataset.test)) == (898, 359, 540)
+    assert dataset.classnames == list(NAMES)
+    assert "NOT the published" not in caplog.text
+    seen = [item.impath for items in (dataset.train_x, dataset.val, dataset.test) for item in items]
+    assert len(set(seen)) == 1797
+    for items in (dataset.train_x, dataset.val, dataset.test):
+        assert all(Path(item.impath).parent.name == item.classname == NAMES[item.label] for item in items)
+
+
+def test_split_is_the_same_for_every_seed(root, make_cfg):
+    path = root / "digits" / "split_zhou_Digits.json"
+    for seed in (1, 2, -1):
+        path.unlink(missing_ok=True)
+        Digits(make_cfg(root, seed=seed))
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == SPLIT_SHA256
+
+
+def test_base_and_new(root, make_cfg):
+    base, new = (Digits(make_cfg(root, shots=16, subset=subset)) for subset in ("base", "new"))
+    assert (base.classnames, new.classnames) == (list(NAMES[:5]), list(NAMES[5:]))
+    assert (len(base.train_x), len(base.val), len(new.train_x), len(new.val)) == (80, 20, 80, 20)
+    assert len(base.test) + len(new.test) == 540
+
+
+def test_incomplete_images(tmp_path, make_cfg):
+    Digits(make_cfg(tmp_path))
+    folder = tmp_path / "digits" / "images"
+    next((folder / "three").iterdir()).unlink()
+    with pytest.raises(InputError, match=rf"{folder} holds 1,796 PNG images, expected 1,797; delete that folder"):
+        Digits(make_cfg(tmp_path))
+
+
+def test_root_errors(tmp_path, make_cfg):
+    with pytest.raises(InputError, match=r"DATASET\.ROOT is empty.*pass --root DATA"):
+        Digits(make_cfg(""))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be written to .*file/digits \(Not a directory\).*another --root"):
+        Digits(make_cfg(tmp_path / "file"))
+
+
+def test_nothing_stays_of_a_failed_write(tmp_path, make_cfg, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(digits_module.Image.Image, "save", full)
+        with pytest.raises(InputError, match=r"cannot be written to .* \(No space left on device\)"):
+            Digits(make_cfg(tmp_path))
+    assert not (tmp_path / "digits" / "images").exists()
+    assert hidden(tmp_path) <= LEFTOVERS
+    assert len(Digits(make_cfg(tmp_path)).test) == 540
+
+
+def test_same_images_of_a_run_without_lock_are_fine(tmp_path, root, monkeypatch):
+    """Where no lock can be had, another run may have put the images in place between our check and our rename."""
+    rename = os.rename
+
+    def late(source: str, target: str) -> None:
+        shutil.copytree(root / "digits" / "images", target)
+        rename(source, target)
+
+    (tmp_path / "digits").mkdir()
+    monkeypatch.setattr(digits_module.os, "rename", late)
+    digits_module.write_images(str(tmp_path / "digits" / "images"), alone=False)
+    assert hidden(tmp_path) == set()
+    assert len(list(tmp_path.rglob("*.png"))) == 1797
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+PREPARE = """
+import hashlib, sys
+from types import SimpleNamespace as Namespace
+from datasets.digits import Digits
+print("ready", flush=True)
+for line in sys.stdin:
+    cfg = Namespace(DATASET=Namespace(ROOT=line.strip(), NUM_SHOTS=16, SUBSAMPLE_CLASSES="all"), SEED=1)
+    data = Digits(cfg)
+    items = [item.impath for items in (data.train_x, data.val, data.test) for item in items]
+    print(hashlib.sha256(repr(items).encode()).hexdigest(), flush=True)
+"""
+
+KILLED = """
+import os, signal, sys
+from types import SimpleNamespace as Namespace
+import datasets.digits as digits, caspl.files as files
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "images":
+    digits.os = Namespace(**{**vars(os), "rename": die})
+else:
+    files.os = Namespace(**{**vars(os), "fsync": die})
+digits.Digits(Namespace(DATASET=Namespace(ROOT=sys.argv[1], NUM_SHOTS=16, SUBSAMPLE_CLASSES="all"), SEED=1))
+"""
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=CHECKOUT, text=True, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(CHECKOUT)})
+
+
+def test_two_runs_at_once(tmp_path):
+    """Two processes prepare images, split and few-shot lists in the same new folder, ten times."""
+    runs = [start(PREPARE), start(PREPARE)]
+    try:
+        assert [run.stdout.readline() for run in runs] == ["ready\n"] * 2
+        for attempt in range(10):
+            root = tmp_path / str(attempt)
+            for run in runs:
+                run.stdin.write(f"{root}\n")
+                run.stdin.flush()
+            first, second = (run.stdout.readline() for run in runs)
+            assert first == second and len(first) == 65
+            assert hidden(root) <= LEFTOVERS
+            assert len(read_split(root / "digits" / "split_zhou_Digits.json").test) == 540
+    finally:
+        for run in runs:
+            run.stdin.close()
+            assert run.wait(60) == 0
+
+
+def test_killed_writers(tmp_path, make_cfg):
+    """A process that dies while its images or its split are written leaves nothing that a later run takes for whole."""
+    runs = {moment: start(KILLED, str(tmp_path / moment), moment) for moment in ("images", "split")}
+    for moment, run in runs.items():
+        assert run.wait(60) == -signal.SIGKILL
+        folder = tmp_path / moment / "digits"
+        assert (folder / "images").exists() == (moment == "split")
+        assert not list(folder.glob("*.json"))
+        assert len(Digits(make_cfg(tmp_path / moment, shots=16)).train_x) == 160
+        assert hashlib.sha256((folder / "split_zhou_Digits.json").read_bytes()).hexdigest() == SPLIT_SHA256
+        assert not list(folder.glob(".images-*"))
