@@ -34,7 +34,7 @@ def wheel(tmp_path_factory):
 def python(code, *paths, cwd):
     """Run code with only `paths` in front of the installed packages; gives what it prints."""
     setup = f"import sys; sys.path[:0] = {[str(p) for p in paths]!r}\n"
-    keep = "sys.path[:] = [p for p in sys.path if not p.startswith(%r)]\n" % str(ROOT)
+    keep = f"sys.path[:] = [p for p in sys.path if not p.startswith({str(ROOT)!r})]\n"
     hide = "sys.meta_path[:] = [f for f in sys.meta_path if '__editable__' not in repr(f)]\n"
     body = setup + (hide + keep if ROOT not in paths else hide) + code
     done = subprocess.run([sys.executable, "-c", body], cwd=cwd, capture_output=True, text=True)
