@@ -12,7 +12,9 @@ from caspl.archives import read_weights
 from caspl.backbones import load_backbone
 from caspl.errors import InputError
 from caspl.image_tower import encode_images
+from caspl.model import PromptedCLIP
 from caspl.precision import resolve_precision
+from caspl.prompts import Prompts, PromptShape
 
 CPU = torch.device("cpu")
 
@@ -119,10 +121,16 @@ def test_openai_archive_from_the_familys_cache(batch, tmp_path, monkeypatch):
     assert weights["transformer.resblocks.0.mlp.c_fc.weight"].dtype == torch.float16
 
 
-def test_true_vit_b16_shape_gives_open_clips_outputs(tmp_path):
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["state dict", "archive"])
+def test_true_vit_b16_shape_gives_open_clips_outputs(kind, tmp_path):
     torch.manual_seed(0)
-    model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None, load_weights=False).eval()
-    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None, load_weights=False).eval().requires_grad_(False)
+    if kind == "archive":
+        save_archive(model, tmp_path / "clip.pt")
+        model.float()
+    else:
+        torch.save(model.state_dict(), tmp_path / "clip.pt")
     backbone = load_backbone(str(tmp_path / "clip.pt"))
     images, texts = torch.randn(1, 3, 224, 224), open_clip.SimpleTokenizer()(["a photo of a cat."])
     assert_same_outputs(backbone.model, model, (images, texts))
@@ -157,14 +165,20 @@ def test_open_clip_architecture_with_a_file(tmp_path):
 
 
 def test_resnet_students_take_text_prompts_only():
+    torch.manual_seed(0)
     model = open_clip.CLIP(
         embed_dim=32,
         vision_cfg=dict(image_size=64, layers=[1, 1, 1, 1], width=16),
         text_cfg=dict(width=64, heads=1, layers=1),
     )
     backbone = backbones.Backbone("RN-tiny", model, open_clip.SimpleTokenizer(), (64, 64), (0.5,) * 3, (0.5,) * 3)
-    backbone.check_student()
-    assert backbone.vision_blocks is None and not backbone.has_vit
+    prompted, images = PromptedCLIP(backbone, ["cat", "dog"]), torch.randn(2, 3, 64, 64)
+    assert prompted(images, Prompts([torch.randn(4, 64)])()).shape == (2, 2)
+    with pytest.raises(InputError, match="image tower of RN-tiny is not a ViT and takes text prompts only"):
+        prompted(images, Prompts([], [torch.randn(4, 64)])())
+    shape = PromptShape(text_length=4, vision_length=4, keys={"vision_length": "TRAINER.CASPL.N_CTX_VISION"})
+    with pytest.raises(InputError, match="TRAINER.CASPL.N_CTX_VISION is 4, .* set TRAINER.CASPL.N_CTX_VISION to 0"):
+        shape.check(text_blocks=1, vision_blocks=backbone.vision_blocks, backbone="RN-tiny")
 
 
 @pytest.mark.parametrize(
