@@ -80,6 +80,9 @@ def setup_cfg(args: argparse.Namespace):
         merge_file(cfg, args.config_file)
     apply_flags(cfg, args)
     merge_options(cfg, args.opts)
+    for flag, value in (("--trainer", cfg.TRAINER.NAME), ("--dataset-config-file", cfg.DATASET.NAME)):
+        if not value:
+            raise InputError(f"{flag} is missing; python train.py --help shows a whole command")
     cfg.freeze()
     return cfg
 

@@ -47,6 +47,13 @@ def test_a_mistake_gets_one_sentence(mistake, run, capsys):
     assert len(lines) == 1 and re.search(message, lines[0]), lines
 
 
+def test_a_bare_command_says_what_is_missing(capsys):
+    import train
+
+    assert train.main([]) == 2
+    assert capsys.readouterr().err == "error: --trainer is missing; python train.py --help shows a whole command\n"
+
+
 PHASE_MISTAKES = {
     "no boosting": ("CasPL_CoOp", (), r"TRAINER.CASPL.BOOSTING is empty"),
     "missing boosting": ("CasPL_CoOp", ("TRAINER.CASPL.BOOSTING", "nowhere"), r"no boosting checkpoint at nowhere"),
