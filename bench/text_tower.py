@@ -48,7 +48,7 @@ def build(args: argparse.Namespace) -> tuple[torch.nn.Module, ClassTokens, list[
         return value.to(args.device).requires_grad_()
 
     depth = min(args.depth, len(model.transformer.resblocks))
-    groups = [PromptGroup(text=tuple(prompt(args.ctx) for _ in range(1)))] if args.ctx else []
+    groups = [PromptGroup(text=(prompt(args.ctx),))] if args.ctx else []
     if args.boosting:
         groups.append(PromptGroup(text=tuple(prompt(args.boosting) for _ in range(depth))))
     weights = torch.randn(args.classes, model.text_projection.shape[1], generator=generator).to(args.device)
