@@ -60,10 +60,27 @@ class Backbone:
             digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def image_features(self, images: Tensor) -> Tensor:
-        """Normalised features [B, E] of images [B, 3, H, W], in the normalisation of `mean` and `std`; no prompts."""
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Features [B, E], not normalised, of images [B, 3, H, W] in the normalisation of `mean` and `std`; no prompts."""
         stem = next(p for p in self.model.visual.parameters() if p.dim() == 4)  # embeddings may be kept in float32
-        return F.normalize(self.model.encode_image(images.to(stem.dtype)), dim=-1)
+        return self.model.encode_image(images.to(stem.dtype))
+
+    def image_features(self, images: Tensor) -> Tensor:
+        """`encode_images`, normalised."""
+        return F.normalize(self.encode_images(images), dim=-1)
+
+    @property
+    def embedding_width(self) -> int:
+        """E, the width of the space that images and texts share; for any open_clip model."""
+        device = next(self.model.parameters()).device
+        with torch.no_grad():
+            return self.model.encode_text(self.tokenizer(["a"]).to(device)).shape[-1]
+
+    def embed(self, phrase: str) -> Tensor:
+        """Token embeddings [N, D] in float32 of a phrase, underscores read as spaces, without [SOS] and [EOS]."""
+        ids = torch.tensor(self.tokenizer.encode(phrase.replace("_", " ")), dtype=torch.long)
+        weight = self.model.token_embedding.weight
+        return weight[ids.to(weight.device)].detach().float()
 
     @property
     def has_vit(self) -> bool:

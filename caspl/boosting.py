@@ -17,7 +17,7 @@ from .files import replacing
 from .prompts import Prompts
 
 FILE_NAME = "boosting.safetensors"
-FORMAT, VERSION = "caspl-boosting", 1
+FORMAT, VERSION = "caspl-boosting", 2
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class BoostingHeader:
     text_depth: int
     vision_depth: int
     dataset: str
-    classnames: list[str]
+    classnames: list[str]  # those in the softmax of phase 1; empty where they are not known
+    names: str  # all, or base: only the base classes' names were in it (the strictly inductive protocol)
     teacher: str
     teacher_fingerprint: str
     template: str
     temperature: float
+    loss: str
     epochs: int
     seed: int
 
@@ -60,7 +62,12 @@ class BoostingHeader:
 
 def save_boosting(path: str | Path, prompts: Prompts, header: BoostingHeader) -> None:
     """Write prompts and header; whoever reads `path` sees the old file or the whole new one."""
-    tensors = {name: value.detach().float().cpu().contiguous() for name, value in prompts.named_parameters()}
+    towers = {"text": prompts.text, "vision": prompts.vision}
+    tensors = {
+        f"{tower}.{block}": value.detach().float().cpu().contiguous()
+        for tower, entries in towers.items()
+        for block, value in enumerate(entries)
+    }
     metadata = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(asdict(header))}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
@@ -152,7 +159,8 @@ def load_boosting(
             f"the boosting prompts of {path} belong to another student: {differences}; set "
             f"MODEL.BACKBONE.NAME to {header.student} or train phase 1 on {backbone.name}"
         )
-    strangers = [name for name in classnames if name not in header.classnames] if dataset == header.dataset else []
+    comparable = dataset == header.dataset and header.names == "all" and header.classnames
+    strangers = [name for name in classnames if name not in header.classnames] if comparable else []
     if strangers:
         raise InputError(
             f'the class list of {dataset} does not match that of {path}: "{strangers[0]}" is not among its '

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .backbones import Backbone
 from .errors import InputError
@@ -54,28 +55,55 @@ class PromptedCLIP(nn.Module):
             return self.scale * torch.einsum("be,bce->bc", image_features, class_features)
         return self.scale * image_features @ class_features.T
 
+    def conditional_logits(
+        self, image_features: Tensor, groups_for: Callable[[Tensor], Sequence[PromptGroup]], memory: float
+    ) -> Tensor:
+        """Logits [B, C] where every image has its own text prompts: `groups_for([b, E])` gives b prompt sets.
+
+        All images go through the text tower together, or in as few parts as keep its activations below about `memory`
+        bytes (an image at least). With several parts and gradients, a part's activations are computed again on the way
+        back instead of kept: the same numbers, a third more work.
+        """
+
+        def part_logits(part: Tensor) -> Tensor:
+            return self.logits(part, self.class_features(groups_for(part)))
+
+        size = max(1, int(memory // self.tower.activation_bytes(groups_for(image_features[:1]))))
+        parts = image_features.split(size)
+        if len(parts) > 1 and torch.is_grad_enabled():
+            return torch.cat([checkpoint(part_logits, part, use_reentrant=False) for part in parts])
+        return torch.cat([part_logits(part) for part in parts])
+
     def forward(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
         return self.logits(self.image_features(images, groups), self.class_features(groups))
 
 
 class CachedClassFeatures:
-    """Class features that are encoded once while nothing trains, instead of once per test batch.
+    """Class features that are encoded once as long as the text prompts stay the same, instead of once per batch.
 
-    They are reused only under no_grad and while every tensor of the prompts is the one that was seen, unchanged.
+    In evaluation that is once per test; in training it holds where nothing in the text tower learns (VPT).
     """
 
     def __init__(self, model: PromptedCLIP):
         self.model = model
-        self._key: tuple | None = None
+        self._seen: list[Tensor] | None = None
         self._features: Tensor | None = None
 
     def __call__(self, groups: Sequence[PromptGroup]) -> Tensor:
-        if torch.is_grad_enabled():
-            return self.model.class_features(groups)
         tensors = [t for group in groups for t in group.text]
-        # Parameters keep their identity and count their in-place changes; anything computed is encoded anew.
-        kept = all(isinstance(t, nn.Parameter) for t in tensors)
-        key = (tuple(g.after_name for g in groups), tuple((t.data_ptr(), t._version, t.device) for t in tensors))
-        if not kept or key != self._key:
-            self._features, self._key = self.model.class_features(groups), key if kept else None
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            return self.model.class_features(groups)
+        # What decides the features: the prompts, where they stand, and the tower's number format.
+        layout = [float(number) for group in groups for number in (len(group.text), group.after_name)]
+        seen = [torch.tensor(layout), self.model.clip.positional_embedding[:0], *(t.detach() for t in tensors)]
+        if self._seen is None or not _same(seen, self._seen):
+            with torch.no_grad():
+                self._features = self.model.class_features(groups)
+            self._seen = [t.clone() for t in seen]
         return self._features
+
+
+def _same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    return len(a) == len(b) and all(
+        x.dtype == y.dtype and x.device == y.device and torch.equal(x, y) for x, y in zip(a, b, strict=True)
+    )

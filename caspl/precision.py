@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 CHOICES = ("fp32", "fp16", "bf16", "amp")
 
 
+def at_least_float32(values: torch.Tensor) -> torch.Tensor:
+    """`values` in float32, or as they are where that is wider: for softmax and losses."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 @dataclass(frozen=True)
 class Precision:
     """How the frozen towers are stored and computed. Prompts are always kept in float32.

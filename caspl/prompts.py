@@ -56,18 +56,37 @@ class PromptGroup:
 class Prompts(nn.Module):
     """A prompt group as parameters, the same for every class and image: what boosting learns, and IVLP and VPT too.
 
-    Parameters are named `text.<block>` [N, D] and `vision.<block>` [N, V]. Calling it gives `[PromptGroup]`.
+    Parameters are named `text.<block>` [N, D] and `vision.<block>` [N, V]. Calling it gives `[PromptGroup]`. `words` [R, D]
+    are embeddings of fixed words behind the learned text tokens: the rest of an initial phrase, or all of it.
     """
 
-    def __init__(self, text: Sequence[Tensor] = (), vision: Sequence[Tensor] = (), *, trainable: bool = True):
+    def __init__(
+        self,
+        text: Sequence[Tensor] = (),
+        vision: Sequence[Tensor] = (),
+        *,
+        words: Tensor | None = None,
+        trainable: bool = True,
+    ):
         super().__init__()
+        self.register_buffer("words", words, persistent=False)
         self.text = nn.ParameterList(nn.Parameter(t.detach().clone().float(), requires_grad=trainable) for t in text)
         self.vision = nn.ParameterList(
             nn.Parameter(v.detach().clone().float(), requires_grad=trainable) for v in vision
         )
 
     def forward(self) -> list[PromptGroup]:
-        return [PromptGroup(text=tuple(self.text), vision=tuple(self.vision))]
+        return [PromptGroup(text=with_words(tuple(self.text), self.words), vision=tuple(self.vision))]
+
+
+def with_words(entries: tuple[Tensor, ...], words: Tensor | None) -> tuple[Tensor, ...]:
+    """Text entries whose first block has fixed words [R, D] behind its learned tokens [..., N, D]."""
+    if words is None or not len(words):
+        return entries
+    if not entries:
+        return (words,)
+    first = entries[0]
+    return torch.cat([first, words.to(first.dtype).expand(*first.shape[:-2], -1, -1)], dim=-2), *entries[1:]
 
 
 class Cascade(nn.Module):
@@ -125,3 +144,17 @@ class PromptShape:
 def random_entries(length: int, depth: int, width: int) -> list[Tensor]:
     """`depth` matrices [length, width] from N(0, 0.02^2), drawn block by block; none where length is 0."""
     return [torch.randn(length, width) * INIT_STD for _ in range(depth if length else 0)]
+
+
+def text_entries(length: int, depth: int, width: int, words: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+    """Initial text prompts as in MaPLe, IVLP, PromptSRC and CasPL: (`depth` matrices [length, width], fixed words [R, width]).
+
+    Up to four tokens start from the first of `words` [W, width], the embedded initial phrase, whose rest stays fixed behind
+    them; with no tokens all of it does. Deeper blocks, and longer prompts altogether, start from N(0, 0.02^2).
+    """
+    entries = random_entries(length, depth, width)
+    if words is None or length > 4:
+        return entries, torch.empty(0, width)
+    if entries:
+        entries[0][: len(words)] = words[:length]
+    return entries, words[length:]

@@ -1,8 +1,13 @@
-"""The hand-written template of each dataset, for zero-shot CLIP and for the teacher of phase 1 (CoOp's list)."""
+"""The hand-written template of each dataset, for zero-shot CLIP and for the teacher of phase 1 (CoOp's list).
+
+And the ensembles: CoOp's seven (`ENSEMBLE`), and the first sixty of OpenAI's for ImageNet, PromptSRC's textual diversity.
+"""
 
 from __future__ import annotations
 
 import logging
+
+from open_clip import OPENAI_IMAGENET_TEMPLATES
 
 from .errors import InputError
 
@@ -27,6 +32,16 @@ TEMPLATES = {
     "SUN397": GENERIC,
     "UCF101": "a photo of a person doing {}.",
 }
+ENSEMBLE = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+DIVERSE = tuple(fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES[:60])
 
 
 def template_for(dataset: str, override: str = "", key: str = "the template") -> str:

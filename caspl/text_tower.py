@@ -197,10 +197,8 @@ class TextTower:
 
         Raises InputError where a class name and the prompts together exceed the tower's positions.
         """
-        clip, classes = self.clip, len(self.tokens.ids)
-        groups = [group for group in groups if group.text_length]
-        entries = [[_as_sets(entry, classes) for entry in group.text] for group in groups]
-        layout = self._layout(groups, entries)
+        clip = self.clip
+        entries, layout = self._arrange(groups)
         dtype = clip.transformer.get_cast_dtype()
 
         rows = [self._words(layout.device), *(_rows(group[0]) for group in entries)]
@@ -217,6 +215,25 @@ class TextTower:
         if projection is None:
             return x
         return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+
+    def activation_bytes(self, groups: Sequence[PromptGroup]) -> int:
+        """About how much memory one prompt set's activations take: of all blocks where gradients are on, else of one.
+
+        24 numbers per token, block and unit of width is what training steps of ViT-B/16 were measured to take at their
+        peak; the attention weights come on top.
+        """
+        _, layout = self._arrange(groups)
+        block, dtype = self.clip.transformer.resblocks[0], self.clip.transformer.get_cast_dtype()
+        context = len(layout.prefix) + max(len(bucket.columns) for bucket in layout.buckets)
+        per_token = 24 * self.clip.positional_embedding.shape[1] + 3 * block.attn.num_heads * context
+        blocks = layout.blocks if torch.is_grad_enabled() else 1
+        return layout.slots * per_token * blocks * dtype.itemsize
+
+    def _arrange(self, groups: Sequence[PromptGroup]) -> tuple[list[list[Tensor]], _Layout]:
+        """The text entries of the groups that have any, as prompt sets, and where their tokens stand."""
+        groups = [group for group in groups if group.text_length]
+        entries = [[_as_sets(entry, len(self.tokens.ids)) for entry in group.text] for group in groups]
+        return entries, self._layout(groups, entries)
 
     def _words(self, device: torch.device) -> Tensor:
         """Embeddings of [SOS] and of all classes' tokens: [1, 1 + sum of token counts, D]."""

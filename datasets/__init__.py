@@ -4,4 +4,4 @@
 of a dataset adds only what is particular to it: folder names and, where no split file exists, how to make one.
 """
 
-from . import digits, oxford_pets  # noqa: F401, registration
+from . import digits, oxford_pets, union  # noqa: F401, registration

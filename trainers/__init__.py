@@ -2,14 +2,17 @@
 
 from yacs.config import CfgNode
 
-from . import caspl, caspl_boost, coop, zsclip  # registration
+from . import caspl, caspl_boost, cocoop, coop, ivlp, kgcoop, linear_probe, maple, prograd, promptsrc, zsclip
+
+METHODS = (zsclip, linear_probe, coop, cocoop, ivlp, maple, promptsrc, kgcoop, prograd, caspl_boost)
 
 
 def extend_cfg(cfg: CfgNode) -> None:
     """Add the keys of every method here, and those that the family's datasets read."""
-    for method in (coop, zsclip, caspl_boost):
+    for method in METHODS:
         method.extend_cfg(cfg)
     cfg.DATASET.SUBSAMPLE_CLASSES = "all"  # all, base or new: which half of the classes to train and test on
+    cfg.DATASET.MEMBERS = ()  # names of the datasets that NAME "Union" joins
 
 
-__all__ = ["caspl", "caspl_boost", "coop", "extend_cfg", "zsclip"]
+__all__ = ["METHODS", "caspl", "extend_cfg"]

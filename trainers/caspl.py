@@ -1,4 +1,7 @@
-"""CasPL, phase 2: any prompt learner with one more, frozen group of prompts. arXiv 2409.17805, section 3.4."""
+"""CasPL, phase 2: any prompt learner with one more, frozen group of prompts. arXiv 2409.17805, section 3.4.
+
+The trainers' names are the family's spelling.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,22 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
+from yacs.config import CfgNode
 
 from caspl.backbones import Backbone
 from caspl.boosting import load_boosting
 from caspl.errors import InputError
-from caspl.prompts import Cascade, Prompts
+from caspl.prompts import Cascade, Prompts, random_entries
 
+from .caspl_boost import new_boosting
+from .cocoop import CoCoOp
 from .coop import CoOp
+from .ivlp import IVLP, VPT
+from .kgcoop import KgCoOp
+from .maple import MaPLe
+from .prograd import ProGrad
+from .promptsrc import PromptSRC
 from .registration import register
 
 log = logging.getLogger(__name__)
@@ -28,13 +39,14 @@ class Cascaded:
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Cascade:
         keys = self.cfg.TRAINER.CASPL
-        boosting = Prompts(trainable=not keys.FREEZE)
-        if keys.BOOSTING:
+        if keys.ONE_PHASE:
+            boosting = new_boosting(self.cfg, backbone)
+        elif keys.BOOSTING:
             boosting, header = load_boosting(
                 keys.BOOSTING, backbone, dataset=self.cfg.DATASET.NAME, classnames=classnames, trainable=not keys.FREEZE
             )
             log.info(
-                "Boosting prompts from %s: %d text tokens in %d blocks, %d vision tokens in %d blocks, taught by %s on %s",
+                "Boosting prompts from %s: %d text tokens in %d blocks, %d vision tokens in %d blocks, taught by %s on %s%s",
                 keys.BOOSTING,
                 header.text_length,
                 header.text_depth,
@@ -42,11 +54,27 @@ class Cascaded:
                 header.vision_depth,
                 header.teacher,
                 header.dataset,
+                " (names of base classes only)" if header.names == "base" else "",
             )
-        return Cascade(super().build_learner(backbone, classnames), boosting)
+        else:
+            boosting = Prompts(trainable=not keys.FREEZE)
+        adapting = super().build_learner(backbone, classnames)
+        if keys.DEPTH_OF_ADAPTING:
+            boosting = _with_depth_of(adapting, boosting)
+        return Cascade(adapting, boosting)
+
+    def check_cfg(self, cfg: CfgNode) -> None:
+        super().check_cfg(cfg)
+        keys = cfg.TRAINER.CASPL
+        if keys.ONE_PHASE and keys.BOOSTING:
+            raise InputError(
+                f"TRAINER.CASPL.ONE_PHASE is True and TRAINER.CASPL.BOOSTING is {keys.BOOSTING}; with one phase there are no "
+                f"boosting prompts of a phase 1, leave out one of the two"
+            )
 
     def train(self) -> None:
-        if not self.cfg.TRAINER.CASPL.BOOSTING:
+        keys = self.cfg.TRAINER.CASPL
+        if not keys.BOOSTING and not keys.ONE_PHASE:
             raise InputError(
                 f"TRAINER.CASPL.BOOSTING is empty; {type(self).__name__} needs the boosting.safetensors that "
                 f"python train.py --trainer CasPLBoost ... writes"
@@ -63,7 +91,8 @@ class Cascaded:
             ]
             for tower in ("text", "vision")
         }
-        frozen, given = self.cfg.TRAINER.CASPL.FREEZE, self.cfg.TRAINER.CASPL.BOOSTING
+        keys = self.cfg.TRAINER.CASPL
+        frozen, given = keys.FREEZE and not keys.ONE_PHASE, keys.BOOSTING
         if not given:
             learner.boosting = Prompts(stored["text"], stored["vision"], trainable=not frozen).to(self.device)
         elif frozen and not _equal(learner.boosting, stored):
@@ -86,6 +115,54 @@ def _equal(boosting: Prompts, stored: dict[str, list[Tensor]]) -> bool:
     )
 
 
+def _with_depth_of(adapting: nn.Module, boosting: Prompts) -> Prompts:
+    """`boosting` in as many blocks as the adapting group reaches in each tower: cut, or filled up with random prompts."""
+    (group,) = adapting()
+    towers = {}
+    for tower in ("text", "vision"):
+        own = list(getattr(boosting, tower))
+        depth = len(getattr(group, tower)) if own else 0
+        towers[tower] = (
+            own[:depth] + random_entries(*own[0].shape[:1], depth - len(own), own[0].shape[1]) if own else []
+        )
+    return Prompts(**towers, trainable=any(p.requires_grad for p in boosting.parameters()))
+
+
 @register
-class CasPL_CoOp(Cascaded, CoOp):  # noqa: N801, the family's spelling
-    """CoOp behind frozen boosting prompts."""
+class CasPL_CoOp(Cascaded, CoOp):
+    """CoOp behind boosting prompts."""
+
+
+@register
+class CasPL_CoCoOp(Cascaded, CoCoOp):
+    """CoCoOp behind boosting prompts; the images that shift its context are boosted, too."""
+
+
+@register
+class CasPL_VPT(Cascaded, VPT):
+    """VPT behind boosting prompts; they stand between its fixed words and the class name."""
+
+
+@register
+class CasPL_IVLP(Cascaded, IVLP):
+    """IVLP behind boosting prompts."""
+
+
+@register
+class CasPL_MaPLe(Cascaded, MaPLe):
+    """MaPLe behind boosting prompts."""
+
+
+@register
+class CasPL_PromptSRC(Cascaded, PromptSRC):
+    """PromptSRC behind boosting prompts; its references stay those of plain CLIP."""
+
+
+@register
+class CasPL_KgCoOp(Cascaded, KgCoOp):
+    """KgCoOp behind boosting prompts; its reference stays that of plain CLIP."""
+
+
+@register
+class CasPL_ProGrad(Cascaded, ProGrad):
+    """ProGrad behind boosting prompts; its zero-shot CLIP stays plain."""

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
 from caspl.backbones import Backbone, load_backbone
 from caspl.boosting import FILE_NAME, BoostingHeader, save_boosting
-from caspl.distillation import Teacher, distillation_loss
+from caspl.distillation import LOSSES, Teacher, distillation_loss, feature_loss
 from caspl.errors import InputError
-from caspl.prompts import Prompts, PromptShape, random_entries
+from caspl.model import PromptedCLIP
+from caspl.prompts import Prompts, PromptShape, random_entries, text_entries
 from caspl.templates import template_for
 
-from .coop import embed_words
-from .prompt_trainer import PromptTrainer
+from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,29 @@ def extend_cfg(cfg: CN) -> None:
     cfg.TRAINER.CASPL.TEACHER = "ViT-L/14"  # a backbone name, see caspl/backbones.py
     cfg.TRAINER.CASPL.TEMPLATE = ""  # the teacher's text, with {} for the class name; empty: the dataset's own
     cfg.TRAINER.CASPL.TEMPERATURE = 1.0  # of the distillation loss, above 0
+    cfg.TRAINER.CASPL.LOSS = "kl"  # kl (the paper's), reverse_kl, l1 or mse of the logits, feature (matching)
+    cfg.TRAINER.CASPL.CLASSES = "all"  # whose names enter the softmax: all, or base (the strictly inductive protocol)
     # Phase 2: lengths and depths come from the checkpoint
     cfg.TRAINER.CASPL.BOOSTING = ""  # boosting.safetensors of phase 1, or the folder that holds it
-    cfg.TRAINER.CASPL.FREEZE = True  # False also trains the boosting prompts (an ablation of the paper)
+    cfg.TRAINER.CASPL.FREEZE = True  # False also trains the boosting prompts
+    cfg.TRAINER.CASPL.ONE_PHASE = False  # True: no phase 1, as many random tokens trained with the adapting ones
+    # The published code's PromptSRC lets boosting prompts enter as many blocks as the adapting ones do, whatever their own
+    # depth: deeper ones are dropped, missing ones are random and frozen. True does so too.
+    cfg.TRAINER.CASPL.DEPTH_OF_ADAPTING = False
+
+
+def new_boosting(cfg: CN, backbone: Backbone, *, trainable: bool = True) -> Prompts:
+    """Untrained boosting prompts of the lengths and depths in cfg.TRAINER.CASPL.
+
+    Raises InputError, naming the keys, where the backbone can't take them.
+    """
+    keys = cfg.TRAINER.CASPL
+    shape = PromptShape(keys.N_CTX_TEXT, keys.N_CTX_VISION, keys.DEPTH_TEXT, keys.DEPTH_VISION, SHAPE_KEYS)
+    shape.check(text_blocks=backbone.text_blocks, vision_blocks=backbone.vision_blocks, backbone=backbone.name)
+    words = backbone.embed(keys.CTX_INIT) if keys.CTX_INIT else None
+    text, _ = text_entries(shape.text_length, shape.text_depth, backbone.text_width, words)
+    vision = random_entries(shape.vision_length, shape.vision_depth, backbone.vision_width)
+    return Prompts(text, vision, trainable=trainable)
 
 
 @register
@@ -55,42 +76,63 @@ class CasPLBoost(PromptTrainer):
     Writes OUTPUT_DIR/boosting.safetensors when training has ended.
     """
 
-    method = "CASPL"
+    method, node = "CasPLBoost", "CASPL"
     checkpoint_name = "CasPL"
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
-        keys = self.cfg.TRAINER.CASPL
-        shape = PromptShape(keys.N_CTX_TEXT, keys.N_CTX_VISION, keys.DEPTH_TEXT, keys.DEPTH_VISION, SHAPE_KEYS)
-        shape.check(text_blocks=backbone.text_blocks, vision_blocks=backbone.vision_blocks, backbone=backbone.name)
-        text = random_entries(shape.text_length, shape.text_depth, backbone.text_width)
-        if keys.CTX_INIT and 0 < shape.text_length <= 4:
-            words = embed_words(backbone, keys.CTX_INIT)[: shape.text_length]
-            text[0][: len(words)] = words
-        return Prompts(text, random_entries(shape.vision_length, shape.vision_depth, backbone.vision_width))
+        learner = new_boosting(self.cfg, backbone)
+        if self.keys.LOSS == "feature":  # maps the student's features to the teacher's width; learned, not kept
+            learner.projection = nn.Linear(backbone.embedding_width, self.teacher_backbone.embedding_width, bias=False)
+        return learner
+
+    def check_cfg(self, cfg: CN) -> None:
+        keys = cfg.TRAINER.CASPL
+        for name, choices in (("LOSS", LOSSES), ("CLASSES", ("all", "base"))):
+            if keys[name] not in choices:
+                raise InputError(f'TRAINER.CASPL.{name} is "{keys[name]}", expected one of {", ".join(choices)}')
+        if keys.TEMPERATURE <= 0:
+            raise InputError(f"TRAINER.CASPL.TEMPERATURE is {keys.TEMPERATURE}, expected a number above 0")
 
     def build_model(self) -> None:
         super().build_model()
-        keys = self.cfg.TRAINER.CASPL
-        if keys.TEMPERATURE <= 0:
-            raise InputError(f"TRAINER.CASPL.TEMPERATURE is {keys.TEMPERATURE}, expected a number above 0")
-        self.template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE")
-        self.teacher = None  # loaded when training begins: evaluation does not need it
+        # A dataset made of several knows which of them each class is from.
+        names = self.dm.dataset.classnames
+        members = getattr(self.dm.dataset, "class_datasets", None) or [self.cfg.DATASET.NAME] * len(names)
+        self.templates = [template_for(member, self.keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE") for member in members]
+        self.dataset_name = "+".join(dict.fromkeys(members))
+        # As in the base-to-new protocol, the base classes are the first half, rounded up.
+        self.taught = len(names) if self.keys.CLASSES == "all" or self.subset != "all" else (len(names) + 1) // 2
 
-    def before_train(self) -> None:
-        super().before_train()
-        cfg = self.cfg
-        log.info("Loading the teacher (%s)", cfg.TRAINER.CASPL.TEACHER)
-        teacher = load_backbone(cfg.TRAINER.CASPL.TEACHER)
+    @property
+    def subset(self) -> str:
+        return getattr(self.cfg.DATASET, "SUBSAMPLE_CLASSES", "all")
+
+    @cached_property
+    def teacher_backbone(self) -> Backbone:
+        log.info("Loading the teacher (%s)", self.keys.TEACHER)
+        return load_backbone(self.keys.TEACHER)
+
+    def prepare(self) -> None:
+        cfg, names, teacher = self.cfg, self.dm.dataset.classnames[: self.taught], self.teacher_backbone
         self.teacher_fingerprint = teacher.fingerprint
         teacher.place(self.device, self.precision)
-        self.teacher = Teacher(
-            teacher, self.dm.dataset.classnames, self.template, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD
-        )
+        texts = [t.format(name.replace("_", " ")) for t, name in zip(self.templates, names, strict=False)]
+        self.teacher = Teacher(teacher, texts, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
+        self.student = self.model
+        if self.taught < len(self.templates):
+            log.info("Only the %d base classes' names enter the softmax", self.taught)
+            self.student = PromptModel(PromptedCLIP(self.backbone, names), self.model.learner)
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.model(images)
-        target = self.teacher(images, self.model.prompted.scale)
-        return distillation_loss(logits, target, self.cfg.TRAINER.CASPL.TEMPERATURE), logits
+        image, text = self.student.encode(images)
+        logits = self.student.prompted.logits(image, text)
+        if self.keys.LOSS == "feature":
+            project = self.model.learner.projection
+            image, text = project(image.to(project.weight.dtype)), project(text.to(project.weight.dtype))
+            loss = feature_loss(image, self.teacher.image_features(images)) + feature_loss(text, self.teacher.classes)
+            return loss, logits
+        target = self.teacher(images, self.student.prompted.scale)
+        return distillation_loss(logits, target, self.keys.TEMPERATURE, self.keys.LOSS), logits
 
     def after_train(self) -> None:
         path = Path(self.output_dir) / FILE_NAME
@@ -100,16 +142,18 @@ class CasPLBoost(PromptTrainer):
 
     def header(self) -> BoostingHeader:
         """What the checkpoint says about this run."""
-        cfg = self.cfg
+        cfg, keys = self.cfg, self.keys
         return BoostingHeader(
             student=self.backbone.name,
             student_fingerprint=self.backbone.fingerprint,
-            dataset=cfg.DATASET.NAME,
-            classnames=list(self.dm.dataset.classnames),
-            teacher=cfg.TRAINER.CASPL.TEACHER,
+            dataset=self.dataset_name,
+            classnames=list(self.dm.dataset.classnames[: self.taught]),
+            names="all" if keys.CLASSES == "all" and self.subset == "all" else "base",
+            teacher=keys.TEACHER,
             teacher_fingerprint=self.teacher_fingerprint,
-            template=self.template,
-            temperature=float(cfg.TRAINER.CASPL.TEMPERATURE),
+            template="; ".join(dict.fromkeys(self.templates)),
+            temperature=float(keys.TEMPERATURE),
+            loss=keys.LOSS,
             epochs=int(self.max_epoch),
             seed=int(cfg.SEED),
             **BoostingHeader.shapes(self.model.learner, self.backbone),

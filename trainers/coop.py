@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
 from caspl.backbones import Backbone
 from caspl.errors import InputError
-from caspl.prompts import INIT_STD, PromptGroup
+from caspl.prompts import INIT_STD, PromptGroup, with_words
 
 from .prompt_trainer import PromptTrainer
 from .registration import register
@@ -31,45 +31,63 @@ def extend_cfg(cfg: CN) -> None:
     cfg.TRAINER.COOP.CLASS_TOKEN_POSITION = "end"  # end, middle or front
 
 
-def embed_words(backbone: Backbone, words: str) -> torch.Tensor:
-    """Token embeddings [N, D] of a phrase, underscores read as spaces."""
-    ids = torch.tensor(backbone.tokenizer.encode(words.replace("_", " ")))
-    return backbone.model.token_embedding(ids).detach().float()
+def initial_phrase(backbone: Backbone, phrase: str) -> tuple[Tensor, Tensor]:
+    """The context that a phrase starts, [N, D], and the tokens [R, D] that stay fixed behind it.
+
+    As in the reference there are as many context tokens as the phrase has words; what it has beyond them, where
+    punctuation makes tokens of its own, is not learned.
+    """
+    tokens, count = backbone.embed(phrase), len(phrase.replace("_", " ").split(" "))
+    log.info('Initial context: "%s" (%d tokens)', phrase.replace("_", " "), count)
+    return tokens[:count].clone(), tokens[count:]
+
+
+def random_context(length: int, key: str, width: int, classes: int = 0) -> Tensor:
+    """[length, width], or [classes, length, width], from N(0, 0.02^2). Raises InputError, naming `key`, without tokens."""
+    if length < 1:
+        raise InputError(f"{key} is {length}, expected 1 or more")
+    log.info("Initial context: %s, %d random tokens", "class-specific" if classes else "generic", length)
+    return torch.randn(*([classes] if classes else []), length, width) * INIT_STD
 
 
 class CoOpLearner(nn.Module):
-    """The context: one parameter `ctx`, [N, D] or, class-specific, [C, N, D]."""
+    """The context: one parameter `ctx`, [N, D] or, class-specific, [C, N, D], and fixed words [R, D] behind it."""
 
-    def __init__(self, ctx: torch.Tensor, position: str = "end"):
+    def __init__(self, ctx: Tensor, words: Tensor | None = None, position: str = "end"):
         super().__init__()
         if position not in POSITIONS:
             raise InputError(
                 f'TRAINER.COOP.CLASS_TOKEN_POSITION is "{position}", expected one of {", ".join(POSITIONS)}'
             )
         self.ctx = nn.Parameter(ctx)
+        self.register_buffer("words", words, persistent=False)
         length = ctx.shape[-2]
         # In the middle, the first half (rounded down) stands before the name, as in the reference.
         self.after_name = {"end": 0, "middle": length - length // 2, "front": length}[position]
 
     def forward(self) -> list[PromptGroup]:
-        return [PromptGroup(text=(self.ctx,), after_name=self.after_name)]
+        return [PromptGroup(text=with_words((self.ctx,), self.words), after_name=self.after_name)]
 
 
 @register
 class CoOp(PromptTrainer):
     """Cross-entropy on few labelled images, one learned context in front of the class names."""
 
-    method = "COOP"
+    method, node = "CoOp", "COOP"
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> CoOpLearner:
-        keys = self.cfg.TRAINER.COOP
-        if keys.CTX_INIT:
-            ctx = embed_words(backbone, keys.CTX_INIT)
-            log.info('Initial context: "%s" (%d tokens)', keys.CTX_INIT.replace("_", " "), len(ctx))
-        else:
-            if keys.N_CTX < 1:
-                raise InputError(f"TRAINER.COOP.N_CTX is {keys.N_CTX}, expected 1 or more")
-            classes = (len(classnames),) if keys.CSC else ()
-            ctx = torch.randn(*classes, keys.N_CTX, backbone.text_width) * INIT_STD
-            log.info("Initial context: %s, %d random tokens", "class-specific" if keys.CSC else "generic", keys.N_CTX)
-        return CoOpLearner(ctx, keys.CLASS_TOKEN_POSITION)
+        return CoOpLearner(*self.initial_context(backbone, len(classnames)), self.keys.CLASS_TOKEN_POSITION)
+
+    def initial_context(self, backbone: Backbone, classes: int) -> tuple[Tensor, Tensor | None]:
+        """The context at the start, [N, D] or [C, N, D], and the words [R, D] that stay fixed behind it."""
+        keys = self.keys
+        if not keys.CTX_INIT:
+            key, specific = "TRAINER.COOP.N_CTX", classes if keys.CSC else 0
+            return random_context(keys.N_CTX, key, backbone.text_width, specific), None
+        context, rest = initial_phrase(backbone, keys.CTX_INIT)
+        if len(rest) and keys.CLASS_TOKEN_POSITION != "end":
+            raise InputError(
+                f'TRAINER.COOP.CTX_INIT is "{keys.CTX_INIT}", which has more tokens than words; with '
+                f"TRAINER.COOP.CLASS_TOKEN_POSITION {keys.CLASS_TOKEN_POSITION} use a phrase without punctuation"
+            )
+        return context, rest

@@ -1,7 +1,7 @@
 """What all prompt learners share: loading CLIP, freezing it, precision, the optimisation step, checkpoints.
 
-A method says how its adapting group comes about (`build_learner`) and, if it is not cross-entropy, what its loss is
-(`loss`). Adding CasPL to it is the mixin `Cascaded` of caspl.py.
+A method says how its adapting group comes about (`build_learner`), if it is not cross-entropy, what its loss is (`loss`),
+and what else it needs before training (`prepare`). Adding CasPL to it is the mixin `Cascaded` of caspl.py.
 """
 
 from __future__ import annotations
@@ -10,35 +10,40 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from dassl.engine import TrainerX
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
-from dassl.utils import count_num_param, load_checkpoint, load_pretrained_weights
+from dassl.utils import count_num_param, load_pretrained_weights
 from torch import Tensor, nn
+from yacs.config import CfgNode
 
 from caspl.backbones import Backbone, load_backbone
 from caspl.errors import InputError
 from caspl.model import CachedClassFeatures, PromptedCLIP
 from caspl.precision import resolve_precision
+from caspl.released import read_checkpoint, released_prompts
 
 log = logging.getLogger(__name__)
 
-# Class-dependent buffers in the checkpoints of the family's code; ours are rebuilt from the class names.
-CLASS_BUFFERS = ("token_prefix", "token_suffix", "token_midffix")
-
 
 class PromptModel(nn.Module):
-    """A prompted CLIP and the learner of its prompts: images [B, 3, H, W] -> logits [B, C]."""
+    """A prompted CLIP and the learner of its prompts, a module whose call gives the groups."""
 
     def __init__(self, prompted: PromptedCLIP, learner: nn.Module):
         super().__init__()
         self.prompted, self.learner = prompted, learner
         self.class_features = CachedClassFeatures(prompted)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised features of images [B, 3, H, W] and of the classes: [B, E], [C, E]."""
         groups = self.learner()
-        return self.prompted.logits(self.prompted.image_features(images, groups), self.class_features(groups))
+        return self.prompted.image_features(images, groups), self.class_features(groups)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, 3, H, W] -> logits [B, C]."""
+        return self.prompted.logits(*self.encode(images))
 
 
 def check_image_size(cfg, backbone: Backbone) -> None:
@@ -53,12 +58,21 @@ def check_image_size(cfg, backbone: Backbone) -> None:
 class PromptTrainer(TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
-    method = ""  # the node of cfg.TRAINER that holds the method's keys, e.g. "COOP"
+    method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
+    node = ""  # the node of cfg.TRAINER that holds its keys, PREC among them
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
+
+    @property
+    def keys(self) -> CfgNode:
+        """The method's configuration keys."""
+        return self.cfg.TRAINER[self.node]
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> nn.Module:
         """The module whose call gives the prompt groups; its parameters that need gradients are trained."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Compute what only training needs, such as the features of a frozen reference. Called before each training."""
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Loss (scalar) and logits [B, C] of a batch."""
@@ -70,13 +84,13 @@ class PromptTrainer(TrainerX):
         log.info("Loading CLIP (backbone: %s)", cfg.MODEL.BACKBONE.NAME)
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
         check_image_size(cfg, self.backbone)
-        self.precision = resolve_precision(cfg.TRAINER[self.method].PREC, self.device, f"TRAINER.{self.method}.PREC")
+        self.precision = resolve_precision(self.keys.PREC, self.device, f"TRAINER.{self.node}.PREC")
         prompted = PromptedCLIP(self.backbone, classnames)
         learner = self.build_learner(self.backbone, classnames)
         if cfg.MODEL.INIT_WEIGHTS:
             load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
         self.backbone.place(self.device, self.precision)
-        self.model = PromptModel(prompted, learner).to(self.device)
+        self.model = self.build_prompt_model(prompted, learner).to(self.device)
         trained = [p for p in learner.parameters() if p.requires_grad]
         log.info(
             "Training %s prompt parameters, CLIP's %s stay frozen",
@@ -88,13 +102,26 @@ class PromptTrainer(TrainerX):
         self.register_model(self.checkpoint_name, learner, self.optim, self.sched)
         self.scaler = self.precision.scaler()
 
-    def forward_backward(self, batch) -> dict[str, float]:
-        images, labels = self.parse_batch_train(batch)
+    def build_prompt_model(self, prompted: PromptedCLIP, learner: nn.Module) -> PromptModel:
+        return PromptModel(prompted, learner)
+
+    def before_train(self) -> None:
+        super().before_train()
+        with torch.no_grad():
+            self.prepare()
+
+    def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Fill the gradients, scaled by `self.scaler`; gives loss and logits of the batch."""
         with self.precision.autocast():
             loss, logits = self.loss(images, labels)
         self.detect_anomaly(loss)
-        self.optim.zero_grad()
         self.scaler.scale(loss).backward()
+        return loss, logits
+
+    def forward_backward(self, batch) -> dict[str, float]:
+        images, labels = self.parse_batch_train(batch)
+        self.optim.zero_grad()
+        loss, logits = self.backward(images, labels)
         self.scaler.step(self.optim)
         self.scaler.update()
         if self.batch_idx + 1 == self.num_batches:
@@ -116,19 +143,19 @@ class PromptTrainer(TrainerX):
             self.scaler.load_state_dict(state["scaler"])
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
-        """Load the learner of `directory` (its last epoch where `epoch` is None and there is no best model).
+        """Load the learner from `directory`: `model.pth.tar-<epoch>`, or the best model where `epoch` is None.
 
-        Raises FileNotFoundError naming the epochs that are there, InputError where tensors are missing or misshapen.
+        Files that the family's own code wrote are understood too, see docs/checkpoints.md.
+        Raises InputError where there is no such file, naming those that are there, and where tensors are missing or misshapen.
         """
         if not directory:
             log.info("Note that load_model() is skipped as no pretrained model is given")
             return
         for name, model in self._models.items():
             path = Path(directory) / name / (f"model.pth.tar-{epoch}" if epoch is not None else "model-best.pth.tar")
-            checkpoint = load_checkpoint(str(path))
-            state = {k: v for k, v in checkpoint["state_dict"].items() if k.rsplit(".", 1)[-1] not in CLASS_BUFFERS}
-            self.load_learner(model, state, path)
-            log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, checkpoint["epoch"])
+            checkpoint = read_checkpoint(path)
+            self.load_learner(model, released_prompts(checkpoint["state_dict"], method=self.method), path)
+            log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, checkpoint.get("epoch"))
 
     def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         """Fill `learner` with exactly the tensors of `state`."""

@@ -1,4 +1,4 @@
-"""Zero-shot CLIP: the dataset's hand-written template, nothing trained. arXiv 2103.00020."""
+"""Zero-shot CLIP: hand-written templates, nothing trained. arXiv 2103.00020."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from yacs.config import CfgNode as CN
 from caspl.backbones import load_backbone
 from caspl.errors import InputError
 from caspl.precision import resolve_precision
-from caspl.templates import template_for
+from caspl.templates import ENSEMBLE, template_for
 from caspl.zeroshot import zeroshot_features
 
 from .prompt_trainer import check_image_size
@@ -34,7 +34,11 @@ class ZeroshotCLIP(TrainerX):
         self.precision = resolve_precision(keys.PREC, self.device, "TRAINER.ZSCLIP.PREC")
         self.backbone.place(self.device, self.precision)
         template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE, "TRAINER.ZSCLIP.TEMPLATE")
-        self.class_features = zeroshot_features(self.backbone, self.dm.dataset.classnames, template)
+        self.class_features = zeroshot_features(self.backbone, self.dm.dataset.classnames, *self.templates(template))
+
+    def templates(self, template: str) -> tuple[str, ...]:
+        """The templates whose features are averaged, given the dataset's own."""
+        return (template,)
 
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():
@@ -42,4 +46,12 @@ class ZeroshotCLIP(TrainerX):
             return self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
 
     def train(self) -> None:
-        raise InputError("ZeroshotCLIP has nothing to train; add --eval-only")
+        raise InputError(f"{type(self).__name__} has nothing to train; add --eval-only")
+
+
+@register
+class ZeroshotCLIP2(ZeroshotCLIP):
+    """An ensemble: CoOp's seven general templates and, except on ImageNet, the dataset's own."""
+
+    def templates(self, template: str) -> tuple[str, ...]:
+        return ENSEMBLE if self.cfg.DATASET.NAME == "ImageNet" else (*ENSEMBLE, template)

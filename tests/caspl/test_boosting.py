@@ -34,7 +34,9 @@ def saved(student, prompts, tmp_path):
         teacher="demo/teacher",
         teacher_fingerprint="0" * 16,
         template="{}",
+        names="all",
         temperature=1.0,
+        loss="kl",
         epochs=2,
         seed=1,
         **BoostingHeader.shapes(prompts, student),
@@ -87,14 +89,14 @@ def test_other_classes_of_the_same_dataset_are_refused(saved, student):
 
 def rewrite(path, tensors=None, **metadata):
     own, header = read_boosting(path)
-    fields = {"format": "caspl-boosting", "version": "1", "header": json.dumps(dataclasses.asdict(header))} | metadata
+    fields = {"format": "caspl-boosting", "version": "2", "header": json.dumps(dataclasses.asdict(header))} | metadata
     save_file(own if tensors is None else tensors, path, metadata=fields)
 
 
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (lambda p: rewrite(p, version="2"), "format version 2, this program reads version 1"),
+        (lambda p: rewrite(p, version="3"), "format version 3, this program reads version 2"),
         (lambda p: rewrite(p, format="other"), "another kind .format other.*expected caspl-boosting"),
         (lambda p: rewrite(p, header="{}"), "lacks or adds classnames"),
         (lambda p: rewrite(p, header="nonsense"), "not JSON"),

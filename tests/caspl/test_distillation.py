@@ -1,15 +1,16 @@
 """The loss of phase 1 and the teacher."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from caspl.backbones import load_backbone
-from caspl.distillation import Teacher, distillation_loss
+from caspl.distillation import Teacher, distillation_loss, feature_loss
 from caspl.errors import InputError
-from caspl.templates import template_for
+from caspl.templates import DIVERSE, ENSEMBLE, template_for
 from caspl.zeroshot import zeroshot_features
 
 CLASSES = ["zero", "one", "two"]
@@ -24,8 +25,23 @@ def test_loss_is_the_papers_formula():
         q = [math.exp(v / tau) for v in s]
         p, q = [v / sum(p) for v in p], [v / sum(q) for v in q]
         total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
-    assert distillation_loss(student, teacher, tau).item() == pytest.approx(tau**2 * total / 4, rel=1e-5)
+    assert distillation_loss(student, teacher, tau).item() == pytest.approx(tau**2 * total / 4, rel=1e-12)
     assert distillation_loss(teacher, teacher).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_other_losses_by_their_definitions():
+    torch.manual_seed(0)
+    student, teacher = torch.randn(3, 4, dtype=torch.double), torch.randn(3, 4, dtype=torch.double)
+    assert distillation_loss(student, teacher, 2.0, "reverse_kl") == distillation_loss(teacher, student, 2.0)
+    differences = [
+        a - b for s, t in zip(student.tolist(), teacher.tolist(), strict=True) for a, b in zip(s, t, strict=True)
+    ]
+    assert distillation_loss(student, teacher, 2.0, "l1").item() == pytest.approx(sum(map(abs, differences)) / 12)
+    assert distillation_loss(student, teacher, 2.0, "mse").item() == pytest.approx(sum(d * d for d in differences) / 12)
+    cosines = [(s @ t / (s.norm() * t.norm())).item() for s, t in zip(student, teacher, strict=True)]
+    assert feature_loss(student, teacher).item() == pytest.approx(1 - sum(cosines) / 3)
+    with pytest.raises(InputError, match='LOSS is "huber", expected one of kl, reverse_kl, l1, mse, feature'):
+        distillation_loss(student, teacher, kind="huber")
 
 
 def test_temperature_must_be_positive():
@@ -35,7 +51,7 @@ def test_temperature_must_be_positive():
 
 def teacher(mean, std):
     backbone = load_backbone("demo/teacher")
-    return backbone, Teacher(backbone, CLASSES, "a photo of the digit {}.", mean=mean, std=std)
+    return backbone, Teacher(backbone, [f"a photo of the digit {name}." for name in CLASSES], mean=mean, std=std)
 
 
 def test_teacher_is_zero_shot_clip_at_the_students_scale():
@@ -68,3 +84,22 @@ def test_templates():
     assert template_for("OxfordPets", "my {}") == "my {}"
     with pytest.raises(InputError, match='TEMPLATE is "my pet", but it needs {}'):
         template_for("OxfordPets", "my pet", "TRAINER.CASPL.TEMPLATE")
+
+
+def test_ensembles_average_features():
+    backbone, classes = load_backbone("demo/student"), CLASSES
+    features = [zeroshot_features(backbone, classes, template) for template in ENSEMBLE]
+    expected = F.normalize(sum(features), dim=-1)
+    assert torch.allclose(zeroshot_features(backbone, classes, *ENSEMBLE), expected, atol=1e-6)
+    raw = [backbone.model.encode_text(backbone.tokenizer([t.format(c) for c in classes])) for t in DIVERSE]
+    expected = F.normalize(sum(raw), dim=-1)
+    assert torch.allclose(zeroshot_features(backbone, classes, *DIVERSE, normalize_each=False), expected, atol=1e-5)
+    assert not torch.allclose(zeroshot_features(backbone, classes, *DIVERSE), expected, atol=1e-5)
+
+
+def test_the_sixty_templates_are_promptsrcs():
+    shared = Path(__file__).resolve().parents[3] / "shared" / "facts" / "promptsrc_templates.txt"
+    assert len(DIVERSE) == 60 and len(set(DIVERSE)) == 60 and DIVERSE[0] == "a bad photo of a {}."
+    if not shared.is_file():
+        pytest.skip("the list of PromptSRC's templates is not beside this checkout")
+    assert set(DIVERSE) == set(shared.read_text().split("\n")) - {""}

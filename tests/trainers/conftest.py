@@ -71,3 +71,29 @@ def build(command):
         return build_trainer(cfg)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def header():
+    """`header(prompts, backbone)` -> the header of a boosting checkpoint of digits."""
+    from caspl.boosting import BoostingHeader
+    from caspl.datasets.digits import NAMES
+
+    def make(prompts, backbone):
+        return BoostingHeader(
+            student=backbone.name,
+            student_fingerprint=backbone.fingerprint,
+            dataset="Digits",
+            classnames=list(NAMES),
+            names="all",
+            teacher="demo/teacher",
+            teacher_fingerprint="",
+            template="{}",
+            temperature=1.0,
+            loss="kl",
+            epochs=1,
+            seed=1,
+            **BoostingHeader.shapes(prompts, backbone),
+        )
+
+    return make

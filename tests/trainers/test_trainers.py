@@ -1,19 +1,21 @@
 """The trainers on digits: what they compute, what they train, what they leave alone, what they write and read back."""
 
+import math
 import re
 
 import pytest
 import torch
-import torch.nn.functional as F
+from dassl.engine import TRAINER_REGISTRY
 from safetensors import safe_open
 
-import reference
-from caspl.boosting import load_boosting, read_boosting
+from caspl.boosting import read_boosting
 from caspl.datasets.digits import NAMES
 from caspl.distillation import distillation_loss
-from caspl.prompts import Cascade
+from caspl.errors import InputError
 
 EPOCHS = ("OPTIM.MAX_EPOCH", "2")
+METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
+TRAINED = (*METHODS, *(f"CasPL_{name}" for name in METHODS))
 
 
 def accuracy(folder):
@@ -64,111 +66,63 @@ def batch_of(trainer, count=6):
     return {key: value[:count] if torch.is_tensor(value) else value for key, value in batch.items()}
 
 
-def reference_logits(trainer, images, groups):
-    clip = trainer.backbone.model
-    text = F.normalize(reference.text_features(clip, trainer.model.prompted.tower.tokens, groups), dim=-1)
-    image = F.normalize(reference.image_features(clip.visual, images, groups), dim=-1)
-    return clip.logit_scale.exp() * image @ text.T
-
-
-VARIANTS = {
-    "CoOp": ("CoOp",),
-    "CoOp from words": ("CoOp", "TRAINER.COOP.CTX_INIT", "a photo of the"),
-    "CoOp class-specific": ("CoOp", "TRAINER.COOP.CSC", "True"),
-    "CoOp middle": ("CoOp", "TRAINER.COOP.CLASS_TOKEN_POSITION", "middle", "TRAINER.COOP.N_CTX", "5"),
-    "CoOp front": ("CoOp", "TRAINER.COOP.CLASS_TOKEN_POSITION", "front"),
-    "CasPL": ("CasPL_CoOp",),
-    "CasPL class-specific, in the middle": (
-        "CasPL_CoOp",
-        "TRAINER.COOP.CSC",
-        "True",
-        "TRAINER.COOP.CLASS_TOKEN_POSITION",
-        "middle",
-    ),
-}
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_forward_loss_gradients_and_one_step_equal_the_plain_reference(variant, build, boosting):
-    name, *keys = VARIANTS[variant]
-    if name == "CasPL_CoOp":
-        keys += ["TRAINER.CASPL.BOOSTING", str(boosting)]
-    trainer = build(name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *keys)
-    trainer.model.double()
+@pytest.mark.parametrize("name", TRAINED)
+def test_only_the_adapting_prompts_move(name, build, boosting):
+    """Boosting prompts get no gradient and stay, CLIP stays bit by bit, everything that is to learn learns."""
+    more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
+    trainer = build(name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *more)
     learner = trainer.model.learner
-    ctx = (learner.adapting if isinstance(learner, Cascade) else learner).ctx
-    batch = batch_of(trainer)
-    images, labels = batch["img"].double(), batch["label"]
-
-    loss, logits = trainer.loss(images, labels)
-    plain = reference_logits(trainer, images, learner())
-    assert (logits - plain).abs().max() < 1e-8
-    plain_loss = F.cross_entropy(plain, labels)
-    assert loss.item() == pytest.approx(plain_loss.item(), rel=1e-10)
-    (gradient,) = torch.autograd.grad(plain_loss, [ctx])
-
-    before, rate = ctx.detach().clone(), trainer.optim.param_groups[0]["lr"]
-    trainer.batch_idx, trainer.num_batches = 0, 9
-    trainer.forward_backward(batch | {"img": images})
-    assert (ctx.grad - gradient).abs().max() / gradient.abs().max() < 1e-8
-    assert torch.allclose(
-        ctx, before - rate * (gradient + 5e-4 * before), atol=1e-12
-    )  # first step of SGD, weight decay
-
-
-def test_boosting_prompts_and_clip_do_not_move(build, boosting):
-    trainer = build(
-        "CasPL_CoOp",
-        "base",
-        "out",
-        "--seed",
-        "1",
-        "DATASET.NUM_SHOTS",
-        "2",
-        *EPOCHS,
-        "TRAINER.CASPL.BOOSTING",
-        str(boosting),
-    )
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
     trainer.train()
     after = trainer.model.state_dict()
     moved = {key for key in before if not torch.equal(before[key], after[key])}
-    assert moved == {"learner.adapting.ctx"}
-    assert all(p.grad is None for p in trainer.model.learner.boosting.parameters())
+    assert moved == {f"learner.{key}" for key, p in learner.named_parameters() if p.requires_grad}
+    assert not any("boosting" in key for key in moved)
+    if name.startswith("CasPL_"):
+        tensors, _ = read_boosting(boosting)
+        stored = {key.removeprefix("boosting."): v for key, v in learner.state_dict().items() if "boosting." in key}
+        assert stored.keys() == tensors.keys()
+        assert all(torch.equal(stored[key], value) for key, value in tensors.items())
+        assert all(p.grad is None for p in learner.boosting.parameters())
     trainer.model.train()
     assert not trainer.backbone.model.training
 
 
 def test_boosting_prompts_can_be_trained_in_phase_2(build, boosting):
-    trainer = build(
-        "CasPL_CoOp",
-        "base",
-        "out",
-        "--seed",
-        "1",
-        "DATASET.NUM_SHOTS",
-        "2",
-        *EPOCHS,
-        "TRAINER.CASPL.BOOSTING",
-        str(boosting),
-        "TRAINER.CASPL.FREEZE",
-        "False",
-    )
+    keys = ("TRAINER.CASPL.BOOSTING", str(boosting), "TRAINER.CASPL.FREEZE", "False")
+    trainer = build("CasPL_CoOp", "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *keys)
     before = [p.clone() for p in trainer.model.learner.boosting.parameters()]
     trainer.train()
     assert all(not torch.equal(a, b) for a, b in zip(before, trainer.model.learner.boosting.parameters(), strict=True))
 
 
-def test_an_empty_boosting_group_changes_nothing(build):
-    """L = 0: CasPL + X is X, to the bit."""
-    from caspl.prompts import Prompts
+def test_one_phase_trains_as_many_tokens_without_a_checkpoint(run, build, tmp_path):
+    keys = ("TRAINER.CASPL.ONE_PHASE", "True", "TRAINER.CASPL.DEPTH_TEXT", "2", "TRAINER.CASPL.DEPTH_VISION", "4")
+    shots = ("--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS)
+    trainer = build("CasPL_MaPLe", "base", "out", *shots, *keys)
+    shapes = {key: tuple(p.shape) for key, p in trainer.model.learner.boosting.named_parameters() if p.requires_grad}
+    assert shapes == {f"{t}.{i}": (8, 64) for t, depth in (("text", 2), ("vision", 4)) for i in range(depth)}
+    assert run("CasPL_MaPLe", "base", "train", *shots, *keys) == 0
+    load = ("--eval-only", "--model-dir", str(tmp_path / "train"), "--load-epoch", "2")
+    assert run("CasPL_MaPLe", "base", "again", *load) == 0
+    assert accuracy(tmp_path / "again") == accuracy(tmp_path / "train")
 
-    trainer = build("CoOp", "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2")
-    images = batch_of(trainer)["img"]
-    with torch.no_grad():
-        alone = trainer.model(images)
-        trainer.model.learner = Cascade(trainer.model.learner, Prompts())
-        assert torch.equal(trainer.model(images), alone)
+
+def test_one_phase_and_a_checkpoint_exclude_each_other(run, boosting, capsys):
+    keys = ("TRAINER.CASPL.ONE_PHASE", "True", "TRAINER.CASPL.BOOSTING", str(boosting))
+    assert run("CasPL_CoOp", "base", "out", *keys) == 2
+    assert "leave out one of the two" in capsys.readouterr().err
+
+
+def test_depth_of_the_published_promptsrc(build, boosting):
+    """Boosting prompts in as many blocks as the adapting ones: cut, or filled up with random ones that are frozen."""
+    keys = ("TRAINER.CASPL.BOOSTING", str(boosting), "TRAINER.CASPL.DEPTH_OF_ADAPTING", "True")
+    depths = ("TRAINER.PROMPTSRC.PROMPT_DEPTH_TEXT", "3", "TRAINER.PROMPTSRC.PROMPT_DEPTH_VISION", "1")
+    learner = build("CasPL_PromptSRC", "base", "out", *keys, *depths).model.learner
+    tensors, _ = read_boosting(boosting)  # 2 text blocks, 4 vision blocks
+    assert [tuple(p.shape) for p in learner.boosting.text] == [(8, 64)] * 3 and len(learner.boosting.vision) == 1
+    assert torch.equal(learner.boosting.text[1], tensors["text.1"])
+    assert not any(p.requires_grad for p in learner.boosting.parameters())
 
 
 def test_phase_1_reads_no_labels_and_follows_the_teacher(build, boosting):
@@ -197,16 +151,20 @@ def test_phase_1_reads_no_labels_and_follows_the_teacher(build, boosting):
     assert all(p.grad is None for p in trainer.backbone.model.parameters())
 
 
-def test_train_then_evaluate_on_new_classes(run, boosting, tmp_path):
-    common = ("--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS)
-    assert run("CasPL_CoOp", "base", "train", *common, "TRAINER.CASPL.BOOSTING", str(boosting)) == 0
+@pytest.mark.parametrize("name", TRAINED)
+def test_train_then_evaluate_on_new_classes(name, run, boosting, tmp_path):
+    more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
+    assert run(name, "base", "train", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *more) == 0
     load = ("--eval-only", "--model-dir", str(tmp_path / "train"), "--load-epoch", "2")
-    assert run("CasPL_CoOp", "base", "again", *load) == 0  # no TRAINER.CASPL.BOOSTING: the checkpoint carries it
+    assert run(name, "base", "again", *load) == 0  # no TRAINER.CASPL.BOOSTING: the checkpoint carries it
     assert accuracy(tmp_path / "again") == accuracy(tmp_path / "train")
-    assert run("CasPL_CoOp", "new", "new", *load) == 0
+    assert run(name, "new", "new", *load) == 0
     assert len(accuracy(tmp_path / "new")) == 1
-    state = torch.load(tmp_path / "train" / "prompt_learner" / "model.pth.tar-2", weights_only=True)["state_dict"]
-    assert state.keys() == {"adapting.ctx", *(f"boosting.{k}" for k in read_boosting(boosting)[0])}
+    folder = tmp_path / "train" / TRAINER_REGISTRY.get(name).checkpoint_name
+    state = torch.load(folder / "model.pth.tar-2", weights_only=True)["state_dict"]
+    boosts = {f"boosting.{key}" for key in read_boosting(boosting)[0]} if more else set()
+    assert {key for key in state if key.startswith("boosting.")} == boosts
+    assert sum(value.numel() for value in state.values()) < 30_000  # prompts only
 
 
 def test_released_coop_checkpoints_load(build, tmp_path):
@@ -234,30 +192,27 @@ def test_class_features_are_encoded_once_per_evaluation(build, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "amp", "fp16"])
-@pytest.mark.parametrize("name", ["CoOp", "CasPL_CoOp", "CasPLBoost"])
+@pytest.mark.parametrize("name", [*TRAINED, "CasPLBoost"])
 def test_every_precision_trains(name, precision, build, boosting):
-    keys = {"CasPLBoost": "CASPL"}.get(name, "COOP")
-    more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name == "CasPL_CoOp" else ()
-    trainer = build(
-        name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", f"TRAINER.{keys}.PREC", precision, *more
-    )
+    more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
+    key = f"TRAINER.{TRAINER_REGISTRY.get(name).node}.PREC"
+    trainer = build(name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", key, precision, *more)
     trainer.before_train()
     trainer.close_writer()
     trainer.set_model_mode("train")
     trainer.batch_idx, trainer.num_batches = 0, 9
+    before = [p.clone() for p in trainer.model.learner.parameters() if p.requires_grad]
     summary = trainer.forward_backward(batch_of(trainer))
-    assert summary["loss"] > 0 and torch.isfinite(torch.tensor(summary["loss"]))
-    assert all(p.dtype == torch.float32 for p in trainer.model.learner.parameters())
+    assert summary["loss"] > 0 and math.isfinite(summary["loss"])
+    after = [p for p in trainer.model.learner.parameters() if p.requires_grad]
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in after)
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    with torch.no_grad():
+        assert torch.isfinite(trainer.model_inference(batch_of(trainer)["img"])).all()
 
 
-def test_fast_and_plain_boosting_agree_after_loading(build, boosting):
-    """Loaded prompts give the student the boosted logits of the plain reference."""
-    trainer = build("ZeroshotCLIP", "base", "out", "--seed", "1")
-    prompts, _ = load_boosting(boosting, trainer.backbone)
-    from caspl.model import PromptedCLIP
-
-    model = PromptedCLIP(trainer.backbone, trainer.dm.dataset.classnames)
-    images = batch_of(trainer)["img"]
-    text = F.normalize(reference.text_features(trainer.backbone.model, model.tower.tokens, prompts()), dim=-1)
-    image = F.normalize(reference.image_features(trainer.backbone.model.visual, images, prompts()), dim=-1)
-    assert torch.allclose(model(images, prompts()), model.scale * image @ text.T, atol=1e-4)
+@pytest.mark.parametrize("name", ["CoOp", "PromptSRC"])
+def test_an_unknown_precision_is_refused(name, build):
+    key = f"TRAINER.{TRAINER_REGISTRY.get(name).node}.PREC"
+    with pytest.raises(InputError, match=f'{key} is "fp8", expected one of fp32, fp16, bf16, amp'):
+        build(name, "base", "out", key, "fp8")

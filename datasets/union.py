@@ -1,0 +1,43 @@
+"""Several datasets as one, for boosting prompts of a union of domains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
+
+from caspl.errors import InputError
+
+from .base import register
+
+
+@register
+class Union(DatasetBase):
+    """The datasets that DATASET.MEMBERS names, all under one root; the classes of all of them, in that order.
+
+    Few-shot sampling and SUBSAMPLE_CLASSES apply to each member. A class name that two members have stays two classes.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        """Raises InputError without members, or for a member that is not registered or is a union itself."""
+        names = tuple(cfg.DATASET.MEMBERS)
+        known = [name for name in DATASET_REGISTRY.registered_names() if name != "Union"]
+        wrong = [name for name in names if name not in known]
+        if not names or wrong:
+            raise InputError(
+                f"DATASET.MEMBERS is {names}, expected the names of datasets to join, out of {', '.join(sorted(known))}"
+                + (f"; {wrong[0]} is none of them" if wrong else "")
+            )
+        self.class_datasets: list[str] = []  # for each class, the dataset that it is from
+        lists: dict[str, list[Datum]] = {"train_x": [], "val": [], "test": []}
+        for domain, name in enumerate(names):
+            member = DATASET_REGISTRY.get(name)(cfg)
+            offset = len(self.class_datasets)
+            for split, items in lists.items():
+                items += [_moved(datum, offset, domain) for datum in getattr(member, split) or ()]
+            self.class_datasets += [name] * member.num_classes
+        super().__init__(**lists)
+
+
+def _moved(datum: Datum, offset: int, domain: int) -> Datum:
+    return Datum(impath=datum.impath, label=datum.label + offset, domain=domain, classname=datum.classname)

@@ -1,0 +1,81 @@
+"""CoCoOp: the context is shifted by each image. Conditional Prompt Learning for VLMs, arXiv 2203.05557."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from yacs.config import CfgNode as CN
+
+from caspl.backbones import Backbone
+from caspl.errors import InputError
+from caspl.model import PromptedCLIP
+from caspl.prompts import PromptGroup, with_words
+
+from .coop import initial_phrase, random_context
+from .prompt_trainer import PromptModel, PromptTrainer
+from .registration import register
+
+
+def extend_cfg(cfg: CN) -> None:
+    """Add TRAINER.COCOOP, with the family's defaults."""
+    cfg.TRAINER.COCOOP = CN()
+    cfg.TRAINER.COCOOP.N_CTX = 16  # context tokens; not read where CTX_INIT is given
+    cfg.TRAINER.COCOOP.CTX_INIT = ""  # words that the context starts from; empty: N(0, 0.02^2)
+    cfg.TRAINER.COCOOP.PREC = "fp16"  # fp32, fp16, bf16 or amp
+    cfg.TRAINER.COCOOP.MEMORY = 4.0  # GB for the text tower's activations; a batch that needs more goes in parts
+
+
+class CoCoOpLearner(nn.Module):
+    """`ctx` [N, D], plus for each image a shift of all its tokens: meta_net(normalised image feature) [D].
+
+    The meta-net is Linear - ReLU - Linear with a bottleneck of E / 16. Without image features the context is not shifted.
+    """
+
+    def __init__(self, ctx: Tensor, words: Tensor | None, embedding: int):
+        super().__init__()
+        self.ctx = nn.Parameter(ctx)
+        self.register_buffer("words", words, persistent=False)
+        hidden = embedding // 16
+        layers = (("linear1", nn.Linear(embedding, hidden)), ("relu", nn.ReLU()))
+        self.meta_net = nn.Sequential(OrderedDict([*layers, ("linear2", nn.Linear(hidden, ctx.shape[-1]))]))
+
+    def forward(self, image_features: Tensor | None = None) -> list[PromptGroup]:
+        ctx = self.ctx
+        if image_features is not None:
+            shift = self.meta_net(image_features.to(self.ctx.dtype))  # [B, D]
+            ctx = (ctx + shift[:, None])[:, None]  # [B, 1, N, D]
+        return [PromptGroup(text=with_words((ctx,), self.words))]
+
+
+class ConditionalPromptModel(PromptModel):
+    """A prompted CLIP whose text prompts are different for every image, with all images of a batch together."""
+
+    def __init__(self, prompted: PromptedCLIP, learner: nn.Module, memory: float):
+        super().__init__(prompted, learner)
+        self.memory = memory
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.prompted.image_features(images, self.learner())
+        return self.prompted.conditional_logits(features, self.learner, self.memory)
+
+
+@register
+class CoCoOp(PromptTrainer):
+    """Cross-entropy; a batch of B images makes B classifiers."""
+
+    method, node = "CoCoOp", "COCOOP"
+
+    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> CoCoOpLearner:
+        keys = self.keys
+        embedding = backbone.model.text_projection.shape[-1]
+        if keys.MEMORY <= 0:
+            raise InputError(f"TRAINER.COCOOP.MEMORY is {keys.MEMORY}, expected GB above 0")
+        if keys.CTX_INIT:
+            return CoCoOpLearner(*initial_phrase(backbone, keys.CTX_INIT), embedding)
+        context = random_context(keys.N_CTX, "TRAINER.COCOOP.N_CTX", backbone.text_width)
+        return CoCoOpLearner(context, None, embedding)
+
+    def build_prompt_model(self, prompted: PromptedCLIP, learner: nn.Module) -> ConditionalPromptModel:
+        return ConditionalPromptModel(prompted, learner, self.keys.MEMORY * 1e9)

@@ -1,0 +1,39 @@
+"""KgCoOp: the context stays near hand-written prompts. Knowledge-guided Context Optimization, arXiv 2303.13283."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+from yacs.config import CfgNode as CN
+
+from caspl.templates import template_for
+from caspl.zeroshot import zeroshot_features
+
+from .coop import CoOp
+from .registration import register
+
+# Where the reference's hand-written template is another than CLIP's.
+TEMPLATES = {"DescribableTextures": "a photo of a {}, a type of texture."}
+
+
+def extend_cfg(cfg: CN) -> None:
+    """Add the one key beyond CoOp's, in TRAINER.COOP as in the reference."""
+    cfg.TRAINER.COOP.W = 8.0  # KgCoOp: weight of the distance between learned and hand-written class features
+
+
+@register
+class KgCoOp(CoOp):
+    """Cross-entropy + W (1 - mean cosine between the class features and those of the hand-written template)."""
+
+    method = "KgCoOp"
+
+    def prepare(self) -> None:
+        name = self.cfg.DATASET.NAME
+        template = TEMPLATES.get(name) or template_for(name)
+        self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, template)
+
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        image, text = self.model.encode(images)
+        logits = self.model.prompted.logits(image, text)
+        distance = 1 - F.cosine_similarity(text, self.plain_classes.to(text.dtype), dim=-1).mean()
+        return F.cross_entropy(logits, labels) + self.keys.W * distance, logits

@@ -1,0 +1,91 @@
+"""ProGrad: steps that do not contradict zero-shot CLIP. Prompt-aligned Gradient for Prompt Tuning, arXiv 2205.14865."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from yacs.config import CfgNode as CN
+
+from caspl.backbones import Backbone
+from caspl.errors import InputError
+from caspl.precision import at_least_float32
+from caspl.templates import template_for
+from caspl.zeroshot import zeroshot_features
+
+from .coop import CoOp, initial_phrase
+from .registration import register
+
+# Where the reference's hand-written template is another than CLIP's.
+TEMPLATES = {
+    "DescribableTextures": "a texture of {}.",
+    "FGVCAircraft": "a type of aircraft, a photo of a {}.",
+    "Food101": "a type of food, a photo of {}.",
+    "OxfordFlowers": "a type of flower, a photo of a {}.",
+    "OxfordPets": "a type of pet, a photo of a {}.",
+}
+
+
+def extend_cfg(cfg: CN) -> None:
+    """Add the keys beyond CoOp's, under the names of the reference."""
+    cfg.LOSS = CN()
+    cfg.LOSS.T = 1.0  # ProGrad: temperature of the distillation gradient
+    cfg.LOSS.LAMBDA = 1.0  # ProGrad: how much of the contradicting part is taken away, 0 to 1
+
+
+def project(gradient: Tensor, general: Tensor, strength: float) -> Tensor:
+    """`gradient` without `strength` times its part along `general`, where the two point apart (paper, equation 5)."""
+    direction = general / general.norm().clamp_min(torch.finfo(general.dtype).tiny)
+    along = (gradient * direction).sum()
+    return gradient - strength * along * direction if along < 0 else gradient
+
+
+@register
+class ProGrad(CoOp):
+    """CoOp whose cross-entropy gradient is projected, tensor by tensor, against that of distilling zero-shot CLIP.
+
+    TRAINER.COOP.CTX_INIT "template" starts the last context tokens from the words of the dataset's template, the others at 0.
+    """
+
+    method = "ProGrad"
+
+    @property
+    def template(self) -> str:
+        name = self.cfg.DATASET.NAME
+        return TEMPLATES.get(name) or template_for(name)
+
+    def initial_context(self, backbone: Backbone, classes: int) -> tuple[Tensor, Tensor | None]:
+        length = self.keys.N_CTX
+        if self.keys.CTX_INIT != "template":
+            return super().initial_context(backbone, classes)
+        words, rest = initial_phrase(backbone, self.template.split("{}")[0].strip())
+        if length < len(words):
+            raise InputError(
+                f'TRAINER.COOP.N_CTX is {length}, but the template "{self.template}" has {len(words)} words in front of '
+                f"the class name; expected at least as many"
+            )
+        return torch.cat([torch.zeros(length - len(words), words.shape[-1]), words]), rest
+
+    def prepare(self) -> None:
+        self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, self.template)
+
+    def general_loss(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Cross-entropy between zero-shot CLIP's probabilities and the model's at temperature T, times T^2."""
+        temperature = self.cfg.LOSS.T
+        with torch.no_grad():
+            features = self.backbone.image_features(images)
+            plain = self.model.prompted.logits(features, self.plain_classes.to(features.dtype))
+            target = F.softmax(at_least_float32(plain) / temperature, dim=-1)
+        return F.cross_entropy(at_least_float32(logits) / temperature, target) * temperature**2
+
+    def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with self.precision.autocast():
+            loss, logits = self.loss(images, labels)
+            general = self.general_loss(images, logits)
+        self.detect_anomaly(loss)
+        trained = [p for p in self.model.learner.parameters() if p.requires_grad]
+        own = torch.autograd.grad(self.scaler.scale(loss), trained, retain_graph=True)
+        towards = torch.autograd.grad(self.scaler.scale(general), trained)
+        for parameter, gradient, direction in zip(trained, own, towards, strict=True):
+            parameter.grad = project(gradient, direction, self.cfg.LOSS.LAMBDA)
+        return loss, logits

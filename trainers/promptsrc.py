@@ -1,0 +1,128 @@
+"""PromptSRC: self-regulating prompts. Foundational Model Adaptation without Forgetting, arXiv 2307.06948."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from yacs.config import CfgNode as CN
+
+from caspl.errors import InputError
+from caspl.precision import at_least_float32
+from caspl.templates import DIVERSE
+from caspl.zeroshot import zeroshot_features
+
+from .ivlp import IVLP
+from .registration import register
+
+log = logging.getLogger(__name__)
+
+
+def extend_cfg(cfg: CN) -> None:
+    """Add TRAINER.PROMPTSRC, with the family's defaults."""
+    cfg.TRAINER.PROMPTSRC = CN()
+    cfg.TRAINER.PROMPTSRC.N_CTX_VISION = 4  # tokens in the image tower
+    cfg.TRAINER.PROMPTSRC.N_CTX_TEXT = 4  # tokens in the text tower
+    cfg.TRAINER.PROMPTSRC.CTX_INIT = "a photo of a"  # words that up to 4 text tokens start from; the rest stays fixed
+    cfg.TRAINER.PROMPTSRC.PREC = "fp16"  # fp32, fp16, bf16 or amp
+    cfg.TRAINER.PROMPTSRC.PROMPT_DEPTH_VISION = 9  # image blocks that the tokens enter; 1 is shallow
+    cfg.TRAINER.PROMPTSRC.PROMPT_DEPTH_TEXT = 9  # text blocks that they enter
+    cfg.TRAINER.PROMPTSRC.TEXT_LOSS_WEIGHT = 25  # of the L1 distance between prompted and plain class features
+    cfg.TRAINER.PROMPTSRC.IMAGE_LOSS_WEIGHT = 10  # the same for image features
+    cfg.TRAINER.PROMPTSRC.GPA_MEAN = 15  # epoch (from 1) whose prompts weigh most in the average
+    cfg.TRAINER.PROMPTSRC.GPA_STD = 1  # epochs, above 0
+    # The reference averages CLIP's frozen weights with the prompts, in fp16, which moves them by some 1e-4. True does so too.
+    cfg.TRAINER.PROMPTSRC.GPA_FROZEN = False
+
+
+def gpa_weights(mean: float, std: float, epochs: int) -> list[float]:
+    """Gaussian weights of the epochs 1..epochs, which sum to 1 (paper, section 3.2.2)."""
+    weights = [math.exp(-0.5 * ((epoch - mean) / std) ** 2) for epoch in range(1, epochs + 1)]
+    return [weight / sum(weights) for weight in weights]
+
+
+@torch.no_grad()
+def average_frozen(model: nn.Module, weights: list[float]) -> None:
+    """Replace the frozen weights by their weighted sum over equal epochs, in OpenAI's split of fp16 and fp32, in place.
+
+    Without rounding that would change nothing; this is what the reference's average does to a frozen CLIP.
+    """
+    norms = {p for m in model.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()}
+    wide = {model.logit_scale, model.positional_embedding, model.token_embedding.weight}
+    wide |= {getattr(model.visual, name, None) for name in ("positional_embedding", "class_embedding")}
+    for parameter in model.parameters():
+        if parameter is model.token_embedding.weight:  # the reference keeps it outside of the averaged model
+            continue
+        value = parameter.float() if parameter in norms or parameter in wide else parameter.half()
+        parameter.copy_(sum(value * weight for weight in weights))
+
+
+@register
+class PromptSRC(IVLP):
+    """IVLP with three regularisers towards plain CLIP, and a Gaussian average of the prompts over epochs (GPA).
+
+    Loss: cross-entropy, 25 L1(class features), 10 L1(image features), and KL between logits, divided by images and classes.
+    The references see no prompts: class features are means over sixty templates, not normalised before the mean.
+    """
+
+    method, node = "PromptSRC", "PROMPTSRC"
+
+    def build_model(self) -> None:
+        super().build_model()
+        if self.keys.GPA_STD <= 0:
+            raise InputError(f"TRAINER.PROMPTSRC.GPA_STD is {self.keys.GPA_STD}, expected epochs above 0")
+        self.gpa_weights = gpa_weights(self.keys.GPA_MEAN, self.keys.GPA_STD, self.max_epoch)
+        self.average: dict[str, Tensor] = {}  # of the trained prompts, over the epochs so far
+
+    def prepare(self) -> None:
+        classnames = self.dm.dataset.classnames
+        self.plain_classes = zeroshot_features(self.backbone, classnames, *DIVERSE, normalize_each=False)
+
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        image, text = self.model.encode(images)
+        logits = self.model.prompted.logits(image, text)
+        with torch.no_grad():
+            plain_image, plain_text = self.backbone.image_features(images), self.plain_classes.to(text.dtype)
+            plain_logits = self.model.prompted.logits(plain_image.to(image.dtype), plain_text)
+        guess, target = (F.log_softmax(at_least_float32(z), dim=-1) for z in (logits, plain_logits))
+        loss = (
+            F.cross_entropy(logits, labels)
+            + self.keys.TEXT_LOSS_WEIGHT * F.l1_loss(text, plain_text)
+            + self.keys.IMAGE_LOSS_WEIGHT * F.l1_loss(image, plain_image)
+            + F.kl_div(guess, target, reduction="sum", log_target=True) / logits.numel()
+        )
+        return loss, logits
+
+    @torch.no_grad()
+    def after_epoch(self) -> None:
+        """Add the epoch's prompts to the average; after the last epoch the average takes their place."""
+        weight = self.gpa_weights[self.epoch]
+        trained = {name: p for name, p in self.model.learner.named_parameters() if p.requires_grad}
+        for name, parameter in trained.items():
+            self.average[name] = self.average.get(name, 0) + weight * parameter
+        if self.epoch + 1 == self.max_epoch:
+            log.info("The prompts are replaced by their Gaussian average over epochs")
+            for name, parameter in trained.items():
+                parameter.copy_(self.average[name])
+            self.average_frozen()
+        super().after_epoch()
+
+    def average_frozen(self) -> None:
+        if self.keys.GPA_FROZEN:
+            average_frozen(self.backbone.model, self.gpa_weights)
+
+    def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+        super().load_learner(learner, state, path)
+        if path.name.endswith(f"-{self.max_epoch}"):
+            self.average_frozen()
+
+    def extra_state(self) -> dict:
+        return {**super().extra_state(), "average": self.average}
+
+    def load_extra_state(self, state: dict) -> None:
+        super().load_extra_state(state)
+        self.average = {name: value.to(self.device) for name, value in state.get("average", {}).items()}
