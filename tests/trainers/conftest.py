@@ -97,3 +97,38 @@ def header():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def boosting(tmp_path_factory):
+    """A boosting checkpoint of two epochs, of digits."""
+    from dassl.utils import reset_logger
+
+    import train
+
+    folder = tmp_path_factory.mktemp("boost")
+    status = train.main(
+        [
+            "--root",
+            str(folder / "data"),
+            "--trainer",
+            "CasPLBoost",
+            "--output-dir",
+            str(folder),
+            "--seed",
+            "1",
+            "--dataset-config-file",
+            str(ROOT / "configs/datasets/digits.yaml"),
+            "--config-file",
+            str(ROOT / "configs/trainers/CasPLBoost/digits.yaml"),
+            "OPTIM.MAX_EPOCH",
+            "2",
+            "TRAINER.CASPL.N_CTX_VISION",
+            "4",
+            "TRAINER.CASPL.DEPTH_TEXT",
+            "2",
+        ]
+    )
+    reset_logger()
+    assert status == 0
+    return folder / "boosting.safetensors"

@@ -24,43 +24,6 @@ def accuracy(folder):
     return [float(value) for value in re.findall(r"^\* accuracy: ([\d.]+)%$", text, re.MULTILINE)]
 
 
-@pytest.fixture(scope="module")
-def boosting(tmp_path_factory):
-    """A boosting checkpoint of two epochs, of digits."""
-    from dassl.utils import reset_logger
-
-    import train
-
-    from .conftest import ROOT
-
-    folder = tmp_path_factory.mktemp("boost")
-    status = train.main(
-        [
-            "--root",
-            str(folder / "data"),
-            "--trainer",
-            "CasPLBoost",
-            "--output-dir",
-            str(folder),
-            "--seed",
-            "1",
-            "--dataset-config-file",
-            str(ROOT / "configs/datasets/digits.yaml"),
-            "--config-file",
-            str(ROOT / "configs/trainers/CasPLBoost/digits.yaml"),
-            "OPTIM.MAX_EPOCH",
-            "2",
-            "TRAINER.CASPL.N_CTX_VISION",
-            "4",
-            "TRAINER.CASPL.DEPTH_TEXT",
-            "2",
-        ]
-    )
-    reset_logger()
-    assert status == 0
-    return folder / "boosting.safetensors"
-
-
 def batch_of(trainer, count=6):
     batch = next(iter(trainer.train_loader_x))
     return {key: value[:count] if torch.is_tensor(value) else value for key, value in batch.items()}
@@ -165,17 +128,6 @@ def test_train_then_evaluate_on_new_classes(name, run, boosting, tmp_path):
     boosts = {f"boosting.{key}" for key in read_boosting(boosting)[0]} if more else set()
     assert {key for key in state if key.startswith("boosting.")} == boosts
     assert sum(value.numel() for value in state.values()) < 30_000  # prompts only
-
-
-def test_released_coop_checkpoints_load(build, tmp_path):
-    """CoOp's own files hold buffers that depend on the class names; they are left out."""
-    trainer = build("CoOp", "new", "out", "--seed", "1")
-    folder = tmp_path / "released" / "prompt_learner"
-    folder.mkdir(parents=True)
-    state = {"ctx": torch.ones(8, 64), "token_prefix": torch.zeros(5, 1, 64), "token_suffix": torch.zeros(5, 39, 64)}
-    torch.save({"state_dict": state, "epoch": 50, "val_result": None}, folder / "model.pth.tar-50")
-    trainer.load_model(str(tmp_path / "released"), epoch=50)
-    assert torch.equal(trainer.model.learner.ctx, torch.ones(8, 64))
 
 
 def test_class_features_are_encoded_once_per_evaluation(build, monkeypatch):

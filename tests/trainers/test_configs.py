@@ -1,0 +1,131 @@
+"""Every configuration file builds its trainer, on the demo models in place of the real ones."""
+
+import shlex
+
+import pytest
+import yaml
+from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.utils import set_random_seed
+
+import train
+
+from .conftest import ROOT
+
+TRAINERS = sorted((ROOT / "configs" / "trainers").glob("*/*.yaml"))
+DATASETS = sorted((ROOT / "configs" / "datasets").glob("*.yaml"))
+# Depths of the real models that the demo models do not have: name of the key -> blocks of demo/student
+BLOCKS = {"PROMPT_DEPTH": 3, "PROMPT_DEPTH_TEXT": 3, "PROMPT_DEPTH_VISION": 4, "DEPTH_TEXT": 3, "DEPTH_VISION": 4}
+
+
+def named(path):
+    return f"{path.parent.name}/{path.stem}"
+
+
+def launch_command(path):
+    """The command in the first lines of a file, as words."""
+    lines = path.read_text().splitlines()
+    command = []
+    for line in lines:
+        command.append(line.removeprefix("#").rstrip("\\").strip())
+        if not line.endswith("\\"):
+            break
+    return shlex.split(" ".join(command))
+
+
+def demo_depths(content):
+    """KEY VALUE pairs that cut the depths of a configuration down to what demo/student has."""
+    pairs = []
+    for node, keys in (content.get("TRAINER") or {}).items():
+        for key, blocks in BLOCKS.items():
+            if keys.get(key, 0) > blocks:
+                pairs += [f"TRAINER.{node}.{key}", str(blocks)]
+    return pairs
+
+
+@pytest.mark.parametrize("path", TRAINERS, ids=named)
+def test_trainer_configuration(path, data, tmp_path):
+    content = yaml.safe_load(path.read_text())
+    name = path.parent.name
+    words = launch_command(path)
+    assert words[:2] == ["python", "train.py"] and train.parse_args(words[2:])  # the flags exist
+    given = dict(zip(words[2::2], words[3::2], strict=False))
+    assert given["--trainer"] == name and (ROOT / given["--config-file"]) == path
+    assert ("TRAINER.CASPL.BOOSTING" in words) == name.startswith("CasPL_")
+    # as the command says, but on digits and with the demo models
+    arguments = ["--root", str(data), "--trainer", name, "--output-dir", str(tmp_path), "--seed", "1"]
+    arguments += ["--backbone", "demo/student", "--config-file", str(path)]
+    arguments += ["--dataset-config-file", str(ROOT / "configs/datasets/digits.yaml")]
+    options = [
+        "INPUT.SIZE",
+        "(32, 32)",
+        "DATALOADER.NUM_WORKERS",
+        "0",
+        "TRAINER.CASPL.TEACHER",
+        "demo/teacher",
+        *demo_depths(content),
+    ]
+    if "GPA_MEAN" not in str(content):
+        options += ["DATASET.NUM_SHOTS", "1"]
+    cfg = train.setup_cfg(train.parse_args([*arguments, *options]))
+    set_random_seed(1)
+    trainer = build_trainer(cfg)
+    assert type(trainer) is TRAINER_REGISTRY.get(name)
+    assert len(next(iter(trainer.test_loader))["img"])
+    if "OPTIM" in content:
+        assert content["OPTIM"]["LR"] == cfg.OPTIM.LR and trainer.max_epoch == content["OPTIM"]["MAX_EPOCH"]
+        # The cross-dataset files of MaPLe keep the name of the five epochs that they cut to two
+        assert f"_ep{trainer.max_epoch}" in path.stem or "_ep" not in path.stem or "_cross_datasets" in path.stem
+        assert f"_batch{cfg.DATALOADER.TRAIN_X.BATCH_SIZE}_" in f"{path.stem}_" or "_batch" not in path.stem
+    for node in (content.get("TRAINER") or {}).values():
+        depth = node.get("PROMPT_DEPTH", node.get("PROMPT_DEPTH_TEXT", node.get("DEPTH_TEXT")))
+        assert depth is None or f"_l{depth}_" in f"{path.stem}_" or "_l" not in path.stem.replace("_language", "")
+        assert node.get("PREC", "fp16") == ("fp32" if path.stem == "digits" else "fp16")
+
+
+@pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
+def test_dataset_configuration(path):
+    from dassl.data.datasets import DATASET_REGISTRY
+
+    assert yaml.safe_load(path.read_text())["DATASET"]["NAME"] in DATASET_REGISTRY.registered_names()
+
+
+def test_every_trainer_has_the_configuration_of_the_demo():
+    here = {path.parent.name for path in TRAINERS if path.stem == "digits"}
+    ours = {name for name in TRAINER_REGISTRY.registered_names() if "caspl" in TRAINER_REGISTRY.get(name).__module__}
+    assert here == ours
+
+
+# Of facts that the family published: file -> (learning rate, epochs, batch)
+PUBLISHED = {
+    "CoOp/vit_b16_ctxv1": (0.002, 200, 32),
+    "CoOp/vit_b16_ep50_ctxv1": (0.002, 50, 32),
+    "CoCoOp/vit_b16_c4_ep10_batch1_ctxv1": (0.002, 10, 1),
+    "VPT/vit_b16_c2_ep5_batch4_4": (0.0025, 5, 4),
+    "IVLP/vit_b16_c2_ep5_batch4_4ctx_language_only": (0.0025, 5, 4),
+    "IVLP/vit_b16_c2_ep5_batch4_2+2ctx": (0.0035, 5, 4),
+    "IVLP/vit_b16_c2_ep20_batch4_4+4ctx": (0.0025, 20, 4),
+    "MaPLe/vit_b16_c2_ep5_batch4_2ctx": (0.0035, 5, 4),
+    "MaPLe/vit_b16_c2_ep5_batch4_2ctx_cross_datasets": (0.0026, 2, 4),
+    "PromptSRC/vit_b16_c2_ep20_batch4_4+4ctx": (0.0025, 20, 4),
+    "PromptSRC/vit_b16_c2_ep50_batch4_4+4ctx_few_shot": (0.0025, 50, 4),
+    "KgCoOp/vit_b16_ep100_ctxv1": (0.002, 100, 128),
+    "ProGrad/rn50": (0.002, 200, 32),
+    "CasPLBoost/vit_b16_c2_ep20_batch4_8+8ctx_l12": (0.0025, 20, 4),
+    "CasPLBoost/vit_b16_c2_ep20_batch128_lr0025_8+8ctx_l12": (0.0025, 20, 128),
+    "CasPL_CoOp/vit_b16_ep50": (0.002, 50, 32),
+    "CasPL_CoOp/vit_b16_ep10_ctxv1": (0.0035, 10, 4),
+    "CasPL_CoCoOp/vit_b16_c8_ep10_batch1": (0.002, 10, 1),
+    "CasPL_MaPLe/vit_b16_c8_ep5_batch4_8ctx_l12": (0.0035, 5, 4),
+    "CasPL_MaPLe/vit_b16_c8_ep5_batch4_8ctx_cross_datasets_l12": (0.0026, 2, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_8+8ctx_l12": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep50_batch4_8+8ctx_few_shot_l12": (0.0025, 50, 4),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_hyperparameters(name):
+    content = yaml.safe_load((ROOT / "configs" / "trainers" / f"{name}.yaml").read_text())
+    optim = content["OPTIM"]
+    assert (optim["LR"], optim["MAX_EPOCH"], content["DATALOADER"]["TRAIN_X"]["BATCH_SIZE"]) == PUBLISHED[name]
+    assert (optim["NAME"], optim["LR_SCHEDULER"]) == ("sgd", "cosine")
+    assert (optim["WARMUP_EPOCH"], optim["WARMUP_TYPE"], float(optim["WARMUP_CONS_LR"])) == (1, "constant", 1e-5)
