@@ -12,6 +12,7 @@ def extend_cfg(cfg: CfgNode) -> None:
     for method in METHODS:
         method.extend_cfg(cfg)
     cfg.DATASET.SUBSAMPLE_CLASSES = "all"  # all, base or new: which half of the classes to train and test on
+    cfg.TEST.FEATURE_STORE = ""  # folder where image features of test sets are kept and found again; empty: nowhere
     cfg.DATASET.MEMBERS = ()  # names of the datasets that NAME "Union" joins
 
 

@@ -56,9 +56,8 @@ class ConditionalPromptModel(PromptModel):
         super().__init__(prompted, learner)
         self.memory = memory
 
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.prompted.image_features(images, self.learner())
-        return self.prompted.conditional_logits(features, self.learner, self.memory)
+    def classify(self, image_features: Tensor) -> Tensor:
+        return self.prompted.conditional_logits(image_features, self.learner, self.memory)
 
 
 @register

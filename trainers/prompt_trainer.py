@@ -7,7 +7,8 @@ and what else it needs before training (`prepare`). Adding CasPL to it is the mi
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,10 +18,12 @@ from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from dassl.utils import count_num_param, load_pretrained_weights
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from caspl.backbones import Backbone, load_backbone
 from caspl.errors import InputError
+from caspl.feature_store import FeatureStore, vision_digest
 from caspl.model import CachedClassFeatures, PromptedCLIP
 from caspl.precision import resolve_precision
 from caspl.released import read_checkpoint, released_prompts
@@ -36,6 +39,14 @@ class PromptModel(nn.Module):
         self.prompted, self.learner = prompted, learner
         self.class_features = CachedClassFeatures(prompted)
 
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Normalised features [B, E] of images [B, 3, H, W]."""
+        return self.prompted.image_features(images, self.learner())
+
+    def classify(self, image_features: Tensor) -> Tensor:
+        """Logits [B, C] of images whose normalised features [B, E] are known."""
+        return self.prompted.logits(image_features, self.class_features(self.learner()))
+
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised features of images [B, 3, H, W] and of the classes: [B, E], [C, E]."""
         groups = self.learner()
@@ -43,7 +54,43 @@ class PromptModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> logits [B, C]."""
-        return self.prompted.logits(*self.encode(images))
+        return self.classify(self.encode_images(images))
+
+
+class StoredFeatures:
+    """The batches of a loader, with image features out of a store in place of images."""
+
+    def __init__(self, loader: DataLoader, trainer: PromptTrainer):
+        self.loader, self.trainer = loader, trainer
+        self.store = FeatureStore(trainer.cfg.TEST.FEATURE_STORE)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        items, size = self.loader.dataset.data_source, self.loader.batch_size
+        features = self.store.get(self._facts(), [item.impath for item in items], self._compute)
+        labels = torch.tensor([item.label for item in items])
+        for first in range(0, len(items), size):
+            yield {"img": features[first : first + size], "label": labels[first : first + size]}
+
+    def _facts(self) -> dict:
+        trainer = self.trainer
+        backbone, precision, inputs = trainer.backbone, trainer.precision, trainer.cfg.INPUT
+        return {
+            "weights": backbone.fingerprint,
+            "vision prompts": vision_digest(trainer.model.learner()),
+            "precision": [precision.name, precision.device_type],
+            "input": {key: str(inputs[key]) for key in ("SIZE", "INTERPOLATION", "PIXEL_MEAN", "PIXEL_STD")},
+            "transform": re.sub(r" at 0x[0-9a-f]+", "", str(self.loader.dataset.transform)),
+        }
+
+    @torch.no_grad()
+    def _compute(self) -> Tensor:
+        trainer = self.trainer
+        with trainer.precision.autocast():
+            batches = [trainer.model.encode_images(batch["img"].to(trainer.device)).cpu() for batch in self.loader]
+        return torch.cat(batches)
 
 
 def check_image_size(cfg, backbone: Backbone) -> None:
@@ -101,6 +148,15 @@ class PromptTrainer(TrainerX):
         self.sched = build_lr_scheduler(self.optim, cfg.OPTIM)
         self.register_model(self.checkpoint_name, learner, self.optim, self.sched)
         self.scaler = self.precision.scaler()
+        self.use_feature_store()
+
+    def use_feature_store(self) -> None:
+        """Let TEST.FEATURE_STORE replace the images of evaluations, where nothing in the image tower learns."""
+        learns = any(entry.requires_grad for group in self.model.learner() for entry in group.vision)
+        if not self.cfg.TEST.FEATURE_STORE or learns:
+            return
+        self.test_loader = StoredFeatures(self.test_loader, self)
+        self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None
 
     def build_prompt_model(self, prompted: PromptedCLIP, learner: nn.Module) -> PromptModel:
         return PromptModel(prompted, learner)
@@ -130,7 +186,7 @@ class PromptTrainer(TrainerX):
 
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():
-            return self.model(input)
+            return self.model.classify(input) if input.dim() == 2 else self.model(input)
 
     def parse_batch_train(self, batch) -> tuple[Tensor, Tensor]:
         return batch["img"].to(self.device), batch["label"].to(self.device)
