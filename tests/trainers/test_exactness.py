@@ -4,9 +4,9 @@ The backbone is demo/teacher, whose towers differ in width and depth; boosting p
 """
 
 import pytest
-import reference_methods as plain
 import torch
 
+import reference_methods as plain
 from caspl.backbones import load_backbone
 from caspl.boosting import save_boosting
 from caspl.prompts import Prompts, random_entries
