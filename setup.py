@@ -18,14 +18,14 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     python_requires=">=3.10",
-    packages=["caspl", "caspl.demo", "caspl.trainers", "caspl.datasets", "caspl.configs"],
+    packages=["caspl", "caspl.demo", "caspl.results", "caspl.trainers", "caspl.datasets", "caspl.configs"],
     package_dir={
         "caspl": "caspl",
         "caspl.trainers": "trainers",
         "caspl.datasets": "datasets",
         "caspl.configs": "configs",
     },
-    package_data={"caspl.demo": ["*.safetensors"], "caspl.configs": ["**/*.yaml"]},
+    package_data={"caspl.demo": ["*.safetensors"], "caspl.results": ["*.csv"], "caspl.configs": ["**/*.yaml"]},
     install_requires=[
         "torch>=2.1",
         "torchvision>=0.16",

@@ -171,6 +171,16 @@ def test_ensemble_is_seven_templates_and_the_datasets_own(run, build):
     assert run("ZeroshotCLIP2", "base", "out") == 2
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "amp"])
+@pytest.mark.parametrize("name", ["ZeroshotCLIP", "ZeroshotCLIP2"])
+def test_zero_shot_in_every_precision(name, precision, build):
+    trainer = build(name, "base", "out", "TRAINER.ZSCLIP.PREC", precision)
+    exact = build(name, "base", "out", "TRAINER.ZSCLIP.PREC", "fp32")
+    batch = next(iter(trainer.test_loader))["img"][:20]
+    with torch.no_grad():
+        assert torch.allclose(trainer.model_inference(batch).float(), exact.model_inference(batch), atol=0.5)
+
+
 def test_the_search_bisects_around_the_best_start():
     asked = []
 

@@ -1,0 +1,125 @@
+"""python -m caspl.results FOLDER; docs/results.md tells more."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import InputError
+from ..files import replacing
+from .figures import draw_base_to_new, draw_few_shot
+from .layout import BASE_TO_NEW, EXPECTED, FEW_SHOT, Found, Run, find_runs
+from .names import dataset_name
+from .render import latex, markdown, runs_csv
+from .tables import Table, build_tables
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m caspl.results",
+        description="Collect the runs below an output folder of the CoOp family into tables, beside the published numbers. "
+        "Writes results.md, results.tex, results.csv and figures into the folder.",
+    )
+    parser.add_argument("folder", type=Path, help="for example output, or output/base2new")
+    parser.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown", help="what is printed")
+    parser.add_argument("--no-write", action="store_true", help="print only")
+    for name in ("dataset", "trainer"):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="NAME[,NAME...]",
+            help=f"print these {name}s only, and write nothing; may be repeated",
+        )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 nothing found or a mistake in what was given (one sentence on stderr)."""
+    args = parse_args(argv)
+    try:
+        _collect(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _collect(args: argparse.Namespace) -> None:
+    found = find_runs(args.folder)
+    if not found.runs and not found.unfinished:
+        raise InputError(f"no results below {args.folder}; looked for log.txt in folders {EXPECTED}")
+    datasets, trainers = {dataset_name(name) for name in _names(args.dataset)}, _names(args.trainer)
+    chosen = _choose(found, datasets, trainers)
+    if not chosen.runs and not chosen.unfinished:
+        raise InputError(
+            f"nothing below {args.folder} is of the given --dataset and --trainer; there are {_present(found)}"
+        )
+    _report_unread(args.folder, chosen)
+    if chosen.runs:
+        tables = build_tables(chosen.runs)
+        formats = {"markdown": markdown, "latex": latex}
+        text = runs_csv(chosen.runs) if args.format == "csv" else formats[args.format](tables.values())
+        print(text, end="")
+        if not (args.no_write or datasets or trainers):  # a part must not take the place of the whole
+            print(f"wrote {', '.join(write_all(args.folder, tables, chosen.runs))} in {args.folder}", file=sys.stderr)
+
+
+def write_all(folder: Path, tables: Mapping[str, Table], runs: Sequence[Run]) -> list[str]:
+    """Write every file that there are results for, and return their names. Raises InputError where that is impossible."""
+    texts = {
+        "results.md": markdown(tables.values()),
+        "results.tex": latex(tables.values()),
+        "results.csv": runs_csv(runs),
+    }
+    figures = {BASE_TO_NEW: ("results.png", draw_base_to_new), FEW_SHOT: ("few_shot.png", draw_few_shot)}
+    figures = {setting: figure for setting, figure in figures.items() if setting in tables}
+    try:
+        for name, text in texts.items():
+            with replacing(folder / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        for setting, (name, draw) in figures.items():
+            draw(tables[setting], folder / name)
+    except OSError as error:
+        raise InputError(f"can't write to {folder} ({error}); --no-write only prints") from error
+    return [*texts, *(name for name, _ in figures.values())]
+
+
+def _names(options: Sequence[str]) -> set[str]:
+    return {name.strip() for option in options for name in option.split(",") if name.strip()}
+
+
+def _choose(found: Found, datasets: set[str], trainers: set[str]) -> Found:
+    """What is of these datasets and trainers; none given means all."""
+
+    def wanted(run: Run) -> bool:
+        return (not datasets or run.dataset in datasets) and (not trainers or run.trainer in trainers)
+
+    return Found(
+        runs=[run for run in found.runs if wanted(run)],
+        unfinished=[(path, run) for path, run in found.unfinished if wanted(run)],
+        elsewhere=found.elsewhere,
+    )
+
+
+def _present(found: Found) -> str:
+    runs = [*found.runs, *(run for _, run in found.unfinished)]
+    datasets, trainers = (", ".join(sorted({getattr(run, key) for run in runs})) for key in ("dataset", "trainer"))
+    return f"datasets {datasets} and trainers {trainers}"
+
+
+def _report_unread(folder: Path, found: Found) -> None:
+    """Say on stderr what the tables lack."""
+    for path, run in found.unfinished:
+        older = f" (the result of {folder / run.path} counts)" if run.accuracy is not None else ""
+        print(f"unfinished: {folder / path}{older}", file=sys.stderr)
+    if found.elsewhere:
+        first, *others = found.elsewhere
+        more = f" and {len(others)} more" if others else ""
+        print(f"not read, in no known layout: {folder / first}{more}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

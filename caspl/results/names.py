@@ -1,0 +1,63 @@
+"""Names of datasets and methods as the papers print them, and the order in which they print them."""
+
+from __future__ import annotations
+
+import re
+
+# Configuration file or registry name, in lower case without punctuation -> name in the papers, in their order.
+DATASETS = {
+    "imagenet": "ImageNet",
+    "caltech101": "Caltech101",
+    "oxfordpets": "OxfordPets",
+    "stanfordcars": "StanfordCars",
+    "oxfordflowers": "Flowers102",
+    "flowers102": "Flowers102",
+    "food101": "Food101",
+    "fgvcaircraft": "FGVCAircraft",
+    "sun397": "SUN397",
+    "dtd": "DTD",
+    "describabletextures": "DTD",
+    "eurosat": "EuroSAT",
+    "ucf101": "UCF101",
+    "imagenetv2": "ImageNetV2",
+    "imagenetsketch": "ImageNetSketch",
+    "imageneta": "ImageNetA",
+    "imagenetr": "ImageNetR",
+}
+SOURCE = "ImageNet"
+VARIANTS = ("ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR")
+BENCHMARK = tuple(name for name in dict.fromkeys(DATASETS.values()) if name not in VARIANTS)  # the 11 datasets
+
+# Trainers that are not called by their method's name. What is behind boosting prompts is named by `method_name`.
+TRAINERS = {
+    "ZeroshotCLIP": "CLIP",
+    "ZeroshotCLIP2": "CLIP ensemble",
+    "CasPLBoost": "CLIP + boosting",
+    "LinearProbe": "Linear probe CLIP",
+}
+ORDER = (*TRAINERS, "CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
+BEHIND_BOOSTING = "CasPL_"
+
+
+def dataset_name(folder: str) -> str:
+    """The papers' name of a dataset, or the folder's own name where the papers have none."""
+    return DATASETS.get(re.sub(r"[^a-z0-9]", "", folder.lower()), folder)
+
+
+def dataset_order(name: str) -> tuple[int, str]:
+    """Sorting key: the papers' datasets first."""
+    known = list(dict.fromkeys(DATASETS.values()))
+    return (known.index(name) if name in known else len(known), name)
+
+
+def method_name(trainer: str) -> str:
+    """CasPL_CoOp -> CoOp + CasPL, ZeroshotCLIP -> CLIP, and so on."""
+    plain = trainer.removeprefix(BEHIND_BOOSTING)
+    name = TRAINERS.get(plain, plain)
+    return name if plain == trainer else f"{name} + CasPL"
+
+
+def method_order(trainer: str) -> tuple[int, str, bool]:
+    """Sorting key: what is not trained, then each method followed by the same behind boosting prompts."""
+    plain = trainer.removeprefix(BEHIND_BOOSTING)
+    return (ORDER.index(plain) if plain in ORDER else len(ORDER), plain, plain != trainer)

@@ -1,0 +1,132 @@
+"""The tables as text: GitHub's markdown, LaTeX, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from tabulate import LATEX_ESCAPE_RULES, tabulate
+
+from .layout import Run
+from .names import method_name
+from .tables import Cell, Row, Table
+
+MISSING = "-"
+DEVIATION = "± is the population standard deviation over seeds."
+HARMONIC = (
+    "Published HMs are of mean accuracies; ours of one dataset are means of the seeds' HMs, which are never higher."
+)
+COLUMNS = ("setting", "dataset", "trainer", "method", "config", "shots", "seed", "classes", "accuracy", "path")
+
+# Large and landscape, so that the widest table, eleven datasets and an average, fits.
+LATEX_HEAD = r"""\documentclass{article}
+\usepackage[a3paper,landscape,margin=1cm]{geometry}
+\usepackage{booktabs}
+\setlength{\parindent}{0pt}
+\setlength{\tabcolsep}{3pt}
+\begin{document}
+\scriptsize
+"""
+LATEX_FOOT = "\\end{document}\n"
+
+
+def markdown(tables: Iterable[Table]) -> str:
+    """GitHub's markdown: a heading, a table and its notes for each."""
+    parts = []
+    for table in tables:
+        labels = ["dataset", "method"] if table.by_dataset else ["method"]
+        notes = [f"- {note}\n" for note in _notes(table)]
+        parts.append(f"## {table.title}\n\n{_tabulate(table, table.rows, labels, 'github')}\n")
+        parts += ["\n", *notes] if notes else []
+        parts.append("\n")
+    return "".join(parts[:-1])
+
+
+def latex(tables: Iterable[Table]) -> str:
+    """A document with one booktabs tabular for each dataset of each table, to be compiled or to be copied from."""
+    parts = [LATEX_HEAD]
+    for table in tables:
+        parts.append(f"\\section*{{{_escape(table.title)}}}\n")
+        for dataset, rows in groupby(table.rows, key=lambda row: row.dataset):
+            heading = f"\\textbf{{{_escape(dataset)}}}\\nopagebreak\n\n" if dataset else ""
+            parts.append(heading + _symbols(_tabulate(table, list(rows), ["method"], "latex_booktabs")))
+            parts.append("\n\\medskip\n")
+        parts += [_symbols(_escape(note)) + "\n" for note in _notes(table)]
+    return "\n".join([*parts, LATEX_FOOT])
+
+
+def runs_csv(runs: Iterable[Run]) -> str:
+    """One line for each run; accuracy in percent, seed empty where the layout has none."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for run in runs:
+        method = method_name(run.trainer) + (" (inductive)" if run.inductive else "")
+        values = vars(run) | {"method": method, "accuracy": f"{run.accuracy:.4f}"}
+        writer.writerow([values[column] for column in COLUMNS])
+    return file.getvalue()
+
+
+def _tabulate(table: Table, rows: Sequence[Row], labels: Sequence[str], style: str) -> str:
+    """Some of a table's rows, with the same columns for all of them."""
+    columns = range(len(table.columns))
+    compared = [i for i in columns if table.beside and any(_published(row.cells[i]) for row in table.rows)]
+    sources = _sources(table)
+    headers = [*labels, "seeds", *table.columns, *(f"published {table.columns[i]}" for i in compared)]
+    lines = []
+    for row in rows:
+        head = [getattr(row, label) for label in labels]
+        lines.append([*head, row.seeds, *map(_text, row.cells), *(_compare(row.cells[i], sources) for i in compared)])
+        if not table.beside and any(map(_published, row.cells)):
+            head[-1] = f"{row.method}, published"
+            lines.append([*head, "", *(_compare(cell, sources) for cell in row.cells)])
+    alignment = ["left"] * len(labels) + ["right"] * (len(headers) - len(labels))
+    return tabulate(lines, headers, style, colalign=alignment, disable_numparse=True)
+
+
+def _published(cell: Cell | None) -> bool:
+    return cell is not None and cell.published is not None
+
+
+def _sources(table: Table) -> list[str]:
+    """The sources of a table's published numbers, in the order of their first use."""
+    return list(dict.fromkeys(cell.published.source for row in table.rows for cell in row.cells if _published(cell)))
+
+
+def _text(cell: Cell | None) -> str:
+    if cell is None:
+        return MISSING
+    return f"{cell.mean:.2f}" if cell.deviation is None else f"{cell.mean:.2f} ± {cell.deviation:.2f}"
+
+
+def _compare(cell: Cell | None, sources: Sequence[str]) -> str:
+    """For example 82.69 (+0.31) [2]: published, ours minus published, source."""
+    if not _published(cell):
+        return ""
+    value = cell.published
+    difference = round(cell.mean - value.percent, 2) + 0.0  # adding 0 makes -0.00 positive
+    mark = f" [{sources.index(value.source) + 1}]" if len(sources) > 1 else ""
+    return f"{value.percent:.2f} ({difference:+.2f}){mark}"
+
+
+def _notes(table: Table) -> list[str]:
+    notes, sources = list(table.notes), _sources(table)
+    if any(cell is not None and cell.deviation is not None for row in table.rows for cell in row.cells):
+        notes.append(DEVIATION)
+    if sources:
+        which = sources if len(sources) == 1 else [f"[{i}] {source}" for i, source in enumerate(sources, 1)]
+        notes.append(f"Published numbers, in brackets ours minus published: {'; '.join(which)}.")
+        if "HM" in table.columns:
+            notes.append(HARMONIC)
+    return notes
+
+
+def _escape(text: str) -> str:
+    return text.translate(str.maketrans(LATEX_ESCAPE_RULES))
+
+
+def _symbols(text: str) -> str:
+    """The plus-minus sign as a command, since not every LaTeX knows the character, and minus signs that look like one."""
+    return text.replace("±", r"$\pm$").replace("(-", "($-$")
