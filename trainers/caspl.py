@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
@@ -82,20 +83,12 @@ class Cascaded:
         super().train()
 
     def load_learner(self, learner: Cascade, state: dict[str, Tensor], path: Path) -> None:
-        stored = {
-            tower: [
-                state[key]
-                for key in sorted(
-                    (k for k in state if k.startswith(f"boosting.{tower}.")), key=lambda k: int(k.rsplit(".", 1)[1])
-                )
-            ]
-            for tower in ("text", "vision")
-        }
         keys = self.cfg.TRAINER.CASPL
+        stored = {key.removeprefix("boosting."): value for key, value in state.items() if key.startswith("boosting.")}
         frozen, given = keys.FREEZE and not keys.ONE_PHASE, keys.BOOSTING
         if not given:
-            learner.boosting = Prompts(stored["text"], stored["vision"], trainable=not frozen).to(self.device)
-        elif frozen and not _equal(learner.boosting, stored):
+            learner.boosting = _prompts(stored, trainable=not frozen).to(self.device)
+        elif frozen and not _same(learner.boosting.state_dict(), stored):
             raise InputError(
                 f"{path} was trained on other boosting prompts than {given}; leave TRAINER.CASPL.BOOSTING out, the "
                 f"checkpoint carries its own"
@@ -103,16 +96,20 @@ class Cascaded:
         super().load_learner(learner, state, path)
 
 
-def _equal(boosting: Prompts, stored: dict[str, list[Tensor]]) -> bool:
-    own = {"text": list(boosting.text), "vision": list(boosting.vision)}
-    return all(
-        len(own[tower]) == len(stored[tower])
-        and all(
-            a.shape == b.shape and a.detach().cpu().equal(b.cpu())
-            for a, b in zip(own[tower], stored[tower], strict=True)
-        )
-        for tower in own
-    )
+def _prompts(stored: dict[str, Tensor], trainable: bool) -> Prompts:
+    """Prompts from the tensors `text.<block>` and `vision.<block>` of a checkpoint."""
+    towers = {}
+    for tower in ("text", "vision"):
+        blocks = sum(key.startswith(f"{tower}.") for key in stored)
+        missing = [f"{tower}.{block}" for block in range(blocks) if f"{tower}.{block}" not in stored]
+        if missing:
+            raise InputError(f"the checkpoint holds {blocks} {tower} entries of boosting prompts, but no {missing[0]}")
+        towers[tower] = [stored[f"{tower}.{block}"] for block in range(blocks)]
+    return Prompts(**towers, trainable=trainable)
+
+
+def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(value.cpu(), b[key].cpu()) for key, value in a.items())
 
 
 def _with_depth_of(adapting: nn.Module, boosting: Prompts) -> Prompts:
@@ -120,11 +117,9 @@ def _with_depth_of(adapting: nn.Module, boosting: Prompts) -> Prompts:
     (group,) = adapting()
     towers = {}
     for tower in ("text", "vision"):
-        own = list(getattr(boosting, tower))
-        depth = len(getattr(group, tower)) if own else 0
-        towers[tower] = (
-            own[:depth] + random_entries(*own[0].shape[:1], depth - len(own), own[0].shape[1]) if own else []
-        )
+        own, depth = list(getattr(boosting, tower)), len(getattr(group, tower))
+        length, width = own[0].shape if own else (0, 0)
+        towers[tower] = own[:depth] + random_entries(length, depth - len(own), width)
     return Prompts(**towers, trainable=any(p.requires_grad for p in boosting.parameters()))
 
 
