@@ -15,6 +15,10 @@ from .image_tower import encode_images
 from .prompts import PromptGroup
 from .text_tower import ClassTokens, TextTower
 
+# Bytes of activations that stay near enough to a CPU's caches: evaluation of CoCoOp was measured a third faster than with
+# gigabytes, and it keeps a GPU busy too.
+EVALUATION_PART = 2e8
+
 
 class PromptedCLIP(nn.Module):
     """A CLIP <- CLIP + prompts. The backbone stays frozen and in evaluation mode, whatever train() is called on it."""
@@ -68,6 +72,8 @@ class PromptedCLIP(nn.Module):
         def part_logits(part: Tensor) -> Tensor:
             return self.logits(part, self.class_features(groups_for(part)))
 
+        if not torch.is_grad_enabled():  # smaller parts cost nothing then
+            memory = min(memory, EVALUATION_PART)
         size = max(1, int(memory // self.tower.activation_bytes(groups_for(image_features[:1]))))
         parts = image_features.split(size)
         if len(parts) > 1 and torch.is_grad_enabled():
