@@ -13,8 +13,8 @@
 #   teacher      a backbone: ViT-L/14
 #   domain       the images of phase 1: self, another dataset, a union such as self+imagenet
 #   names        in the softmax of phase 1: all, or base for those of the base classes only
-# shellcheck disable=SC2034,SC2329 # protocols.sh reads variables, and `each` calls functions
 set -euo pipefail
+# shellcheck disable=SC2034,SC2329 # protocols.sh reads variables, and `each` calls functions
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
