@@ -1,6 +1,7 @@
 """What the tests of the sweeps put in the place of `python`: it notes its arguments and leaves what train.py would.
 
-Environment: RECORD, the file for the arguments; FAIL and HANG, parts of the folders whose runs fail or never end; SLOW, seconds.
+Environment: RECORD, the file for the arguments; FAIL and HANG, parts of the folders whose runs fail or never end; SLOW,
+seconds.
 """
 
 import json
