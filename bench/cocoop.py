@@ -6,7 +6,7 @@
 A step is the image features of a batch, the meta-net, the class features of every image, cross-entropy, and the gradients of
 context and meta-net; with `--boosting` tokens it is CasPL_CoCoOp. Both paths get the same random weights, images and names;
 each runs in a process of its own, one after the other. The family's code keeps the activations of all images until it goes
-back; here the plain path goes back after each image and adds the gradients up, the same work in the memory of one image.
+back; here the plain path goes back after each image and adds the gradients up: the same work, in the memory of one image.
 """
 
 from __future__ import annotations
@@ -69,8 +69,7 @@ def measure(args: argparse.Namespace) -> dict:
             del text, logits, grads
         return torch.stack(rows), sums
 
-    seconds, peak, (logits, grads) = plain.timed(ours if args.path == "ours" else plainly, args)
-    return {"seconds": seconds, "bytes": peak, "logits": logits.cpu(), "grads": [g.cpu() for g in grads]}
+    return plain.step_measured(ours if args.path == "ours" else plainly, args)
 
 
 def main() -> None:
@@ -82,18 +81,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=12, help="blocks that the boosting tokens enter")
     parser.add_argument("--memory", type=float, default=4.0, help="GB, as TRAINER.COCOOP.MEMORY")
     args = parser.parse_args()
-    found = plain.each_path(args, ("plain", "ours"), measure)
-    theirs, ours = found["plain"], found["ours"]
-    report = {
-        "plain_seconds": theirs["seconds"],
-        "ours_seconds": ours["seconds"],
-        "time_ratio": theirs["seconds"] / ours["seconds"],
-        "plain_peak_bytes_of_one_image": theirs["bytes"],
-        "ours_peak_bytes": ours["bytes"],
-        "value_difference": plain.difference([theirs["logits"]], [ours["logits"]]),
-        "gradient_difference": plain.difference(theirs["grads"], ours["grads"]),
-    }
-    plain.publish(args, report)
+    plain.publish(args, plain.steps_compared(plain.each_path(args, ("plain", "ours"), measure)))
 
 
 if __name__ == "__main__":

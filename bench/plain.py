@@ -140,6 +140,27 @@ def difference(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
     return max(((x - y).abs().max() / x.abs().max()).item() for x, y in zip(a, b, strict=True))
 
 
+def steps_compared(found: dict[str, dict]) -> dict:
+    """Report of two paths, "plain" and "ours", whose results hold seconds, bytes, values and grads (lists of tensors)."""
+    theirs, ours = found["plain"], found["ours"]
+    return {
+        "plain_seconds": theirs["seconds"],
+        "ours_seconds": ours["seconds"],
+        "time_ratio": theirs["seconds"] / ours["seconds"],
+        "plain_peak_bytes": theirs["bytes"],
+        "ours_peak_bytes": ours["bytes"],
+        "memory_ratio": theirs["bytes"] / ours["bytes"],
+        "value_difference": difference(theirs["values"], ours["values"]),
+        "gradient_difference": difference(theirs["grads"], ours["grads"]),
+    }
+
+
+def step_measured(step: Callable[[], tuple[Tensor, list[Tensor]]], args: argparse.Namespace) -> dict:
+    """What `steps_compared` needs, of a step that gives values and gradients."""
+    seconds, peak, (values, grads) = timed(step, args)
+    return {"seconds": seconds, "bytes": peak, "values": [values.cpu()], "grads": [g.cpu() for g in grads]}
+
+
 def publish(args: argparse.Namespace, report: dict) -> None:
     """Print the report, with the settings that it was measured at, and write it where --json says."""
     hidden = ("json", "path", "result")

@@ -51,8 +51,7 @@ def measure(args: argparse.Namespace) -> dict:
             del features, grads
         return torch.cat(parts), sums
 
-    seconds, peak, (features, grads) = plain.timed(ours if args.path == "ours" else plainly, args)
-    return {"seconds": seconds, "bytes": peak, "features": features.cpu(), "grads": [g.cpu() for g in grads]}
+    return plain.step_measured(ours if args.path == "ours" else plainly, args)
 
 
 def main() -> None:
@@ -63,19 +62,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=12, help="blocks that the boosting tokens enter")
     parser.add_argument("--plain-chunk", type=int, default=0, help="classes at a time in the plain path, 0 for all")
     args = parser.parse_args()
-    found = plain.each_path(args, ("plain", "ours"), measure)
-    theirs, ours = found["plain"], found["ours"]
-    report = {
-        "plain_seconds": theirs["seconds"],
-        "ours_seconds": ours["seconds"],
-        "time_ratio": theirs["seconds"] / ours["seconds"],
-        "plain_peak_bytes": theirs["bytes"],
-        "ours_peak_bytes": ours["bytes"],
-        "memory_ratio": theirs["bytes"] / ours["bytes"],
-        "value_difference": plain.difference([theirs["features"]], [ours["features"]]),
-        "gradient_difference": plain.difference(theirs["grads"], ours["grads"]),
-    }
-    plain.publish(args, report)
+    plain.publish(args, plain.steps_compared(plain.each_path(args, ("plain", "ours"), measure)))
 
 
 if __name__ == "__main__":
