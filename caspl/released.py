@@ -76,11 +76,11 @@ def _check_is_file(path: Path) -> None:
     if path.exists():
         return
     if not path.parent.is_dir():
-        raise InputError(f"there is no file {path}, nor a folder {path.parent}; check --model-dir")
+        raise InputError(f"there is no file {path}, nor a folder {path.parent}; check the path")
     models = sorted(file.name for file in path.parent.iterdir() if ".pth" in file.name and file.name[0] != ".")
     raise InputError(
         f"there is no file {path}; {path.parent} holds {', '.join(models) or 'no model file'}, "
-        f"{'choose one with --load-epoch' if models else 'check --model-dir'}"
+        f"{'choose one with --load-epoch' if models else 'check the path'}"
     )
 
 
