@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from caspl.errors import InputError
-
+from .annotations import read_lines, wrong_line
 from .base import SplitDataset, register
 from .splits import Item, Split, split_trainval
 
@@ -21,6 +18,7 @@ class OxfordPets(SplitDataset):
     dataset_dir = "oxford_pets"
     image_dir = "images"
     split_file = "split_zhou_OxfordPets.json"
+    split_sha256 = "d7f3ffe65b3919f95132e51422894ae18686b83c331fd8c0adcdc3dc2de6301e"
 
     def make_split(self) -> Split:
         train, val = split_trainval(self.read_list("trainval.txt"))
@@ -28,17 +26,12 @@ class OxfordPets(SplitDataset):
 
     def read_list(self, name: str) -> list[Item]:
         """The images of one annotation file, in its order."""
-        path = os.path.join(self.dataset_dir, "annotations", name)
-        if not os.path.isfile(path):
-            raise InputError(f"neither {self.split_path} nor {path} is there; download {self.split_file} into "
-                             f"{self.dataset_dir}, or extract annotations.tar.gz there")
+        path = self.annotation(f"annotations/{name}", remedy="extract annotations.tar.gz there")
         items = []
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                fields = line.split()
-                if len(fields) != 4 or not fields[1].isdigit():
-                    raise InputError(f"line {number} of {path} is {line.strip()!r}, expected: image name, class id, species, "
-                                     f"breed id; extract annotations.tar.gz anew")
-                image, label = fields[0], int(fields[1]) - 1
-                items.append(Item(f"{image}.jpg", label, image.rsplit("_", 1)[0].lower()))
+        for number, line in enumerate(read_lines(path), 1):
+            fields = line.split()
+            if len(fields) != 4 or not fields[1].isdigit() or not int(fields[1]):
+                raise wrong_line(path, number, line, "image name, class id, species, breed id")
+            image, label = fields[0], int(fields[1]) - 1
+            items.append(Item(f"{image}.jpg", label, image.rsplit("_", 1)[0].lower()))
         return items

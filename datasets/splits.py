@@ -11,7 +11,7 @@ import logging
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -149,31 +149,79 @@ def read_split(path: str | Path) -> Split:
     return split
 
 
-def check_images(image_dir: str | Path, items: Iterable[Item]) -> None:
-    """Make sure that every image is there. Lists each folder once, which on network disks is far cheaper than asking
-    for each file.
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry of a folder is a folder or a link to one; False for a link that leads nowhere or in a circle."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def absence(path: str) -> str:
+    """How to say in a sentence that there is nothing at `path`."""
+    return "a symbolic link that leads nowhere or in a circle" if os.path.islink(path) else "missing"
+
+
+def list_names(folder: str) -> list[str]:
+    """The visible entries of a folder, in the order of the disk.
 
     Raises:
-        InputError: with the number of missing images and the first one.
+        InputError: it cannot be read.
+    """
+    try:
+        return listdir_nohidden(folder)
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct its "
+                         f"permissions or the disk") from None
+
+
+def check_images(image_dir: str | Path, items: Iterable[Item], place: Callable[[str], str] = str,
+                 source: str = "the split") -> None:
+    """Make sure that every image is there. Lists each folder once, which on network disks is far cheaper than asking
+    for each file. `place` leads from the path of an item to that on disk, both relative to `image_dir`; `source` is what
+    lists the items, for messages.
+
+    Raises:
+        InputError: with the number of missing images and the first one, and what the folders look like.
     """
     image_dir = str(image_dir)
     listed: dict[str, set[str]] = {}
     missing, total = [], 0
     for item in items:
         total += 1
-        folder, _, name = item.impath.rpartition("/")
+        impath = place(item.impath)
+        folder, _, name = impath.rpartition("/")
         if folder not in listed:
             path = os.path.join(image_dir, folder)
-            listed[folder] = set(os.listdir(path)) if os.path.isdir(path) else set()
+            listed[folder] = set(list_names(path)) if os.path.isdir(path) else set()
         # a file system that ignores case opens a name that its listing spells differently
-        if name not in listed[folder] and not os.path.isfile(os.path.join(image_dir, item.impath)):
-            missing.append(item.impath)
-    if missing and not os.path.isdir(image_dir):
-        raise InputError(f"the image folder {image_dir} is missing, expected {total:,} images in it; extract the "
-                         f"images there")
+        if name not in listed[folder] and not os.path.isfile(os.path.join(image_dir, impath)):
+            missing.append(impath)
     if missing:
-        raise InputError(f"{len(missing):,} of the {total:,} images that the split lists are missing, the first is "
-                         f"{os.path.join(image_dir, missing[0])}; extract the complete images into {image_dir}")
+        empty = [folder for folder in listed if not listed[folder]]
+        raise InputError(_missing_images(image_dir, missing, total, empty, source))
+
+
+def _missing_images(image_dir: str, missing: list[str], total: int, empty: list[str], source: str) -> str:
+    """The sentence about missing images; `empty` are the folders that are missing or have nothing in them."""
+    first = os.path.join(image_dir, missing[0])
+    if not os.path.isdir(image_dir):
+        return (f"the image folder {image_dir} is {absence(image_dir)}, expected {total:,} images in it; extract the "
+                f"images there")
+    if len(missing) == total:
+        folder = os.path.dirname(first)
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        found = sorted(list_names(folder))
+        return (f"none of the {total:,} images that {source} lists is in {image_dir}, the first would be {missing[0]}; "
+                f"found {', '.join(found[:3]) or 'nothing'}{', ...' if found[3:] else ''} in {folder}: correct the "
+                f"split file if it is that of another dataset, else extract the images as the official archive does")
+    hint = ""
+    if empty:
+        more = f", as are {len(empty) - 1:,} more" if empty[1:] else ""
+        hint = f"the folder {os.path.join(image_dir, empty[0])} is empty or missing{more}: "
+    return (f"{len(missing):,} of the {total:,} images that the split lists are missing, the first is {first}; "
+            f"{hint}extract the complete images into {image_dir}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -227,36 +275,50 @@ def split_classes(items: Sequence[T], p_train: float = 0.5, p_val: float = 0.2,
     return train, val, test
 
 
-def list_folders(image_dir: str | Path, ignored: Iterable[str] = (),
-                 new_names: Mapping[str, str] | None = None) -> list[Item]:
+def list_folders(image_dir: str | Path, ignored: Iterable[str] = (), new_names: Mapping[str, str] | None = None,
+                 classes: int | None = None) -> list[Item]:
     """The images of `image_dir`/<class>/<file>, whose labels follow the sorted folder names.
 
     Files of a class come in the order in which the disk lists them, as CoOp reads them. Hidden entries, files beside
     the class folders and the folders `ignored` are left out; `new_names` renames classes, by folder.
 
     Raises:
-        InputError: there is no such folder, no class in it, or a class without images (which would leave a gap in the
-            labels).
+        InputError: there is no such folder, no class in it, another number of them than `classes`, a class without
+            images (which would leave a gap in the labels) or with folders in it.
     """
     image_dir = str(image_dir)
     if not os.path.isdir(image_dir):
-        raise InputError(f"the image folder {image_dir} is missing, expected one folder per class in it; extract the "
-                         f"images there")
-    categories = sorted(set(listdir_nohidden(image_dir)) - set(ignored))
-    categories = [category for category in categories if os.path.isdir(os.path.join(image_dir, category))]
+        raise InputError(f"the image folder {image_dir} is {absence(image_dir)}, expected one folder per class in it; "
+                         f"extract the images there")
+    entries = sorted(set(list_names(image_dir)) - set(ignored))
+    lost = [path for path in (os.path.join(image_dir, entry) for entry in entries) if not os.path.exists(path)]
+    if lost:
+        raise InputError(f"{lost[0]} is {absence(lost[0])}, expected a class folder; correct or remove it")
+    categories = [entry for entry in entries if os.path.isdir(os.path.join(image_dir, entry))]
     if not categories:
         raise InputError(f"{image_dir} has no class folders, expected one folder per class; extract the images there")
+    if classes not in (None, len(categories)):
+        lost = sorted(set(new_names or ()) - set(categories) if len(new_names or ()) == classes else ())
+        raise InputError(f"{image_dir} holds {len(categories)} class folders, expected {classes}"
+                         f"{f' ({lost[0]} is missing)' if lost else ''}; extract the complete images, and nothing else, "
+                         f"there")
     items = []
     for label, category in enumerate(categories):
-        names = listdir_nohidden(os.path.join(image_dir, category))
+        folder = os.path.join(image_dir, category)
+        names = list_names(folder)
         if not names:
-            raise InputError(f"the class folder {os.path.join(image_dir, category)} is empty, expected images; "
-                             f"extract them again or remove the folder")
+            raise InputError(f"the class folder {folder} is empty, expected images; extract them again or remove the "
+                             f"folder")
+        inner = [entry.name for entry in os.scandir(folder) if is_folder(entry) and not entry.name.startswith(".")]
+        if inner:
+            raise InputError(f"the class folder {folder} holds the folder {inner[0]}, expected images; move what is in "
+                             f"there to where it belongs, or remove it")
         items += [Item(f"{category}/{name}", label, (new_names or {}).get(category, category)) for name in names]
     return items
 
 
 def split_folders(image_dir: str | Path, p_train: float = 0.5, p_val: float = 0.2, ignored: Iterable[str] = (),
-                  new_names: Mapping[str, str] | None = None, rng: random.Random | None = None) -> Split:
+                  new_names: Mapping[str, str] | None = None, rng: random.Random | None = None,
+                  classes: int | None = None) -> Split:
     """The split of a folder of class folders; see `list_folders` and `split_classes`."""
-    return Split(*split_classes(list_folders(image_dir, ignored, new_names), p_train, p_val, rng))
+    return Split(*split_classes(list_folders(image_dir, ignored, new_names, classes), p_train, p_val, rng))

@@ -21,7 +21,7 @@ class Union(DatasetBase):
     def __init__(self, cfg: Any) -> None:
         """Raises InputError without members, or for a member that is not registered or is a union itself."""
         names = tuple(cfg.DATASET.MEMBERS)
-        known = [name for name in DATASET_REGISTRY.registered_names() if name != "Union"]
+        known = [name for name in DATASET_REGISTRY.registered_names() if name not in ("Union", "UnlabeledImages")]
         wrong = [name for name in names if name not in known]
         if not names or wrong:
             raise InputError(

@@ -14,6 +14,8 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.DATASET.SUBSAMPLE_CLASSES = "all"  # all, base or new: which half of the classes to train and test on
     cfg.TEST.FEATURE_STORE = ""  # folder where image features of test sets are kept and found again; empty: nowhere
     cfg.DATASET.MEMBERS = ()  # names of the datasets that NAME "Union" joins
+    cfg.DATASET.PATHS = ()  # of "ImageFolder" (one) and "UnlabeledImages", relative to ROOT; none: ROOT itself
+    cfg.DATASET.CLASSNAMES = ""  # text file with class names for these two, one per line, relative to ROOT
 
 
 __all__ = ["METHODS", "caspl", "extend_cfg"]

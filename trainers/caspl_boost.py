@@ -78,6 +78,7 @@ class CasPLBoost(PromptTrainer):
 
     method, node = "CasPLBoost", "CASPL"
     checkpoint_name = "CasPL"
+    reads_labels = False
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
         learner = new_boosting(self.cfg, backbone)
@@ -99,7 +100,7 @@ class CasPLBoost(PromptTrainer):
         names = self.dm.dataset.classnames
         members = getattr(self.dm.dataset, "class_datasets", None) or [self.cfg.DATASET.NAME] * len(names)
         self.templates = [template_for(member, self.keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE") for member in members]
-        self.dataset_name = "+".join(dict.fromkeys(members))
+        self.dataset_name = getattr(self.dm.dataset, "origin", "+".join(dict.fromkeys(members)))
         # As in the base-to-new protocol, the base classes are the first half, rounded up.
         self.taught = len(names) if self.keys.CLASSES == "all" or self.subset != "all" else (len(names) + 1) // 2
 

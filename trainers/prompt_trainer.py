@@ -108,6 +108,7 @@ class PromptTrainer(TrainerX):
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
     node = ""  # the node of cfg.TRAINER that holds its keys, PREC among them
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
+    reads_labels = True  # whether training needs them
 
     @property
     def keys(self) -> CfgNode:
@@ -128,6 +129,12 @@ class PromptTrainer(TrainerX):
 
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
+        self.labelled = getattr(self.dm.dataset, "labelled", True)
+        if self.reads_labels and not self.labelled:
+            raise InputError(
+                f"{cfg.DATASET.NAME} (DATASET.NAME) has no labels, and {type(self).__name__} needs them; train CasPLBoost "
+                f"on it, or name a dataset with labels"
+            )
         log.info("Loading CLIP (backbone: %s)", cfg.MODEL.BACKBONE.NAME)
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
         check_image_size(cfg, self.backbone)
@@ -153,7 +160,7 @@ class PromptTrainer(TrainerX):
     def use_feature_store(self) -> None:
         """Let TEST.FEATURE_STORE replace the images of evaluations, where nothing in the image tower learns."""
         learns = any(entry.requires_grad for group in self.model.learner() for entry in group.vision)
-        if not self.cfg.TEST.FEATURE_STORE or learns:
+        if not self.cfg.TEST.FEATURE_STORE or learns or self.test_loader is None:
             return
         self.test_loader = StoredFeatures(self.test_loader, self)
         self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None
@@ -182,7 +189,8 @@ class PromptTrainer(TrainerX):
         self.scaler.update()
         if self.batch_idx + 1 == self.num_batches:
             self.update_lr()
-        return {"loss": loss.item(), "acc": compute_accuracy(logits, labels)[0].item()}
+        summary = {"loss": loss.item()}
+        return summary | {"acc": compute_accuracy(logits, labels)[0].item()} if self.labelled else summary
 
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():

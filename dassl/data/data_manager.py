@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from dassl.utils.errors import InputError
 from dassl.utils.files import read_image
 from tabulate import tabulate
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 from yacs.config import CfgNode
 
@@ -38,8 +38,8 @@ def build_data_loader(
 
     Args:
         cfg: configuration.
-        sampler_type: see `build_sampler`, also for `n_domain` and `n_ins`.
-        data_source: the items.
+        sampler_type: see `build_sampler`, also for `n_domain` and `n_ins`. A stream has an order of its own.
+        data_source: the items, or a stream of them, see `StreamWrapper`.
         batch_size: images per batch.
         tfm: transform of the images, or several.
         is_train: whether the loader is for training.
@@ -50,12 +50,16 @@ def build_data_loader(
     """
     if not data_source:
         raise InputError(f"There are no {'training' if is_train else 'evaluation'} images to load.")
-    sampler = build_sampler(
-        sampler_type, cfg=cfg, data_source=data_source, batch_size=batch_size, n_domain=n_domain, n_ins=n_ins
-    )
-    wrapper = DatasetWrapper if dataset_wrapper is None else dataset_wrapper
+    if isinstance(data_source, IterableDataset):
+        dataset: TorchDataset = StreamWrapper(cfg, data_source, tfm, is_train, batch_size)
+        sampler = None
+    else:
+        dataset = (dataset_wrapper or DatasetWrapper)(cfg, data_source, transform=tfm, is_train=is_train)
+        sampler = build_sampler(
+            sampler_type, cfg=cfg, data_source=data_source, batch_size=batch_size, n_domain=n_domain, n_ins=n_ins
+        )
     return DataLoader(
-        wrapper(cfg, data_source, transform=tfm, is_train=is_train),
+        dataset,
         batch_size=batch_size,
         sampler=sampler,
         num_workers=cfg.DATALOADER.NUM_WORKERS,
@@ -72,7 +76,7 @@ class DataManager:
         train_loader_x: loader of labelled training images.
         train_loader_u: loader of unlabelled training images, or None.
         val_loader: loader of validation images, or None.
-        test_loader: loader of test images.
+        test_loader: loader of test images, or None where the dataset's `test` is None: it is for training only.
 
     Args:
         cfg: configuration.
@@ -93,7 +97,7 @@ class DataManager:
     ) -> None:
         dataset = build_dataset(cfg)
         for split in ("train_x", "test"):
-            if not getattr(dataset, split):
+            if not getattr(dataset, split) and not (split == "test" and dataset.test is None):
                 raise InputError(
                     f"The split {split} of {cfg.DATASET.NAME} is empty; check the dataset's folder in "
                     f'DATASET.ROOT "{cfg.DATASET.ROOT}".'
@@ -127,7 +131,7 @@ class DataManager:
         self.train_loader_x = loader(nodes.TRAIN_X, dataset.train_x, True)
         self.train_loader_u = loader(node_u, dataset.train_u, True) if dataset.train_u else None
         self.val_loader = loader(nodes.TEST, dataset.val, False) if dataset.val else None
-        self.test_loader = loader(nodes.TEST, dataset.test, False)
+        self.test_loader = loader(nodes.TEST, dataset.test, False) if dataset.test is not None else None
 
         self._num_classes = dataset.num_classes
         self._num_source_domains = len(cfg.DATASET.SOURCE_DOMAINS)
@@ -205,8 +209,10 @@ class DatasetWrapper(TorchDataset):
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         item = self.data_source[idx]
+        return self._load(item, idx, read_image(item.impath))
+
+    def _load(self, item: Any, idx: int, img0: Any) -> dict[str, Any]:
         output = {"label": item.label, "domain": item.domain, "impath": item.impath, "index": idx}
-        img0 = read_image(item.impath)
         if self.transform is None:
             output["img"] = img0
         else:
@@ -220,3 +226,43 @@ class DatasetWrapper(TorchDataset):
     def _transform_image(self, tfm: Callable, img0: Any) -> Any:
         images = [tfm(img0) for _ in range(self.k_tfm)]
         return images[0] if len(images) == 1 else images
+
+
+class StreamWrapper(DatasetWrapper, IterableDataset):
+    """The items of a stream as dictionaries that a loader can batch, with the keys of DatasetWrapper (not in Dassl).
+
+    A stream gives its items one after another, in an order that follows from a seed. It is an IterableDataset with a
+    length and a method `read(first, last, seed)`, whose items have the attribute `content`, the bytes of the image
+    file, besides `impath`, `label` and `domain`. Every worker reads a part of the order that is a whole number of batches,
+    so that a pass has the same number of batches however many workers there are.
+
+    Args:
+        cfg, data_source, transform, is_train: as for DatasetWrapper.
+        batch_size: images per batch of the loader.
+    """
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        data_source: Any,
+        transform: Callable | Sequence[Callable] | None,
+        is_train: bool,
+        batch_size: int,
+    ) -> None:
+        super().__init__(cfg, data_source, transform, is_train)
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        info = get_worker_info()
+        if info is None:
+            worker, workers, seed = 0, 1, int(torch.empty((), dtype=torch.int64).random_())
+        else:
+            worker, workers, seed = info.id, info.num_workers, info.seed - info.id  # the loader's, the same for all
+        total, size = len(self.data_source), self.batch_size
+        batches = max(total // size, 1) if self.is_train else -(-total // size)
+        # The first workers read one more, where it does not come out even: the loader asks them in turn from the first on
+        count, more = divmod(batches, workers)
+        first, last = (size * (w * count + min(w, more)) for w in (worker, worker + 1))
+        last = min(last, total)
+        for index, item in enumerate(self.data_source.read(first, last, seed), first):
+            yield self._load(item, index, read_image(item.impath, item.content))

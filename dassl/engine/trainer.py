@@ -161,7 +161,9 @@ class SimpleTrainer(TrainerBase):
     def after_train(self) -> None:
         """Evaluate the model that TEST.FINAL_MODEL names, and log the time taken."""
         logger.info("Finish training")
-        if not self.cfg.TEST.NO_TEST:
+        if self.test_loader is None:
+            logger.info(f"{self.cfg.DATASET.NAME} has no test images: there is no final test")
+        elif not self.cfg.TEST.NO_TEST:
             if self.cfg.TEST.FINAL_MODEL == "best_val":
                 logger.info("Deploy the model with the best val performance")
                 self.load_model(self.output_dir)
@@ -229,6 +231,11 @@ class SimpleTrainer(TrainerBase):
             data_loader = self.val_loader
         else:
             split, data_loader = "test", self.test_loader
+        if data_loader is None:
+            raise InputError(
+                f"{self.cfg.DATASET.NAME} has no test images to evaluate on; name a dataset with labels, and to train on "
+                f"this one leave TEST.FINAL_MODEL at last_step."
+            )
         logger.info(f"Evaluate on the *{split}* set")
         for batch in tqdm(data_loader, desc=split, unit="batch", leave=False, disable=None):
             input, label = self.parse_batch_test(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .errors import InputError
@@ -116,19 +118,37 @@ def write_json(obj: Any, fpath: str | Path) -> None:
         json.dump(obj, file, indent=4, separators=(",", ": "))
 
 
-def read_image(path: str | Path) -> Image.Image:
+def read_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     """Return an image file as a PIL image in RGB.
 
+    As everywhere in the family the EXIF orientation is not applied and transparency is dropped. Unlike there, 16-bit
+    grayscale keeps its upper eight bits, where Pillow's conversion would turn all that is above 255 white.
+
+    Args:
+        path: where the image is; its name in messages.
+        content: the bytes of the file, where they have been read already, out of an archive say.
+
     Raises:
-        InputError: the file is missing or is no readable image.
+        InputError: the file is missing, is no readable image, or has pixels whose range is not known.
     """
     try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
+            image.load()
+            if image.mode.startswith("I;16"):
+                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+            if image.mode in ("I", "F"):
+                raise InputError(
+                    f"The image {path} has 32-bit pixels (mode {image.mode}), whose range is not known; convert it to 8 bits."
+                )
+            return image if image.mode == "RGB" else image.convert("RGB")
     except FileNotFoundError:
         raise InputError(f"The image {path} does not exist.") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path} is not an image, or of an unknown kind.") from None
+        empty = not content if content is not None else os.path.getsize(path) == 0
+        reason = "is empty (0 bytes)" if empty else "is not an image, or of an unknown kind"
+        raise InputError(f"{path} {reason}.") from None
+    except InputError:
+        raise
     # Pillow's decoders raise SyntaxError, ValueError and others for broken data
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(f"The image {path} cannot be read ({' '.join(str(error).split())}).") from None

@@ -157,7 +157,8 @@ def _tensor_steps(cfg: CfgNode) -> dict[str, _Step]:
 
 def _normalize(cfg: CfgNode) -> _Step:
     mean, std = cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD
-    return f"normalization (mean={mean}, std={std})", lambda: v2.Normalize(mean=list(mean), std=list(std))
+    # In place: the tensor was made by the step before and is nobody else's
+    return f"normalization (mean={mean}, std={std})", lambda: v2.Normalize(list(mean), list(std), inplace=True)
 
 
 def _test_steps(cfg: CfgNode, choices: Sequence[str]) -> list[_Step]:

@@ -1,0 +1,143 @@
+"""The datasets on this disk: what is there, whether it is whole, and getting what is missing.
+
+    python -m caspl.datasets list --root DATA
+    python -m caspl.datasets check Caltech101 --root DATA
+    python -m caspl.datasets prepare OxfordPets --root DATA
+    python -m caspl.datasets fewshot DescribableTextures --root DATA --shots 1 2 4 8 16 --seeds 1 2 3
+    python -m caspl.datasets import-fewshot DescribableTextures shot_16-seed_1.pkl --root DATA
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from tabulate import tabulate
+
+from caspl.errors import InputError
+
+from .catalog import BENCHMARKS, USER_ERRORS, Found, broken_images, compare, dataset_class, image_paths, read_dataset
+from .prepare import prepare
+
+PARTS = ("train", "val", "test")
+
+
+def show_list(args: argparse.Namespace) -> int:
+    """Print a table of the benchmarks, and a line for each difference in those that are there."""
+    rows, notes = [], []
+    for name, facts in BENCHMARKS.items():
+        found = compare(name, args.root)
+        row = [name, facts.config, f"{facts.classes:,}"]
+        for number, part in enumerate(PARTS):
+            published = getattr(facts, part)
+            row.append("" if published is None else f"{published:,}")
+            row.append("" if published is None or found.sizes is None else f"{found.sizes[number]:,}")
+        rows.append([*row, found.state])
+        notes += [f"{name}: {problem}" for problem in found.problems if found.state == "incomplete"]
+    headers = ["dataset", "config", "classes", *(word for part in PARTS for word in (part, "found")), "state"]
+    print(tabulate(rows, headers, colalign=["left"] * 2 + ["right"] * 7 + ["left"], disable_numparse=True))
+    print("\n".join(["", *notes]) if notes else "", end="\n" if notes else "")
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print what is wrong with a dataset, a line each."""
+    if args.name in BENCHMARKS:
+        found = compare(args.name, args.root)
+    else:
+        found = Found("complete", data=read_dataset(args.name, args.root))
+    problems = list(found.problems)
+    for problem in problems:
+        print(problem)
+    paths = image_paths(found)
+    for sentence in broken_images(paths):
+        print(sentence)
+        problems.append(sentence)
+    classes = f"{found.data.num_classes:,} classes, " if found.data else ""
+    print(f"{args.name}: {classes}{len(paths):,} images read, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def get(args: argparse.Namespace) -> int:
+    """Download a dataset."""
+    prepare(args.name, args.root, args.mirror)
+    return 0
+
+
+def fewshot(args: argparse.Namespace) -> int:
+    """Write few-shot lists."""
+    _with_lists(args.name)
+    for shots in args.shots:
+        for seed in args.seeds:
+            read_dataset(args.name, args.root, shots, seed)
+    return 0
+
+
+def import_fewshot(args: argparse.Namespace) -> int:
+    """Take over pickled few-shot lists."""
+    _with_lists(args.name)
+    print(read_dataset(args.name, args.root).import_fewshot(args.file))
+    return 0
+
+
+def _with_lists(name: str) -> None:
+    if not hasattr(dataset_class(name), "import_fewshot"):
+        raise InputError(f"{name} has no few-shot lists of its own, expected a dataset with a split; name another")
+
+
+def _from_one(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _from_zero(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m caspl.datasets", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(word: str, run, about: str, named: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(word, help=about, description=about)
+        sub.set_defaults(run=run)
+        if named:
+            sub.add_argument("name", metavar="NAME", help="name of a dataset, such as OxfordPets")
+        sub.add_argument("--root", required=True, help="the folder that holds the datasets' folders")
+        return sub
+
+    command("list", show_list, "the benchmarks, with published and found numbers of images", named=False)
+    command("check", check, "compare with what is published and read every image; exit status 1 if something is wrong")
+    sub = command("prepare", get, "download what is missing")
+    sub.add_argument("--mirror", action="store_true", help="ask the family's mirror on the Hugging Face Hub first")
+    sub = command("fewshot", fewshot, "write the lists that runs with these shots and seeds draw")
+    sub.add_argument("--shots", type=_from_one, nargs="+", default=[1, 2, 4, 8, 16], help="default: 1 2 4 8 16")
+    sub.add_argument("--seeds", type=_from_zero, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
+    sub = command("import-fewshot", import_fewshot, "take over few-shot lists that another checkout pickled")
+    sub.add_argument("file", metavar="FILE.pkl", help="shot_<k>-seed_<s>.pkl; nothing in it is executed")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 the check found something, 2 a mistake (one sentence on stderr), 130 interrupted."""
+    args = parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpx2", "filelock"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return args.run(args)
+    except (*USER_ERRORS, OSError) as error:  # disks are full or go away
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Reading the annotation files of the benchmarks: lists in text files, MATLAB files, JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from caspl.errors import InputError
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text file without surrounding white space; empty ones at the end are left out.
+
+    Raises:
+        InputError: it cannot be read, is no text, is empty, or a web page.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text ({error}); extract or download it again") from None
+    if not text.strip() or text.lstrip().startswith("<"):
+        found = "a web page was saved in its place" if text.strip() else "it is empty"
+        raise InputError(f"{path} is no list ({found}); extract or download it again")
+    return [line.strip() for line in text.rstrip().splitlines()]
+
+
+def wrong_line(path: str | Path, number: int, line: str, expected: str) -> InputError:
+    """The error about a line, counted from 1, that is not as expected."""
+    return InputError(f"line {number} of {path} is {line[:120]!r}, expected {expected}; extract or download it again")
+
+
+def read_mat(path: str | Path, key: str, *fields: str) -> np.ndarray:
+    """The row that a MATLAB file holds as variable `key`, dimensions of length one removed from what is in it.
+
+    Raises:
+        InputError: it is no MATLAB file, or has no such variable with these fields.
+    """
+    from scipy.io import loadmat  # slow to import, and needed only where there is no split file
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(path, squeeze_me=True)
+    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, MatReadError) as error:
+        web = Path(path).is_file() and Path(path).read_bytes()[:64].lstrip().startswith(b"<")
+        hint = "a web page was saved in its place" if web else " ".join(str(error).split())
+        raise InputError(f"{path} cannot be read as a MATLAB file ({hint}); extract or download it again") from None
+    row = np.atleast_1d(content.get(key, np.empty(0)))
+    if not row.size or not set(fields) <= set(row.dtype.names or ()):
+        names = ", ".join(name for name in content if not name.startswith("__")) or "nothing"
+        of = f" with the fields {', '.join(fields)}" if fields else ""
+        raise InputError(f"{path} holds {names}, expected the variable {key}{of}; extract or download it again")
+    return row
+
+
+def read_names(path: str | Path) -> dict[str, str]:
+    """The texts that a JSON object holds.
+
+    Raises:
+        InputError: the file is not such a JSON object.
+    """
+    try:
+        content: Any = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not JSON ({error}); download it again") from None
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise InputError(f"{path} is not an object of texts, expected class names by their numbers; download it again")
+    return content

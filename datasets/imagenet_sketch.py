@@ -1,0 +1,15 @@
+"""ImageNet-Sketch: drawings. H. Wang et al., 2019, https://github.com/HaohanWang/ImageNet-Sketch."""
+
+from __future__ import annotations
+
+from .base import register
+from .wordnet import ImageNetVariant
+
+
+@register
+class ImageNetSketch(ImageNetVariant):
+    """`<root>/imagenet-sketch`: images/<wnid>/*.JPEG, in the archive sketch/<wnid>/, and classnames.txt."""
+
+    dataset_dir = "imagenet-sketch"
+    image_dir = "images"
+    other_image_dirs = ("sketch",)

@@ -1,0 +1,220 @@
+"""Images in tar archives (WebDataset's shards), read one after another without unpacking, in an order drawn from a seed."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import random
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+from torch.utils.data import IterableDataset
+from tqdm import tqdm
+
+from caspl.errors import InputError
+
+from .images import is_image
+from .storage import store
+
+T = TypeVar("T")
+
+COUNTS = ".caspl-counts.json"  # file beside shards: {name: [bytes, time of change in ns, images]}
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+BUFFER = 1000  # images that a worker holds to shuffle
+OPEN = 4  # parts that it reads from at a time
+CHUNK = 1000  # loose image files in a part
+
+
+class StreamedImage(NamedTuple):
+    """An image file that has been read: where it was, its bytes, and the number of its domain. It has no label."""
+
+    impath: str
+    content: bytes
+    domain: int
+    label: int = -1
+
+
+class Shard(NamedTuple):
+    """A tar archive and the number of images in it."""
+
+    path: str
+    domain: int
+    count: int
+
+    def read(self, first: int, last: int) -> Iterator[StreamedImage]:
+        """The images from number `first` to before `last`."""
+        number = 0
+        try:
+            with tarfile.open(self.path, "r:") as archive:
+                for member in images_of(archive):
+                    if number >= last:
+                        return
+                    if number >= first:
+                        content = archive.extractfile(member).read()
+                        yield StreamedImage(f"{self.path}/{member.name}", content, self.domain)
+                    number += 1
+        except (tarfile.TarError, OSError) as error:
+            raise InputError(f"the shard {self.path} cannot be read after {number} images ({error}); copy it again") from None
+        if number < last:
+            raise InputError(f"the shard {self.path} ends after {number} images, expected {self.count}: it has changed; "
+                             f"start again")
+
+
+class Loose(NamedTuple):
+    """Some image files of a folder."""
+
+    paths: tuple[str, ...]
+    domain: int
+
+    @property
+    def count(self) -> int:
+        return len(self.paths)
+
+    def read(self, first: int, last: int) -> Iterator[StreamedImage]:
+        for path in self.paths[first:last]:
+            try:
+                with open(path, "rb") as file:
+                    yield StreamedImage(path, file.read(), self.domain)
+            except OSError as error:
+                raise InputError(f"the image {path} cannot be read ({error.strerror}); restore or remove it") from None
+
+
+class ImageStream(IterableDataset):
+    """The images of several parts (shards and loose files) as one stream.
+
+    The order of the parts is drawn from a seed. Of that order everybody reads a stretch: from some parts at a time, through
+    a buffer out of which images are drawn. Memory holds the buffer, whatever the size of the shards.
+    """
+
+    def __init__(self, parts: Iterable[Shard | Loose]) -> None:
+        self.parts = list(parts)
+
+    def __len__(self) -> int:
+        return sum(part.count for part in self.parts)
+
+    def __iter__(self) -> Iterator[StreamedImage]:
+        """All images, in the order of seed 0."""
+        return self.read(0, len(self), 0)
+
+    def read(self, first: int, last: int, seed: int) -> Iterator[StreamedImage]:
+        """The images from position `first` to before `last` of the order, shuffled."""
+        order = random.Random(seed).sample(self.parts, len(self.parts))
+        stretches, begin = [], 0
+        for part in order:
+            inside = max(first - begin, 0), min(last - begin, part.count)
+            if inside[0] < inside[1]:
+                stretches.append(part.read(*inside))
+            begin += part.count
+        rng = random.Random(f"{seed} {first}")
+        return drawn(interleaved(stretches, rng), rng)
+
+
+def interleaved(streams: list[Iterator[T]], rng: random.Random) -> Iterator[T]:
+    """What the streams give, each time from one drawn out of the first few that have not ended."""
+    running, waiting = streams[:OPEN], streams[OPEN:][::-1]
+    while running:
+        place = rng.randrange(len(running))
+        try:
+            yield next(running[place])
+        except StopIteration:
+            running[place : place + 1] = [waiting.pop()] if waiting else []
+
+
+def drawn(stream: Iterator[T], rng: random.Random) -> Iterator[T]:
+    """What the stream gives, each time one drawn out of the next few."""
+    buffer: list[T] = []
+    for item in stream:
+        if len(buffer) < BUFFER:
+            buffer.append(item)
+            continue
+        place = rng.randrange(BUFFER)
+        buffer[place], item = item, buffer[place]
+        yield item
+    rng.shuffle(buffer)
+    while buffer:
+        yield buffer.pop()  # and forget it
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Finding and counting
+# ---------------------------------------------------------------------------------------------------------------------
+def expand(pattern: str) -> list[str]:
+    """The file of that name, or those that a pattern with *, ? or a range such as {000..099} names.
+
+    Raises:
+        InputError: one of a range is missing, or nothing matches.
+    """
+    if os.path.isfile(pattern):
+        return [pattern]
+    if match := RANGE.search(pattern):
+        begin, end = match.groups()
+        numbers = range(int(begin), int(end) + 1)
+        return [path for number in numbers
+                for path in expand(f"{pattern[: match.start()]}{number:0{len(begin)}d}{pattern[match.end() :]}")]
+    paths = sorted(glob.glob(pattern))
+    if not paths:
+        raise InputError(f"there is no {pattern} (DATASET.PATHS), expected a folder or tar files; correct it, it is relative "
+                         f"to the root")
+    return paths
+
+
+def images_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The image files of an open archive, in its order."""
+    while (member := archive.next()) is not None:
+        archive.members = []  # tarfile keeps all it has met
+        if member.isfile() and is_image(member.name):
+            yield member
+
+
+def count_images(paths: list[str]) -> list[int]:
+    """The number of images in each shard. Counts are kept beside the shards and hold while size and time stay.
+
+    Raises:
+        InputError: a file is no tar archive, is compressed or damaged, or holds no image.
+    """
+    counts = []
+    kept: dict[str, dict] = {}
+    new: set[str] = set()
+    for path in tqdm(paths, desc="counting images in shards", unit="shard", leave=False, disable=None):
+        folder, name = os.path.split(path)
+        if folder not in kept:
+            kept[folder] = _read_counts(folder)
+        status = os.stat(path)
+        state = [status.st_size, status.st_mtime_ns]
+        if kept[folder].get(name, [])[:2] != state:
+            kept[folder][name] = [*state, _count(path)]
+            new.add(folder)
+        counts.append(kept[folder][name][2])
+    for folder in new:
+        store(os.path.join(folder, COUNTS), json.dumps(kept[folder], indent=0).encode(), folder)
+    return counts
+
+
+def _count(path: str) -> int:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            count = sum(1 for _ in images_of(archive))
+            # tarfile takes a damaged header for the end, which is a block of zeros
+            archive.fileobj.seek(archive.offset)
+            damaged = archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0")
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(f"the shard {path} cannot be read ({error}), expected an uncompressed tar file; copy it again or "
+                         f"decompress it") from None
+    if damaged:
+        raise InputError(f"the shard {path} is damaged after {count} images, at byte {archive.offset}; copy it again")
+    if not count:
+        raise InputError(f"the shard {path} holds no images, expected files with endings such as .jpg; remove it")
+    return count
+
+
+def _read_counts(folder: str) -> dict[str, list[int]]:
+    try:
+        with open(os.path.join(folder, COUNTS), encoding="utf-8") as file:
+            kept = json.load(file)
+        return {str(name): value for name, value in kept.items()
+                if isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value)}
+    except (OSError, ValueError, AttributeError):
+        return {}

@@ -1,0 +1,86 @@
+"""Images without labels and a list of class names: what the boosting of phase 1 needs, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+from dassl.data.datasets import DatasetBase, Datum
+
+from caspl.errors import InputError
+
+from .base import class_subset, register
+from .images import data_paths, is_image, list_files, names_path, read_names
+from .shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
+
+
+@register
+class UnlabeledImages(DatasetBase):
+    """The images in DATASET.PATHS, or in DATASET.ROOT, and the class names in DATASET.CLASSNAMES, one per line.
+
+    A path is a folder, whose images may lie at any depth, a tar file, or a pattern such as web/*.tar or
+    web/{000000..000099}.tar. Tar files are read as they are (.tar files found in a folder, too) and never unpacked.
+    Several paths are several domains, joined.
+
+    There is nothing but training images: their label is -1, there is no `val` and no `test`. Without tar files they are a
+    list as in every dataset; with some, all images are one stream (which this project's Dassl can load, upstream's not).
+    """
+
+    labelled = False
+
+    def __init__(self, cfg: Any) -> None:
+        """Raises InputError for paths without images, damaged shards, and missing class names."""
+        if cfg.DATASET.NUM_SHOTS >= 1 or class_subset(cfg) != "all":
+            raise InputError(f"DATASET.NUM_SHOTS is {cfg.DATASET.NUM_SHOTS} and DATASET.SUBSAMPLE_CLASSES is "
+                             f"{class_subset(cfg)!r}, but images without labels cannot be drawn by class; leave them at -1 "
+                             f"and all")
+        path = names_path(cfg)
+        if not path:
+            raise InputError("DATASET.CLASSNAMES is empty, expected a text file with the class names of the domain, one per "
+                             "line; name it, relative to the root")
+        self.names = read_names(path)
+        roots = data_paths(cfg)
+        given = getattr(cfg.DATASET, "PATHS", ()) or [os.path.basename(roots[0])]
+        self.origin = f"{type(self).__name__}: {', '.join(given)}"  # what the checkpoint calls it
+        found = [find_images(path) for path in roots]
+        if any(shards for _, shards in found):
+            images: Any = ImageStream(part for domain, both in enumerate(found) for part in as_parts(domain, *both))
+        else:
+            images = [Datum(file, label=-1, domain=domain) for domain, (files, _) in enumerate(found) for file in files]
+        super().__init__(train_x=images)
+
+    def get_num_classes(self, data_source: Any) -> int:
+        return len(self.names)
+
+    def get_lab2cname(self, data_source: Any) -> tuple[dict[int, str], list[str]]:
+        return dict(enumerate(self.names)), self.names
+
+
+def find_images(path: str) -> tuple[list[str], list[str]]:
+    """The image files and the tar files at one of DATASET.PATHS.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not os.path.isdir(path):
+        paths = expand(path)
+        wrong = [path for path in paths if not path.lower().endswith(".tar")]
+        if wrong:
+            raise InputError(f"{wrong[0]} (DATASET.PATHS) is no folder and no .tar file, expected either; correct it")
+        return [], paths
+    files = list_files(path)
+    images = [os.path.join(path, file) for file in files if is_image(file)]
+    shards = [os.path.join(path, file) for file in files if file.lower().endswith(".tar")]
+    if not images and not shards:
+        raise InputError(f"{path} (DATASET.PATHS) holds no images and no .tar files in {len(files)} files, expected some at "
+                         f"any depth; correct the path, which is relative to the root")
+    return images, shards
+
+
+def as_parts(domain: int, images: list[str], shards: list[str]) -> list[Shard | Loose]:
+    """The parts of a stream, for one domain. Loose images are mixed, so that no part holds those of one folder only."""
+    mixed = random.Random(0).sample(images, len(images))
+    loose = [Loose(tuple(mixed[first : first + CHUNK]), domain) for first in range(0, len(mixed), CHUNK)]
+    counts = count_images(shards)
+    return [*loose, *(Shard(path, domain, count) for path, count in zip(shards, counts, strict=True))]

@@ -1,0 +1,295 @@
+"""ImageFolder: class folders, divided folders and tables, and what is said about each mistake."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from caspl.datasets.custom import ImageFolder
+from caspl.datasets.images import image_suffixes, list_files
+from caspl.errors import InputError
+
+SIZES = {"ant": 10, "bee": 12, "cat": 8}
+SPLIT_SHA256 = "6c33649d65"  # of the split of `folder`, first digits: it is the same on every machine and for every seed
+
+
+def write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4), (len(path.name), 0, 0)).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder of class folders, one of which holds folders in turn, and things that are no images."""
+    root = tmp_path / "my images"
+    for name, size in SIZES.items():
+        for index in range(size):
+            write(root / name / ("sub" if name == "cat" and index % 2 else "") / f"{index}.{('png', 'JPG', 'webp')[index % 3]}")
+    (root / "ant" / "Thumbs.db").touch()
+    (root / "bee" / ".hidden.png").touch()
+    (root / ".git").mkdir()
+    (root / "notes.txt").touch()
+    return root
+
+
+@pytest.fixture
+def read(make_cfg):
+    """A function that reads ImageFolder as a run would, with PATHS and CLASSNAMES."""
+
+    def read(root: Path, *paths: str, names: str = "", **more) -> ImageFolder:
+        cfg = make_cfg(root, **more)
+        cfg.DATASET.PATHS, cfg.DATASET.CLASSNAMES = paths, names
+        return ImageFolder(cfg)
+
+    return read
+
+
+def lists(data: ImageFolder) -> list[list[tuple]]:
+    return [[(os.path.relpath(item.impath, data.image_dir), item.label, item.classname) for item in items]
+            for items in (data.train_x, data.val, data.test)]
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+def test_class_folders(folder, read):
+    data = read(folder)
+    assert data.classnames == ["ant", "bee", "cat"]
+    assert [len(items) for items in lists(data)] == [5 + 6 + 4, 2 + 2 + 2, 3 + 4 + 2]
+    paths = [path for items in lists(data) for path, _, _ in items]
+    assert len(set(paths)) == 30 and "cat/sub/1.JPG" in paths
+    assert all(path.split("/")[0] == name for items in lists(data) for path, _, name in items)
+
+
+def test_the_split_is_the_same_for_every_seed_and_place(folder, read, make_cfg, tmp_path):
+    first = lists(read(folder, seed=1))
+    kept = folder / ".caspl" / "split.json"
+    assert hashlib.sha256(kept.read_bytes()).hexdigest()[:10] == SPLIT_SHA256
+    assert lists(read(folder, seed=2)) == first
+    kept.unlink()
+    assert lists(read(folder, seed=-1)) == first
+    folder.rename(tmp_path / "moved")
+    assert lists(read(tmp_path / "moved")) == lists(read(tmp_path, "moved")) == first
+    assert lists(ImageFolder(make_cfg(tmp_path / "moved"))) == first  # a host without the keys
+
+
+def test_fewshot_and_halves_as_on_the_benchmarks(folder, read, caplog):
+    few = read(folder, shots=2)
+    assert [len(items) for items in lists(few)] == [6, 6, 9]
+    assert (folder / ".caspl" / "split_fewshot" / "shot_2-seed_1.json").is_file()
+    assert read(folder, shots=2).classnames == ["ant", "bee", "cat"]  # what was kept became no class
+    base, new = read(folder, shots=2, subset="base"), read(folder, shots=2, subset="new")
+    assert (base.classnames, new.classnames) == (["ant", "bee"], ["cat"])
+    assert lists(base)[0] == [item for item in lists(few)[0] if item[1] < 2]
+    assert any(message.startswith("Loading preprocessed") for message in caplog.messages)
+
+
+def test_images_that_came_later(folder, read, caplog):
+    before = lists(read(folder))
+    write(folder / "ant" / "new.png")
+    assert lists(read(folder)) == before
+    assert "1 images, such as ant/new.png, are not in the split kept in" in caplog.text
+    write(folder / "aardvark" / "0.png")
+    with pytest.raises(InputError, match=r"class 'aardvark' is new, the split kept in .*split\.json does not know it; delete"):
+        read(folder)
+    (folder / ".caspl" / "split.json").unlink()
+    for index in range(1, 5):
+        write(folder / "aardvark" / f"{index}.png")
+    assert read(folder).classnames == ["aardvark", "ant", "bee", "cat"]
+    (folder / "ant" / "0.png").unlink()
+    with pytest.raises(InputError, match=r"1 of the 36 images that the split lists are missing, the first is .*ant/0\.png"):
+        read(folder)
+
+
+@pytest.mark.parametrize("parts", [("train", "val", "test"), ("train", "test"), ("train", "valid")])
+def test_divided_folders(tmp_path, read, parts):
+    for part in parts:
+        for name in ("car", "train") if part == "train" else ("train",):
+            for index in range(3):
+                write(tmp_path / part / name / f"{index}.png")
+    data = read(tmp_path)
+    train, val, test = lists(data)
+    assert data.classnames == ["car", "train"] and len(train) == 6 and len(test) == 3
+    assert (len(val) == 3) == (parts[1] != "test")
+    assert test[0] == (f"{parts[-1]}/train/0.png", 1, "train")
+    assert not (tmp_path / ".caspl").exists()
+    few = lists(read(tmp_path, shots=1))
+    assert [len(items) for items in few] == [2, 1 if val else 0, 3]
+
+
+def test_a_class_called_train(tmp_path, read):
+    for name in ("bus", "train"):
+        for index in range(4):
+            write(tmp_path / name / f"{index}.png")
+    assert read(tmp_path).classnames == ["bus", "train"]
+
+
+def test_names_from_a_file(folder, read):
+    (folder / "names.txt").write_text("Ameise\nHonigbiene\n\nKätzchen \n", encoding="utf-8")
+    assert read(folder, names="names.txt").classnames == ["Ameise", "Honigbiene", "Kätzchen"]
+    (folder / "names.txt").write_text("cat\tcat, sleeping\r\nant\tant\nbee\thoney bee\n")
+    assert read(folder, names="names.txt").classnames == ["ant", "honey bee", "cat, sleeping"]  # a split is kept already
+    for content, message in (
+        ("one\ntwo\n", "names.txt .DATASET.CLASSNAMES. holds 2 names, expected 3, one for each class from 'ant' to 'cat'"),
+        ("ant\tA\nbee\tB\n", "has no line for the class 'cat'"),
+        ("ant\tA\nbee\n", "has the line 'bee', expected class, tab, name"),
+        ("\n", "names.txt is empty, expected one name per line"),
+    ):
+        (folder / "names.txt").write_text(content)
+        with pytest.raises(InputError, match=message):
+            read(folder, names="names.txt")
+    (folder / "names.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="is not text in UTF-8"):
+        read(folder, names="names.txt")
+    with pytest.raises(InputError, match=r"nowhere.txt cannot be read \(No such file"):
+        read(folder, names="nowhere.txt")
+
+
+def test_odd_names_and_links(tmp_path, read):
+    root = tmp_path / "daten ä"
+    for name in ("größe 1", "日本"):
+        for index in range(4):
+            write(root / name / f"bild {index} ü.png")
+    (root / "linked").symlink_to(root / "日本", target_is_directory=True)
+    data = read(root)
+    assert data.classnames == ["größe 1", "linked", "日本"] and len(data.train_x) == 6
+    assert lists(read(root, shots=1)) == lists(read(root, shots=1))
+    (root / "日本" / "loop").symlink_to(root, target_is_directory=True)
+    with pytest.raises(InputError, match="loop.* is a link to a folder that contains it, .*; remove the link"):
+        read(root)
+
+
+def test_read_only_folder(folder, read, monkeypatch, caplog):
+    first = lists(read(folder, shots=2))
+    shutil.rmtree(folder / ".caspl")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("caspl.datasets.custom.os.makedirs", refuse)
+    monkeypatch.setattr("caspl.datasets.storage.replacing", refuse)
+    monkeypatch.setattr("caspl.datasets.storage.FileLock.acquire", refuse)
+    assert lists(read(folder, shots=2)) == first
+    assert "cannot be made (Permission denied): the split is not kept" in caplog.text
+    assert not (folder / ".caspl").exists()
+
+
+def test_folder_mistakes(folder, tmp_path, read):
+    for where, message in (
+        (folder / "ant", "my images/ant has no class folders, .* it holds images itself: pass the folder above"),
+        (tmp_path, f"has the one class folder my images/, .* one level too high; pass {tmp_path}/my images"),
+        (folder / "nothing", "nothing does not exist, expected a folder of class folders or a table that ends in .csv or"),
+        (folder / "notes.txt", "notes.txt is no table"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(where)
+    (folder / "dog").mkdir()
+    with pytest.raises(InputError, match=r"class folder .*/dog holds no images, expected some; add them or remove the folder"):
+        read(folder)
+    write(folder / "dog" / "0.png")
+    with pytest.raises(InputError, match="class 'dog' has 1 images, too few for train, val and test"):
+        read(folder)
+    shutil.rmtree(folder / "dog")
+    (folder / "ant" / "0.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"ant/0\.png is empty \(0 bytes\)"):
+        read(folder)
+    with pytest.raises(InputError, match="PATHS names 2 paths, expected one"):
+        read(folder, "ant", "bee")
+    with pytest.raises(InputError, match=r"DATASET\.ROOT is empty"):
+        read("")
+
+
+def test_divided_mistakes(tmp_path, read):
+    write(tmp_path / "train" / "ant" / "0.png")
+    write(tmp_path / "test" / "bee" / "0.png")
+    with pytest.raises(InputError, match="class 'bee' is in test and not in train, expected images of every class in train"):
+        read(tmp_path)
+
+
+def test_files_are_found(tmp_path):
+    assert {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tiff", ".gif"} <= image_suffixes() and ".pdf" not in image_suffixes()
+    with pytest.raises(InputError, match="nowhere cannot be read"):
+        list_files(str(tmp_path / "nowhere"))
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+def csv(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def rows_of(folder: Path) -> list[tuple[str, int, str]]:
+    return [(f"{name}/{path.relative_to(folder / name)}", label, name) for label, name in enumerate(SIZES)
+            for path in sorted((folder / name).rglob("*.*")) if path.suffix != ".db" and path.name[0] != "."]
+
+
+def test_a_table_gives_what_the_folders_give(folder, read):
+    as_folders = read(folder)
+    rows = rows_of(folder)
+    (folder / "a.csv").write_text(csv("path,label,classname", *(f"{p},{n},{c}" for p, n, c in rows)), encoding="utf-8-sig")
+    (folder / "b.csv").write_text(csv("Class Name,PATH", *(f'"{c}",{folder}/{p}' for p, n, c in rows)))
+    (folder / "c.jsonl").write_text(csv(*(json.dumps({"path": p, "label": n}) for p, n, c in rows), "", ""))
+    (folder / "names.txt").write_text("ant\nbee\ncat\n")
+    for table, names in (("a.csv", ""), ("b.csv", ""), ("c.jsonl", "names.txt")):
+        data = read(folder, table, names=names)
+        assert data.classnames == as_folders.classnames
+        assert [sorted(items)[0][1:] for items in lists(data)] == [sorted(items)[0][1:] for items in lists(as_folders)]
+        assert [len(items) for items in lists(data)] == [15, 6, 9]
+        again = read(folder, table, names=names, shots=2)
+        assert lists(again) == lists(read(folder, table, names=names, shots=2))
+    assert (folder / ".caspl" / "a" / "split.json").is_file() and (folder / ".caspl" / "b" / "split_fewshot").is_dir()
+    assert read(folder).classnames == ["ant", "bee", "cat"]
+
+
+def test_a_divided_table(folder, read):
+    (folder / "t.csv").write_text(csv("path,classname,split", "cat/0.png,zebra,train", "bee/0.png,ape,Train",
+                                      "ant/0.png,ape,test", "ant/1.JPG,zebra,validation"))
+    assert lists(read(folder, "t.csv")) == [[("cat/0.png", 1, "zebra"), ("bee/0.png", 0, "ape")],
+                                            [("ant/1.JPG", 1, "zebra")], [("ant/0.png", 0, "ape")]]
+    assert read(folder, "t.csv", subset="new").classnames == ["zebra"]
+
+
+TABLE_MISTAKES = {
+    "a.csv": [
+        ("", "lists no images"),
+        ("path,label\n", "lists no images"),
+        ("file,label\nx.png,0\n", r"line 2 of .*a\.csv has the columns file, label, expected path, and label or classname"),
+        ("path,split\nx.png,train\n", "has the columns path, split, expected path, and label"),
+        ("path,label\nx.png,-1\n", "has the label '-1', expected a whole number from 0; use the column classname"),
+        ("path,label\nx.png,cat\n", "line 2 of .* has the label 'cat'"),
+        ("path,classname\nx.png,\n", "line 2 of .* has no classname"),
+        ("path,classname\nx.png\n", "line 2 of .* has no classname"),
+        ("path,classname\nx.png,cat, old\n", "line 2 of .* has more values than there are columns; put values that hold"),
+        ("path,label,classname\nx,0,a\ny,0,b\n", "label 0 is called both 'a' and 'b'"),
+        ("path,label,classname\nx,0,a\ny,2,b\n", "has no image of label 1, expected every label from 0 to 2"),
+        ("path,label\nx,0\n", "has no column classname, and label 0 no name; add the column, or name a file"),
+        ("path,classname,split\nx,a,dev\n", "has the split 'dev', expected train, val or test"),
+        ("path,classname,split\nx,a,train\n", "has images for train only, expected train and at least one of val and test"),
+        ("path,classname,split\nx,a,train\ny,a,test\n", "none of the 2 images that .* lists is in"),
+        ('path,classname\n"x,a\n', r"a\.csv is not CSV"),
+    ],
+    "a.jsonl": [
+        ("{\n", r"line 1 of .*a\.jsonl is not JSON"),
+        ("[1]\n", r"line 1 of .* is '\[1\]', expected an object with path, label and classname"),
+        ('{"path": "x", "label": 0}\n{"path": "x", "classname": "a"}\n', "line 2 of .* has the columns classname, path, "),
+        ('{"path": "x", "label": 0.5}\n', "has the label '0.5'"),
+        ('{"path": "x", "classname": null}\n', "has no classname"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("file", "content", "message"), [(f, c, m) for f, pairs in TABLE_MISTAKES.items() for c, m in pairs])
+def test_table_mistakes(tmp_path, read, file, content, message):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, file)
+    assert "\n" not in str(caught.value) and file in str(caught.value)
+
+
+def test_a_table_that_is_no_text(tmp_path, read):
+    (tmp_path / "a.csv").write_bytes(b"path,classname\n\xff,a\n")
+    with pytest.raises(InputError, match=r"a\.csv is not text in UTF-8"):
+        read(tmp_path / "a.csv")
