@@ -127,14 +127,17 @@ class PromptTrainer(TrainerX):
         logits = self.model(images)
         return F.cross_entropy(logits, labels), logits
 
-    def build_model(self) -> None:
-        cfg, classnames = self.cfg, self.dm.dataset.classnames
+    def build_data_loader(self) -> None:
+        super().build_data_loader()
         self.labelled = getattr(self.dm.dataset, "labelled", True)
         if self.reads_labels and not self.labelled:
             raise InputError(
-                f"{cfg.DATASET.NAME} (DATASET.NAME) has no labels, and {type(self).__name__} needs them; train CasPLBoost "
-                f"on it, or name a dataset with labels"
+                f"{self.cfg.DATASET.NAME} (DATASET.NAME) has no labels, and {type(self).__name__} needs them; train "
+                f"CasPLBoost on it, or name a dataset with labels"
             )
+
+    def build_model(self) -> None:
+        cfg, classnames = self.cfg, self.dm.dataset.classnames
         log.info("Loading CLIP (backbone: %s)", cfg.MODEL.BACKBONE.NAME)
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
         check_image_size(cfg, self.backbone)
