@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -317,6 +319,11 @@ def flat_val(root):
         folder.rmdir()
 
 
+def replace_by_loop(folder):
+    shutil.rmtree(folder)
+    folder.symlink_to(folder)
+
+
 MISTAKES = {
     "no folder": ("dtd", lambda r: shutil.rmtree(r / "dtd"), "the dataset folder .*dtd is missing"),
     "half extracted": ("eurosat", lambda r: shutil.rmtree(r / "eurosat/2750/River"), "9 class folders, expected 10 .River"),
@@ -349,6 +356,16 @@ MISTAKES = {
         lambda r: (r / "oxford_pets/images/Abyssinian_3.jpg").unlink(),
         "1 of the .* missing, .*Abyssinian_3",
     ),
+    "zero bytes": (
+        "dtd",
+        lambda r: (r / "dtd/images/m_00/m_00_0002.jpg").write_bytes(b""),
+        r"m_00_0002.jpg is empty \(0 bytes\)",
+    ),
+    "link in a circle": (
+        "dtd",
+        lambda r: replace_by_loop(r / "dtd/images/m_00"),
+        "m_00 is a symbolic link that leads nowhere or in a circle",
+    ),
     "page for mat": (
         "stanford_cars",
         lambda r: (r / "stanford_cars/devkit/cars_meta.mat").write_text("<html>"),
@@ -372,3 +389,58 @@ def test_a_root_one_level_off_is_told(name, above, tmp_path):
     TREES[name](tmp_path / "data")
     with pytest.raises(InputError, match="one level too (high|low)"):
         read(name, tmp_path if above else tmp_path / "data" / name)
+
+
+def test_odd_names_and_small_classes(tmp_path, caplog):
+    """Spaces and letters beyond ASCII in folders and files, and a class with fewer images than shots."""
+    dtd(tmp_path)
+    (tmp_path / "dtd/images/banded").rename(tmp_path / "dtd/images/bändchen 縞 2")
+    folders(tmp_path / "dtd/images", ["bändchen 縞 2"], 9)
+    first, again = read("dtd", tmp_path, shots=4), read("dtd", tmp_path, shots=4)
+    lists = [[(d.impath, d.label) for d in data.train_x] for data in (first, again)]
+    assert lists[0] == lists[1] and first.classnames[0] == "bändchen 縞 2"
+    counts = [sum(d.label == label for d in first.train_x) for label in range(len(first.classnames))]
+    assert counts == [4] + [3] * 46  # half of the six images of each other class
+    assert "46 of 47 classes have fewer than 4 images, the smallest has 3" in caplog.text
+
+
+PREPARE = """
+import hashlib, random, sys
+from types import SimpleNamespace as Namespace
+import caspl.datasets
+from dassl.data.datasets import DATASET_REGISTRY
+dataset = DATASET_REGISTRY.get("DescribableTextures")
+print("ready", flush=True)
+for line in sys.stdin:
+    random.seed(1)  # as SEED does at the start of a run
+    data = dataset(Namespace(DATASET=Namespace(ROOT=line.strip(), NUM_SHOTS=2, SUBSAMPLE_CLASSES="base"), SEED=1))
+    items = [(item.impath, item.label) for items in (data.train_x, data.val, data.test) for item in items]
+    print(hashlib.sha256(repr(items).encode()).hexdigest(), flush=True)
+"""
+
+
+def test_two_runs_make_split_and_shots_at_once_fifty_times(tmp_path):
+    dtd(tmp_path)
+    folder = tmp_path / "dtd"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment, "cwd": ROOT}
+    runs = [subprocess.Popen([sys.executable, "-c", PREPARE], **pipes) for _ in range(2)]
+    seen = set()
+    try:
+        assert [run.stdout.readline() for run in runs] == ["ready\n"] * 2
+        for _ in range(50):
+            (folder / "split_zhou_DescribableTextures.json").unlink(missing_ok=True)
+            shutil.rmtree(folder / "split_fewshot", ignore_errors=True)
+            for run in runs:
+                run.stdin.write(f"{tmp_path}\n")
+                run.stdin.flush()
+            answers = [run.stdout.readline() for run in runs]
+            assert answers[0] == answers[1] and len(answers[0]) == 65  # a line of digest: no exception ended the process
+            files = [folder / "split_zhou_DescribableTextures.json", folder / "split_fewshot/shot_2-seed_1.json"]
+            seen.add((answers[0], *(file.read_bytes() for file in files)))
+            assert {entry.name for entry in folder.iterdir()} - {".caspl.lock"} == {"images", "split_fewshot", files[0].name}
+    finally:
+        for run in runs:
+            run.stdin.close()
+            assert run.wait(60) == 0
+    assert len(seen) == 1
