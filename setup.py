@@ -39,5 +39,9 @@ setup(
         "tensorboard",
         "matplotlib",
     ],
-    extras_require={"test": ["pytest>=8", "ruff"]},
+    extras_require={
+        "export": ["onnx", "onnxscript", "onnxruntime"],
+        "test": ["caspl[export]", "pytest>=8", "ruff"],
+    },
+    entry_points={"console_scripts": ["caspl = caspl.__main__:main"]},
 )

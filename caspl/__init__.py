@@ -13,3 +13,13 @@ __version__ = "0.1.0"
 _root = Path(__file__).resolve().parents[1]
 if (_root / "trainers" / "__init__.py").exists() and not (Path(__file__).resolve().parent / "trainers").exists():
     __path__.append(str(_root))
+
+
+def load(source, **options):
+    """What a run has learned, ready to classify images: `caspl.load("output/coop").predict("photo.jpg")`.
+
+    See `caspl.predictor.load` for the arguments; gives a `caspl.predictor.Predictor`.
+    """
+    from .predictor import load
+
+    return load(source, **options)

@@ -51,7 +51,7 @@ def encode_images(visual: nn.Module, images: Tensor, groups: Sequence[PromptGrou
             fresh = [(group, visual.ln_pre(tokens)) for group, tokens in fresh]
         carried = [tokens for group, tokens in fresh if not last and i + 1 >= len(group.vision)]
         fresh = [tokens for group, tokens in fresh if last or i + 1 < len(group.vision)]
-        x = torch.cat([x, *(tokens.expand(len(x), -1, -1) for tokens in carried)], dim=1)
+        x = torch.cat([x, *(tokens.expand(x.shape[0], -1, -1) for tokens in carried)], dim=1)
         x = _block(block, x, fresh, queries=1 if last and pooled_token else x.shape[1])
     if pooled_token:
         pooled = visual.ln_post(x[:, 0])
@@ -63,7 +63,7 @@ def encode_images(visual: nn.Module, images: Tensor, groups: Sequence[PromptGrou
 def _embed(visual: nn.Module, images: Tensor) -> Tensor:
     """[B, 3, H, W] -> [CLS] and patches with positional embeddings, through ln_pre: [B, 1 + patches, V]."""
     x = visual.conv1(images.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
-    start = visual.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+    start = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
     x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
     return visual.ln_pre(x)
 
@@ -78,7 +78,7 @@ def _block(block: nn.Module, x: Tensor, fresh: Sequence[Tensor], queries: int) -
         (q,) = project(block, normed[:, :queries], "q")
     if fresh:
         own_k, own_v = project(block, block.ln_1(torch.cat(list(fresh))), "kv")  # [N, H, d]
-        k = torch.cat([k, own_k.expand(len(x), -1, -1, -1)], dim=1)
-        v = torch.cat([v, own_v.expand(len(x), -1, -1, -1)], dim=1)
+        k = torch.cat([k, own_k.expand(x.shape[0], -1, -1, -1)], dim=1)
+        v = torch.cat([v, own_v.expand(x.shape[0], -1, -1, -1)], dim=1)
     attended = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
     return finish(block, x[:, :queries], attended)

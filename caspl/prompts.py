@@ -89,6 +89,15 @@ def with_words(entries: tuple[Tensor, ...], words: Tensor | None) -> tuple[Tenso
     return torch.cat([first, words.to(first.dtype).expand(*first.shape[:-2], -1, -1)], dim=-2), *entries[1:]
 
 
+class MetaNet(nn.Sequential):
+    """CoCoOp's map from a normalised image feature [B, E] to a shift of the context [B, D], with a bottleneck between."""
+
+    def __init__(self, embedding: int, hidden: int, width: int):
+        super().__init__()
+        self.linear1, self.relu = nn.Linear(embedding, hidden), nn.ReLU()
+        self.linear2 = nn.Linear(hidden, width)
+
+
 class Cascade(nn.Module):
     """Adapting prompts followed by frozen boosting prompts (paper, section 3.4).
 

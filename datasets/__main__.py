@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 
 from tabulate import tabulate
@@ -25,6 +26,8 @@ PARTS = ("train", "val", "test")
 
 def show_list(args: argparse.Namespace) -> int:
     """Print a table of the benchmarks, and a line for each difference in those that are there."""
+    if not os.path.isdir(os.path.expanduser(args.root)):
+        print(f"the root {args.root} is not there yet, so nothing is found in it", file=sys.stderr)
     rows, notes = [], []
     for name, facts in BENCHMARKS.items():
         found = compare(name, args.root)

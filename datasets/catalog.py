@@ -17,9 +17,9 @@ from dassl.utils import read_image
 from tqdm import tqdm
 
 from caspl.errors import InputError
+from caspl.images import is_image, list_files
 
 from .base import find_dataset
-from .images import is_image, list_files
 
 # Mistakes of users, in one sentence; the Dassl of a host has no such class of its own
 USER_ERRORS = (InputError, getattr(dassl.utils, "InputError", InputError), FileNotFoundError)

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from caspl.errors import InputError
+from caspl.images import is_folder, is_image, list_files
 
 from .base import SplitDataset, register
-from .images import data_paths, is_image, list_files, names_path, rename_classes
-from .splits import Item, Split, is_folder, split_classes
+from .images import data_paths, names_path, rename_classes
+from .splits import Item, Split, split_classes
 
 logger = logging.getLogger(__name__)
 

@@ -1,18 +1,13 @@
-"""Images in any directory tree and class names in a text file: what datasets of anyone's own images share."""
+"""Paths from the configuration and class names from text files: what datasets of anyone's own images share."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
-
-from PIL import Image
 
 from caspl.errors import InputError
 
 from .base import dataset_root
-from .splits import is_folder
 
 
 def data_paths(cfg: Any) -> list[str]:
@@ -29,46 +24,6 @@ def names_path(cfg: Any) -> str:
     """DATASET.CLASSNAMES as an absolute path, relative to DATASET.ROOT; "" where it is not set."""
     path = os.path.expanduser(getattr(cfg.DATASET, "CLASSNAMES", ""))
     return os.path.normpath(os.path.join(dataset_root(cfg), path)) if path else ""
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """The endings of file names, in lower case and with the dot, whose files Pillow can open."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
-
-
-def is_image(name: str) -> bool:
-    """Whether a file of that name would be an image."""
-    return os.path.splitext(name)[1].lower() in image_suffixes()
-
-
-def list_files(folder: str) -> list[str]:
-    """The files below `folder`, in folders of any depth: paths relative to it with "/", sorted; hidden ones left out.
-
-    Symbolic links are followed.
-
-    Raises:
-        InputError: a link leads back to a folder that contains it, or a folder cannot be read.
-    """
-    return sorted(_walk(folder, "", ()))
-
-
-def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    try:
-        status = os.stat(folder)
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError as error:
-        raise InputError(f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct the "
-                         f"path or its permissions") from None
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        raise InputError(f"{folder} is a link to a folder that contains it, expected folders that end somewhere; remove "
-                         f"the link")
-    for entry in entries:
-        if is_folder(entry):
-            yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, here))
-        else:
-            yield prefix + entry.name
 
 
 def read_lines(path: str, what: str) -> list[str]:

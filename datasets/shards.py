@@ -15,8 +15,8 @@ from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from caspl.errors import InputError
+from caspl.images import is_image
 
-from .images import is_image
 from .storage import store
 
 T = TypeVar("T")

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from dassl.utils import listdir_nohidden
 
 from caspl.errors import InputError
+from caspl.images import is_folder
 
 logger = logging.getLogger(__name__)
 
@@ -147,14 +148,6 @@ def read_split(path: str | Path) -> Split:
     split = decode_split(raw, path)
     check_split(split, path)
     return split
-
-
-def is_folder(entry: os.DirEntry) -> bool:
-    """Whether an entry of a folder is a folder or a link to one; False for a link that leads nowhere or in a circle."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def absence(path: str) -> str:

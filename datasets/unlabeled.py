@@ -9,9 +9,10 @@ from typing import Any
 from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.errors import InputError
+from caspl.images import is_image, list_files
 
 from .base import class_subset, register
-from .images import data_paths, is_image, list_files, names_path, read_names
+from .images import data_paths, names_path, read_names
 from .shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
 
 

@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from caspl.errors import InputError
+from caspl.images import is_folder
 
 from .annotations import read_lines, wrong_line
 from .base import SplitDataset, class_subset
-from .splits import Item, Split, absence, is_folder, list_names
+from .splits import Item, Split, absence, list_names
 
 logger = logging.getLogger(__name__)
 

@@ -141,6 +141,9 @@ class CasPLBoost(PromptTrainer):
         log.info("Boosting prompts saved to %s (%d bytes)", path, path.stat().st_size)
         super().after_train()
 
+    def save_prompts(self) -> None:
+        """Nothing: boosting.safetensors can be used as it is."""
+
     def header(self) -> BoostingHeader:
         """What the checkpoint says about this run."""
         cfg, keys = self.cfg, self.keys

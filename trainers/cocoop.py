@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from yacs.config import CfgNode as CN
 from caspl.backbones import Backbone
 from caspl.errors import InputError
 from caspl.model import PromptedCLIP
-from caspl.prompts import PromptGroup, with_words
+from caspl.prompts import MetaNet, PromptGroup, with_words
 
 from .coop import initial_phrase, random_context
 from .prompt_trainer import PromptModel, PromptTrainer
@@ -30,16 +29,14 @@ def extend_cfg(cfg: CN) -> None:
 class CoCoOpLearner(nn.Module):
     """`ctx` [N, D], plus for each image a shift of all its tokens: meta_net(normalised image feature) [D].
 
-    The meta-net is Linear - ReLU - Linear with a bottleneck of E / 16. Without image features the context is not shifted.
+    The meta-net's bottleneck is E / 16. Without image features the context is not shifted.
     """
 
     def __init__(self, ctx: Tensor, words: Tensor | None, embedding: int):
         super().__init__()
         self.ctx = nn.Parameter(ctx)
         self.register_buffer("words", words, persistent=False)
-        hidden = embedding // 16
-        layers = (("linear1", nn.Linear(embedding, hidden)), ("relu", nn.ReLU()))
-        self.meta_net = nn.Sequential(OrderedDict([*layers, ("linear2", nn.Linear(hidden, ctx.shape[-1]))]))
+        self.meta_net = MetaNet(embedding, embedding // 16, ctx.shape[-1])
 
     def forward(self, image_features: Tensor | None = None) -> list[PromptGroup]:
         ctx = self.ctx

@@ -27,6 +27,8 @@ from caspl.feature_store import FeatureStore, vision_digest
 from caspl.model import CachedClassFeatures, PromptedCLIP
 from caspl.precision import resolve_precision
 from caspl.released import read_checkpoint, released_prompts
+from caspl.trained import FILE_NAME as PROMPTS_FILE
+from caspl.trained import PromptsHeader, TrainedPrompts, save_prompts
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +177,40 @@ class PromptTrainer(TrainerX):
         super().before_train()
         with torch.no_grad():
             self.prepare()
+
+    def after_train(self) -> None:
+        super().after_train()
+        self.save_prompts()
+
+    def test(self, split: str | None = None) -> float:
+        if split in (None, "test") and not (Path(self.output_dir) / PROMPTS_FILE).exists():
+            self.save_prompts()  # of a run that only tests a checkpoint
+        return super().test(split)
+
+    def save_prompts(self) -> None:
+        """Write OUTPUT_DIR/prompts.safetensors: all that was learned, for `caspl.load` and the command `caspl`."""
+        cfg, inputs, learner = self.cfg, self.cfg.INPUT, self.model.learner
+        conditional = next((module for module in learner.modules() if hasattr(module, "meta_net")), None)
+        header = PromptsHeader(
+            trainer=type(self).__name__,
+            backbone=self.backbone.name,
+            backbone_fingerprint=self.backbone.fingerprint,
+            dataset=cfg.DATASET.NAME,
+            classnames=list(self.dm.dataset.classnames),
+            shots=int(cfg.DATASET.NUM_SHOTS),
+            seed=int(cfg.SEED),
+            epochs=int(self.max_epoch),
+            size=list(inputs.SIZE),
+            interpolation=inputs.INTERPOLATION,
+            mean=list(inputs.PIXEL_MEAN),
+            std=list(inputs.PIXEL_STD),
+            after_name=[group.after_name for group in learner()],
+            shifted=len(conditional.ctx) if conditional else 0,
+        )
+        prompts = TrainedPrompts(learner(), conditional and conditional.meta_net, header.shifted)
+        path = Path(self.output_dir) / PROMPTS_FILE
+        save_prompts(path, prompts, header)
+        log.info("Prompts saved to %s (%d bytes)", path, path.stat().st_size)
 
     def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Fill the gradients, scaled by `self.scaler`; gives loss and logits of the batch."""

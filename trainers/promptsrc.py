@@ -115,6 +115,12 @@ class PromptSRC(IVLP):
         if self.keys.GPA_FROZEN:
             average_frozen(self.backbone.model, self.gpa_weights)
 
+    def save_prompts(self) -> None:
+        if self.keys.GPA_FROZEN:
+            log.info("No prompts.safetensors: with TRAINER.PROMPTSRC.GPA_FROZEN the prompts fit no released CLIP")
+        else:
+            super().save_prompts()
+
     def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         super().load_learner(learner, state, path)
         if path.name.endswith(f"-{self.max_epoch}"):

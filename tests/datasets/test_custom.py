@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from caspl.datasets.custom import ImageFolder
-from caspl.datasets.images import image_suffixes, list_files
 from caspl.errors import InputError
+from caspl.images import image_suffixes, list_files
 
 SIZES = {"ant": 10, "bee": 12, "cat": 8}
 SPLIT_SHA256 = "6c33649d65"  # of the split of `folder`, first digits: it is the same on every machine and for every seed

@@ -1,0 +1,106 @@
+"""Images a second of a deployed classifier: plain ViT-B/16, boosted, boosted and adapted, and the teacher's ViT-L/14.
+
+    python bench/inference.py --batch 16 --repeats 7
+
+All have random weights, ViT shape and the same 100 classes, whose features are encoded beforehand, as `caspl.load` does it. The
+models take turns, a batch each, and the medians over the turns are compared, so that a machine that slows down slows all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+
+import open_clip
+import torch
+from tabulate import tabulate
+
+import plain
+from caspl.backbones import Backbone
+from caspl.images import Preprocessing
+from caspl.predictor import Predictor
+from caspl.prompts import PromptGroup
+from caspl.trained import TrainedPrompts
+
+CLASSES = 100
+
+
+def predictor(architecture: str, lengths: list[int], device: str, precision: str) -> Predictor:
+    """A CLIP with a group of prompts for each of `lengths` (tokens in every block of both towers)."""
+    model = plain.build_clip(architecture, "cpu")
+    mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    backbone = Backbone(architecture, model, open_clip.SimpleTokenizer(), model.visual.image_size, mean, std)
+    generator = torch.Generator().manual_seed(1)
+    groups = []
+    for length in lengths:
+        text = plain.prompts(generator, length, backbone.text_width, backbone.text_blocks, "cpu")
+        vision = plain.prompts(generator, length, backbone.vision_width, backbone.vision_blocks, "cpu")
+        groups.append(PromptGroup(text, vision))
+    preprocessing = Preprocessing(backbone.image_size, mean, std)
+    names = plain.class_names(CLASSES)
+    return Predictor(backbone, TrainedPrompts(groups), names, preprocessing, device=device, precision=precision)
+
+
+def seconds(model: Predictor, images: torch.Tensor) -> float:
+    begin = time.perf_counter()
+    model.logits(images)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--student", default="ViT-B-16-quickgelu", help="open_clip architecture")
+    parser.add_argument("--teacher", default="ViT-L-14-quickgelu", help="open_clip architecture")
+    parser.add_argument("--tokens", type=int, default=8, help="boosting tokens, and as many adapting ones")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    rows = {
+        "plain": (args.student, []),
+        "boosted": (args.student, [args.tokens]),
+        "boosted + adapted": (args.student, [args.tokens] * 2),
+        "teacher": (args.teacher, []),
+    }
+    models = {name: predictor(*row, args.device, args.precision) for name, row in rows.items()}
+    images = torch.rand(args.batch, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+    for model in models.values():
+        seconds(model, images)
+    times = {name: [] for name in models}
+    for _ in range(args.repeats):
+        for name, model in models.items():
+            times[name].append(seconds(model, images))
+    plain_time = statistics.median(times["plain"])
+    table, report = [], {}
+    for name, model in models.items():
+        median = statistics.median(times[name])
+        # Text prompts are folded into the class features; only the image tower's are there when images are classified
+        vision = sum(entry.numel() for group in model.prompts() for entry in group.vision)
+        prompts = sum(p.numel() for p in model.prompts.parameters())
+        weights = sum(p.numel() for p in model.backbone.model.parameters())
+        report[name] = {
+            "architecture": rows[name][0],
+            "images_per_second": args.batch / median,
+            "time_over_plain": median / plain_time,
+            "parameters_added": vision,
+            "share_of_parameters": vision / weights,
+            "parameters_with_text_prompts": prompts,
+            "share_with_text_prompts": prompts / weights,
+        }
+        shares = [f"{number:,} ({number / weights:.3%})" for number in (vision, prompts)]
+        table.append([name, rows[name][0], args.batch / median, median / plain_time, *shares])
+    headers = ["", "architecture", "images/s", "time / plain", "parameters in use", "with folded text prompts"]
+    print(tabulate(table, headers, floatfmt=".3f", intfmt=","))
+    print(json.dumps({"arguments": vars(args), "torch": torch.__version__, **report}))
+
+
+if __name__ == "__main__":
+    main()

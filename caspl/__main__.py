@@ -1,0 +1,56 @@
+"""Using, exporting and sharing what was trained.
+
+    caspl predict output/coop photos/ --classes names.txt --top-k 3
+    caspl export output/coop --onnx coop.onnx
+    caspl share output/boost/pets --folder pets-boosting
+
+`caspl COMMAND --help` shows each one's flags; docs/use.md has examples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from . import export, predict
+from .errors import InputError
+
+COMMANDS = {
+    "predict": (predict, "classify images and folders"),
+    "export": (export, "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
+}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("caspl", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__.splitlines()[0]))
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr), 130 interrupted."""
+    args = parse_args(argv)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    try:
+        return COMMANDS[args.command][0].run(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename} cannot be written or read ({error.strerror}); choose another place", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

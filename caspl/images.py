@@ -1,0 +1,131 @@
+"""Images on a disk: finding them in folders of any depth, reading them, and CLIP's preprocessing of test images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from .errors import InputError
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Finding
+# ---------------------------------------------------------------------------------------------------------------------
+@cache
+def image_suffixes() -> frozenset[str]:
+    """The endings of file names, in lower case and with the dot, whose files Pillow can open."""
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of that name would be an image."""
+    return os.path.splitext(name)[1].lower() in image_suffixes()
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry of a folder is a folder or a link to one; False for a link that leads nowhere or in a circle."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def list_files(folder: str) -> list[str]:
+    """The files below `folder`, in folders of any depth: paths relative to it with "/", sorted; hidden ones left out.
+
+    Symbolic links are followed.
+
+    Raises:
+        InputError: a link leads back to a folder that contains it, or a folder cannot be read.
+    """
+    return sorted(_walk(folder, "", ()))
+
+
+def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    try:
+        status = os.stat(folder)
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct the "
+                         f"path or its permissions") from None
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        raise InputError(f"{folder} is a link to a folder that contains it, expected folders that end somewhere; remove "
+                         f"the link")
+    for entry in entries:
+        if is_folder(entry):
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, here))
+        else:
+            yield prefix + entry.name
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------------
+def read_image(path: str | Path) -> Image.Image:
+    """An image file in RGB, as training reads it (dassl.utils.read_image, which is not installed with this package).
+
+    EXIF orientation is not applied and transparency dropped, as everywhere in the family; 16-bit gray keeps its upper byte.
+
+    Raises:
+        InputError: the file is missing, empty, no image, broken, or has 32-bit pixels, whose range is not known.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode.startswith("I;16"):
+                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+            if image.mode in ("I", "F"):
+                raise InputError(f"{path} has 32-bit pixels ({image.mode}), whose range is not known; convert it to 8 bits")
+            return image.convert("RGB")
+    except InputError:
+        raise
+    except UnidentifiedImageError:
+        reason = "is empty (0 bytes)" if os.path.getsize(path) == 0 else "is no image of a known kind"
+        raise InputError(f"{path} {reason}, expected an image; replace or remove it") from None
+    except FileNotFoundError:
+        raise InputError(f"there is no image {path}; check the path") from None
+    # Pillow's decoders raise SyntaxError, ValueError and others for broken data
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); replace or remove it") from None
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a test image becomes numbers: the smaller edge resized, the centre cut out, the channels normalised.
+
+    `size` is (height, width) in pixels; `mean` and `std` are per channel of pixels in [0, 1].
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bicubic"
+
+    def crop(self, image: Image.Image) -> Tensor:
+        """An RGB image -> pixels [3, height, width] in [0, 1], float32."""
+        image = F.resize(image, [max(self.size)], interpolation=InterpolationMode(self.interpolation))
+        image = F.center_crop(image, list(self.size))
+        return F.pil_to_tensor(image).to(torch.float32) / 255
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Pixels [..., 3, H, W] in [0, 1] -> what the image tower takes."""
+        mean, std = (self.column(values, pixels) for values in (self.mean, self.std))
+        return (pixels - mean) / std
+
+    @staticmethod
+    def column(values: Sequence[float], like: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return self.normalize(self.crop(image))
