@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -53,7 +54,7 @@ class TrainedPrompts(nn.Module):
     def __init__(self, groups: Sequence[PromptGroup], meta_net: MetaNet | None = None, shifted: int = 0):
         super().__init__()
         self.after_name = [group.after_name for group in groups]
-        self.meta_net, self.shifted = meta_net, shifted
+        self.meta_net, self.shifted = copy.deepcopy(meta_net), shifted  # the trainer's own goes on learning
         self.groups = nn.ModuleList(_Entries(group) for group in groups)
         self.requires_grad_(False)
 
