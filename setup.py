@@ -31,6 +31,7 @@ setup(
         "torchvision>=0.16",
         "open_clip_torch>=3.0",
         "safetensors",
+        "huggingface_hub>=0.25",
         "yacs",
         "tabulate",
         "scikit-learn",

@@ -13,12 +13,13 @@ import argparse
 import logging
 import sys
 
-from . import export, predict
+from . import export, hub, predict
 from .errors import InputError
 
 COMMANDS = {
     "predict": (predict, "classify images and folders"),
     "export": (export, "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
+    "share": (hub, "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
 }
 
 

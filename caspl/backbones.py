@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,15 @@ OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "Vi
 CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
 
 
+def weights_fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """Sixteen hex digits of the hash of a CLIP's named weights, the same for half and single precision."""
+    digest = hashlib.sha256()
+    for key, value in sorted(weights.items()):
+        digest.update(f"{key} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 @dataclass
 class Backbone:
     """A frozen CLIP with what is needed to feed it. `model` is in evaluation mode and needs no gradients."""
@@ -53,12 +62,8 @@ class Backbone:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits of the weights' hash, the same for a file in half and in single precision."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(f"{key} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """The weights' fingerprint, which says whether prompts fit."""
+        return weights_fingerprint(self.model.state_dict())
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Features [B, E], not normalised, of images [B, 3, H, W] in the normalisation of `mean` and `std`; no prompts."""

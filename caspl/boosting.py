@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .backbones import Backbone
 from .errors import InputError
 from .files import replacing
 from .prompts import Prompts
@@ -46,8 +46,16 @@ class BoostingHeader:
     epochs: int
     seed: int
 
+    def __str__(self) -> str:
+        """One line for logs: what the prompts are and what they come from."""
+        return (
+            f"{self.text_length} text tokens in {self.text_depth} blocks, {self.vision_length} vision tokens in "
+            f"{self.vision_depth} blocks, taught by {self.teacher} on {self.dataset}"
+            f"{' (names of base classes only)' if self.names == 'base' else ''}"
+        )
+
     @staticmethod
-    def shapes(prompts: Prompts, backbone: Backbone) -> dict[str, int]:
+    def shapes(prompts: Prompts, backbone: Student) -> dict[str, int]:
         """The fields that follow from the prompts and the student."""
         text, vision = prompts.text, prompts.vision
         return dict(
@@ -73,12 +81,15 @@ def save_boosting(path: str | Path, prompts: Prompts, header: BoostingHeader) ->
         save_file(tensors, temporary, metadata=metadata)
 
 
-def read_boosting(path: str | Path) -> tuple[dict[str, Tensor], BoostingHeader]:
-    """The tensors, named `text.<block>` and `vision.<block>`, and the header of a boosting checkpoint.
+def find_boosting(path: str | Path) -> Path:
+    """The file that `path` stands for: itself, the boosting.safetensors of a folder, or that of hub:org/name, fetched.
 
-    A folder stands for the boosting.safetensors inside it. Raises InputError for a file that is missing, cut short, of
-    another kind, of another version, or whose tensors are not those that its header announces.
+    Raises InputError where there is none.
     """
+    if str(path).startswith("hub:"):
+        from .hub import fetch_boosting
+
+        return fetch_boosting(str(path))
     path = Path(path).expanduser()
     if path.is_dir():
         path = path / FILE_NAME
@@ -87,6 +98,16 @@ def read_boosting(path: str | Path) -> tuple[dict[str, Tensor], BoostingHeader]:
             f"no boosting checkpoint at {path} (TRAINER.CASPL.BOOSTING); run phase 1 first: "
             f"python train.py --trainer CasPLBoost ..."
         )
+    return path
+
+
+def read_boosting(path: str | Path) -> tuple[dict[str, Tensor], BoostingHeader]:
+    """The tensors, named `text.<block>` and `vision.<block>`, and the header of a boosting checkpoint.
+
+    What `path` may be, `find_boosting` says. Raises InputError for a file that is missing, cut short, of another kind, of
+    another version, or whose tensors are not those that its header announces.
+    """
+    path = find_boosting(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -135,13 +156,26 @@ def _check_tensors(tensors: dict[str, Tensor], header: BoostingHeader, path: Pat
         )
 
 
+class Student(Protocol):
+    """What decides whether boosting prompts fit a CLIP: a Backbone has it, and so has a host's CLIP (caspl/graft.py)."""
+
+    name: str
+    fingerprint: str
+    text_width: int
+    vision_width: int
+
+
+class OtherStudent(InputError):
+    """The boosting prompts belong to another CLIP than the one that they were asked for."""
+
+
 def load_boosting(
-    path: str | Path, backbone: Backbone, *, dataset: str = "", classnames: Sequence[str] = (), trainable: bool = False
+    path: str | Path, backbone: Student, *, dataset: str = "", classnames: Sequence[str] = (), trainable: bool = False
 ) -> tuple[Prompts, BoostingHeader]:
     """Boosting prompts for `backbone`, frozen unless `trainable`, and their header.
 
-    Raises InputError, naming both sides of everything that differs, where the prompts were trained for another student, or
-    for the same `dataset` with other classes than `classnames`.
+    Raises InputError, naming both sides of everything that differs, where the prompts were trained for another student
+    (OtherStudent), or for the same `dataset` with other classes than `classnames`.
     """
     tensors, header = read_boosting(path)
     sides = [
@@ -155,7 +189,7 @@ def load_boosting(
         sides.append(("vision width", str(header.vision_width), str(backbone.vision_width)))
     if sides:
         differences = ", ".join(f"{what} {theirs} there and {ours} here" for what, theirs, ours in sides)
-        raise InputError(
+        raise OtherStudent(
             f"the boosting prompts of {path} belong to another student: {differences}; set "
             f"MODEL.BACKBONE.NAME to {header.student} or train phase 1 on {backbone.name}"
         )

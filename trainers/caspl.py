@@ -46,17 +46,7 @@ class Cascaded:
             boosting, header = load_boosting(
                 keys.BOOSTING, backbone, dataset=self.cfg.DATASET.NAME, classnames=classnames, trainable=not keys.FREEZE
             )
-            log.info(
-                "Boosting prompts from %s: %d text tokens in %d blocks, %d vision tokens in %d blocks, taught by %s on %s%s",
-                keys.BOOSTING,
-                header.text_length,
-                header.text_depth,
-                header.vision_length,
-                header.vision_depth,
-                header.teacher,
-                header.dataset,
-                " (names of base classes only)" if header.names == "base" else "",
-            )
+            log.info("Boosting prompts from %s: %s", keys.BOOSTING, header)
         else:
             boosting = Prompts(trainable=not keys.FREEZE)
         adapting = super().build_learner(backbone, classnames)
