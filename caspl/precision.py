@@ -44,7 +44,10 @@ class Precision:
 
     def scaler(self) -> torch.amp.GradScaler:
         """A loss scaler, which is switched on only where amp computes in float16 on a CUDA device, as the family does."""
-        return torch.amp.GradScaler(self.device_type, enabled=self.device_type == "cuda" and self.name == "amp")
+        enabled = self.device_type == "cuda" and self.name == "amp"
+        if not hasattr(torch.amp, "GradScaler"):  # PyTorch before 2.3
+            return torch.cuda.amp.GradScaler(enabled=enabled)
+        return torch.amp.GradScaler(self.device_type, enabled=enabled)
 
     def cast(self, model: nn.Module) -> nn.Module:
         """Put a float32 CLIP into this format, in place."""

@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from caspl.backbones import load_backbone
-
 
 # ---------------------------------------------------------------------------------------------------------------------
 # CLIP: parts and names of OpenAI's class, tokens as [n, batch, width] inside
@@ -146,12 +144,18 @@ class CLIP(nn.Module):
 
 @functools.cache
 def demo_weights(name):
+    from caspl.backbones import load_backbone  # a test's shortcut: hosts have weights of their own
+
     return load_backbone(f"demo/{name}").model.state_dict()
 
 
 def make_clip(name="student", text_block=Block, vision_block=Block, vision=VisionTransformer) -> CLIP:
     """A demo model's weights in this class; parameters that a patch adds keep their initial values."""
-    state = demo_weights(name)
+    return build_clip(demo_weights(name), text_block, vision_block, vision)
+
+
+def build_clip(state, text_block=Block, vision_block=Block, vision=VisionTransformer) -> CLIP:
+    """The model that a state dict's shapes tell, as OpenAI's function of this name."""
     width, embed_dim = state["text_projection"].shape
     vision_width, _, patch, _ = state["visual.conv1.weight"].shape
     layers = {

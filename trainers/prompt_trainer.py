@@ -30,6 +30,8 @@ from caspl.released import read_checkpoint, released_prompts
 from caspl.trained import FILE_NAME as PROMPTS_FILE
 from caspl.trained import PromptsHeader, TrainedPrompts, save_prompts
 
+from .keys import completed
+
 log = logging.getLogger(__name__)
 
 
@@ -112,6 +114,9 @@ class PromptTrainer(TrainerX):
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
     reads_labels = True  # whether training needs them
 
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(completed(cfg))
+
     @property
     def keys(self) -> CfgNode:
         """The method's configuration keys."""
@@ -137,6 +142,9 @@ class PromptTrainer(TrainerX):
                 f"{self.cfg.DATASET.NAME} (DATASET.NAME) has no labels, and {type(self).__name__} needs them; train "
                 f"CasPLBoost on it, or name a dataset with labels"
             )
+        if not self.labelled and self.test_loader is not None:  # in a host whose Dassl has to have test images
+            self.test_loader = None
+            self.cfg.merge_from_list(["TEST.NO_TEST", True])
 
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames

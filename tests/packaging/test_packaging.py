@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,25 +9,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The built wheel, unpacked; made from a copy so that no build folder is left behind."""
-    import shutil
-
-    folder = tmp_path_factory.mktemp("wheel")
-    ignore = shutil.ignore_patterns(".git", "output", "data", "build", "*.egg-info", "__pycache__", ".venv")
-    shutil.copytree(ROOT, folder / "source", ignore=ignore)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."],
-        cwd=folder / "source",
-        check=True,
-    )
-    (archive,) = folder.glob("*.whl")
-    with zipfile.ZipFile(archive) as file:
-        file.extractall(folder / "site")
-        return folder / "site", file.namelist()
 
 
 def python(code, *paths, cwd):
