@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit, that a runtime may show
 OPSET = 18
+MOST_IMAGES = 2**16  # in a batch; without a bound, PyTorch 2.5 and 2.6 refuse a size that may vary
 
 
 class Classifier(nn.Module):
@@ -72,10 +73,10 @@ def export_onnx(predictor: Predictor, path: str | Path) -> float:
     """Write one ONNX file, with any batch size, and give its largest difference from the model's logits.
 
     Raises:
-        InputError: the method has no static class features (CoCoOp), `onnx`, `onnxscript` or `onnxruntime` is not installed, or
-            onnxruntime's answers differ; nothing is written then.
+        InputError: the method has no static class features (CoCoOp), PyTorch is older than 2.7, `onnx`, `onnxscript` or
+            `onnxruntime` is not installed, or onnxruntime's answers differ; nothing is written then.
     """
-    needs("onnx", "onnxscript", "onnxruntime")
+    needs("2.7", "onnx", "onnxscript", "onnxruntime")
     import onnx
     import onnxruntime
 
@@ -88,7 +89,7 @@ def export_onnx(predictor: Predictor, path: str | Path) -> float:
             opset_version=OPSET,
             input_names=["images"],
             output_names=["logits"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes=_any_batch(),
             verbose=False,
         )
         program.save(temporary)
@@ -104,9 +105,10 @@ def export_program(predictor: Predictor, path: str | Path) -> float:
 
     Its extra file `facts.json` holds what `facts` says. Raises InputError as `export_onnx`.
     """
+    needs("2.4")
     classifier, images = _prepare(predictor)
     with replacing(path) as temporary, _quiet():
-        program = torch.export.export(classifier, (images,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}})
+        program = torch.export.export(classifier, (images,), dynamic_shapes=_any_batch())
         with temporary.open("wb") as file:
             torch.export.save(program, file, extra_files={"facts.json": json.dumps(facts(predictor))})
         with temporary.open("rb") as file:
@@ -144,10 +146,16 @@ def export_state_dict(predictor: Predictor, path: str | Path) -> float:
         return _verify(classifier, again, path)
 
 
-def needs(*packages: str) -> None:
-    """Raise InputError where a package of the extra `export` is not installed."""
+def _any_batch() -> dict:
+    return {"images": {0: torch.export.Dim("batch", max=MOST_IMAGES)}}
+
+
+def needs(pytorch: str, *packages: str) -> None:
+    """Raise InputError where PyTorch is older than `pytorch`, or a package of the extra `export` is not installed."""
     from importlib.util import find_spec
 
+    if tuple(map(int, torch.__version__.split(".")[:2])) < tuple(map(int, pytorch.split("."))):
+        raise InputError(f"this export needs PyTorch {pytorch} or later, {torch.__version__} is installed; update it")
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise InputError(f"{' and '.join(missing)} must be installed to write ONNX; pip install 'caspl[export]'")

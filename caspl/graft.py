@@ -11,36 +11,27 @@ At the entry of deeper blocks the boosting tokens are replaced raw, behind the l
 positions that the host sees stays what it was, so its masks and indices hold; what that costs is room at the end of the text,
 which is checked where the host embeds its token ids.
 
-`grafted_trainer` does this to the CLIP that a host's trainer loads. Shapes: n positions, C prompts, B images, L boosting
-tokens, D and V the widths of the text and the image tower.
+`caspl.twins` does this to the CLIP that a host's trainer loads. Shapes: n positions, C prompts, B images, L boosting tokens, D
+and V the widths of the text and the image tower.
 """
 
 from __future__ import annotations
 
 import copy
-import logging
 import re
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
-from typing import Any
+from pathlib import Path
 
 import open_clip
 import torch
 from torch import Tensor, nn
 
 from .backbones import weights_fingerprint
-from .boosting import OtherStudent, load_boosting
+from .boosting import BoostingHeader, load_boosting
 from .errors import InputError
 from .prompts import Prompts
-
-log = logging.getLogger(__name__)
-
-LOADER = "load_clip_to_cpu"  # the family's name of the function in a trainer's module that gives CLIP
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -76,6 +67,12 @@ class TowerGraft(nn.Module):
         return self.get_buffer(f"block{block}")
 
     def _enter(self, block: nn.Module, args: tuple) -> tuple:
+        if not args or not isinstance(args[0], Tensor):  # from a block that takes tokens alone, too, so graft did not see it
+            raise InputError(
+                f"the host calls its first block ({type(block).__name__}) with {type(args[0]).__name__ if args else 'nothing'} "
+                f"in the place of a tensor of tokens, as CLIPs patched for deep prompts do, and boosting prompts can't be put "
+                f"in there; use one of CasPL's own trainers"
+            )
         return (self.enter(args[0]), *args[1:])
 
     def _replace(self, number: int, block: nn.Module, args: tuple) -> tuple:
@@ -275,140 +272,15 @@ class HostCLIP:
         return cls(name, weights_fingerprint(weights), *widths)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# A host's trainer
-# ---------------------------------------------------------------------------------------------------------------------
-class Grafted:
-    """Mixin in front of a host's trainer: the CLIP that its build_model loads has boosting prompts inside.
+def boost(
+    clip_model: nn.Module, source: str | Path, *, name: str = "this CLIP", dataset: str = "", classnames: Sequence[str] = ()
+) -> BoostingHeader:
+    """Put the boosting prompts of `source` (a file, a run's folder, hub:org/name) into a host's CLIP; gives their header.
 
-    They come from TRAINER.CASPL.BOOSTING, in training and in evaluation. Every CLIP of the student's weights gets them, also
-    one that the trainer takes as a reference; CLIPs of other weights, such as a teacher, are left as they are.
+    `name` is what messages call the CLIP; `dataset` and `classnames` are compared with the header's.
+    Raises InputError (OtherStudent for other weights) as `load_boosting` and `graft` do.
     """
-
-    def build_model(self) -> None:
-        """As the host's, with boosting prompts.
-
-        Raises InputError for a configuration without them or with what needs CasPL's own trainers, for boosting prompts of
-        another student, and for whatever `graft` refuses.
-        """
-        check_keys(self.cfg, type(self).__name__)
-        booster = _Booster(self.cfg, self.dm.dataset.classnames)
-        with _loading_through(_modules(type(self)), booster):
-            super().build_model()
-        booster.check(type(self).__name__)
-
-
-def graftable(trainer_class: type) -> bool:
-    """Whether `grafted_trainer` can be made of it: it loads CLIP as the family does, and is not one of those itself."""
-    return bool(_modules(trainer_class)) and not issubclass(trainer_class, Grafted)
-
-
-def grafted_trainer(trainer_class: type) -> type:
-    """CasPL_<Name>: a host's trainer class behind boosting prompts. Raises InputError for a class that is not graftable."""
-    name = f"CasPL_{trainer_class.__name__}"
-    if not graftable(trainer_class):
-        raise InputError(
-            f"{name} can't be made: no module of {trainer_class.__name__} has the function {LOADER}, through which the "
-            f"trainers of the CoOp family load CLIP and boosting prompts are put in; load CLIP by a function of that name"
-        )
-    members = {
-        "__module__": trainer_class.__module__,
-        "__doc__": f"{trainer_class.__name__} on a CLIP with boosting prompts inside (TRAINER.CASPL.BOOSTING).",
-    }
-    return type(name, (Grafted, trainer_class), members)
-
-
-def check_keys(cfg: Any, trainer: str) -> None:
-    """Raise InputError, naming every key at once, unless TRAINER.CASPL asks for what a grafted trainer can do."""
-    keys = getattr(cfg.TRAINER, "CASPL", None)
-    if keys is None:
-        raise InputError(
-            f"the configuration has no TRAINER.CASPL, where {trainer} finds its boosting prompts; import caspl.plugin before "
-            f"get_cfg_default() is called, and leave out Dassl's clean_cfg, which drops the nodes that are not named like "
-            f"the trainer"
-        )
-    problems = [
-        f"TRAINER.CASPL.{name} is {keys[name]}"
-        for name, needed in (("FREEZE", True), ("ONE_PHASE", False), ("DEPTH_OF_ADAPTING", False))
-        if keys[name] != needed
-    ]
-    if problems:
-        raise InputError(
-            f"{' and '.join(problems)}, but in {trainer} the boosting prompts are a frozen part of the host's CLIP; leave the "
-            f"key out, or use one of CasPL's own trainers"
-        )
-    if not keys.BOOSTING:
-        raise InputError(
-            f"TRAINER.CASPL.BOOSTING is empty; {trainer} needs, in training and in evaluation, the boosting.safetensors "
-            f"that python train.py --trainer CasPLBoost ... writes"
-        )
-
-
-class _Booster:
-    """Wraps a host's load_clip_to_cpu: grafts what it gives, if it is the student, and remembers what happened."""
-
-    def __init__(self, cfg: Any, classnames: Sequence[str]):
-        self.path, self.dataset = cfg.TRAINER.CASPL.BOOSTING, cfg.DATASET.NAME
-        self.backbone, self.classnames = cfg.MODEL.BACKBONE.NAME, classnames
-        self.boosted = False
-        self.others: list[OtherStudent] = []
-
-    def __call__(self, load: Callable) -> Callable:
-        def load_boosted(*args: Any, **kwargs: Any) -> Any:
-            loaded = load(*args, **kwargs)
-            self.boost(loaded[0] if isinstance(loaded, tuple) else loaded)
-            return loaded
-
-        return load_boosted
-
-    def boost(self, clip_model: nn.Module) -> None:
-        if is_grafted(clip_model):  # by a loader that this loader has called
-            self.boosted = True
-            return
-        host = HostCLIP.of(clip_model, self.backbone)
-        try:
-            boosting, header = load_boosting(self.path, host, dataset=self.dataset, classnames=self.classnames)
-        except OtherStudent as error:
-            self.others.append(error)
-            log.info(
-                "A CLIP with other weights (%s) than the boosting prompts' student is left as it is", host.fingerprint
-            )
-            return
-        graft(clip_model, boosting)
-        if not self.boosted:
-            log.info("Boosting prompts from %s: %s", self.path, header)
-        self.boosted = True
-
-    def check(self, trainer: str) -> None:
-        """Raise InputError unless a student has been boosted."""
-        if self.boosted:
-            return
-        if self.others:
-            raise self.others[0]
-        raise InputError(
-            f"{trainer} has built its model without a call of {LOADER}, so no boosting prompts were put in; it has to "
-            f"load CLIP through that function"
-        )
-
-
-_loading = threading.RLock()
-
-
-@contextmanager
-def _loading_through(modules: Sequence[ModuleType], wrap: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Inside, the load_clip_to_cpu of `modules` is what `wrap` makes of it. One thread at a time."""
-    with _loading:
-        own = [getattr(module, LOADER) for module in modules]
-        try:
-            for module, load in zip(modules, own, strict=True):
-                setattr(module, LOADER, wrap(load))
-            yield
-        finally:
-            for module, load in zip(modules, own, strict=True):
-                setattr(module, LOADER, load)
-
-
-def _modules(trainer_class: type) -> list[ModuleType]:
-    """The modules of a trainer class and its bases that have a load_clip_to_cpu."""
-    modules = dict.fromkeys(sys.modules.get(base.__module__) for base in trainer_class.__mro__)
-    return [module for module in modules if callable(getattr(module, LOADER, None))]
+    host = HostCLIP.of(clip_model, name)
+    boosting, header = load_boosting(source, host, dataset=dataset, classnames=classnames)
+    graft(clip_model, boosting)
+    return header

@@ -4,7 +4,7 @@
 
 Trainers and datasets register into the Dassl that is importable there, and their keys join its default configuration. What
 the host has stays the host's: a trainer or dataset whose name it registers, before or after, and every key that it sets.
-Each trainer of the host that `caspl.graft` can put behind boosting prompts gets a twin, CasPL_<Name>. A configuration file
+Each trainer of the host that `caspl.twins` can put behind boosting prompts gets a twin, CasPL_<Name>. A configuration file
 configs/... that the host lacks is read from `caspl.configs`. docs/PLUGIN.md shows hosts.
 
 Importing raises caspl.host.HostError where there is no Dassl, or none that works with the installed PyTorch.
@@ -30,8 +30,8 @@ from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 
 from . import configs, datasets, trainers  # noqa: F401, registration
-from .graft import Grafted, graftable, grafted_trainer
 from .trainers.keys import add_missing, own_keys
+from .twins import Grafted, graftable, grafted_trainer
 
 log = logging.getLogger(__name__)
 

@@ -65,6 +65,15 @@ class ListBlock(Block):
         return [super().forward(x), prompts, counter]
 
 
+class EitherBlock(Block):
+    """A patched block that also takes tokens alone (TCP)."""
+
+    def forward(self, inputs):
+        if isinstance(inputs, torch.Tensor):
+            return super().forward(inputs)
+        return [super().forward(inputs[0]), *inputs[1:]]
+
+
 class GrowingBlock(Block):
     def forward(self, x):
         return super().forward(torch.cat([x, x[:1]]))

@@ -18,7 +18,7 @@ import torch
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import save_file
 
-from caspl import hub
+from caspl import hub, model_card
 from caspl.backbones import load_backbone
 from caspl.boosting import BoostingHeader, load_boosting, read_boosting, save_boosting
 from caspl.errors import InputError
@@ -294,7 +294,7 @@ def test_a_tower_without_prompts(saved, student, tmp_path):
     ],
 )
 def test_base_model_is_named_where_it_is_certain(student, name):
-    assert hub.base_model(student) == name
+    assert model_card.base_model(student) == name
 
 
 def test_the_card_shows_how_to_use_it(saved, tmp_path, server, monkeypatch):
@@ -330,10 +330,10 @@ def test_what_caspl_results_writes_is_taken(saved, tmp_path, capsys):
             f"* macro_f1: {percent}.0%\n"
         )
     assert main([str(tmp_path / "output")]) == 0
-    assert "### Base to new" in hub.read_results(tmp_path / "output" / "results.md")
-    assert "81.00" in hub.read_results(tmp_path / "output" / "results.md")
+    assert "### Base to new" in model_card.read_results(tmp_path / "output" / "results.md")
+    assert "81.00" in model_card.read_results(tmp_path / "output" / "results.md")
     with pytest.raises(InputError, match=r"results.csv holds no table.*expected the results.md"):
-        hub.read_results(tmp_path / "output" / "results.csv")
+        model_card.read_results(tmp_path / "output" / "results.csv")
 
 
 def test_only_the_three_files_are_replaced_and_all_or_none(saved, tmp_path, monkeypatch):

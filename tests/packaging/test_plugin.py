@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from caspl.backbones import load_backbone
-from caspl.boosting import BoostingHeader, read_boosting, save_boosting
+from boosting_files import make_boosting, write_boosting
+from caspl.boosting import read_boosting
 from caspl.datasets.digits import NAMES
 from caspl.prompts import Prompts
 from caspl.trained import read_prompts
@@ -51,28 +51,7 @@ def contents(folder):
 
 
 def boosting_file(path, length):
-    """Boosting prompts of digits for the demo student."""
-    student = load_backbone("demo/student")
-    generator = torch.Generator().manual_seed(3)
-    entries = [0.1 * torch.randn(length, 64, generator=generator) for _ in range(4)] if length else []
-    prompts = Prompts(entries[:2], entries[2:])
-    header = BoostingHeader(
-        student="demo/student",
-        student_fingerprint=student.fingerprint,
-        dataset="Digits",
-        classnames=list(NAMES),
-        names="all",
-        teacher="demo/teacher",
-        teacher_fingerprint="0" * 16,
-        template="{}",
-        temperature=1.0,
-        loss="kl",
-        epochs=1,
-        seed=1,
-        **BoostingHeader.shapes(prompts, student),
-    )
-    save_boosting(path, prompts, header)
-    return path
+    return write_boosting(path, make_boosting((length, 2), (length, 2)) if length else Prompts(), NAMES)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
