@@ -34,7 +34,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr), 130 interrupted."""
     args = parse_args(argv)
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger(__package__).setLevel(logging.INFO)
     try:
         return COMMANDS[args.command][0].run(args)
     except InputError as error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,8 +33,11 @@ from .archives import read_weights
 from .blocks import check_blocks
 from .errors import InputError
 from .precision import Precision
+from .quiet import quiet
 
 OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px")
+log = logging.getLogger(__name__)
+
 CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
 
 
@@ -231,8 +235,10 @@ def _load_open_clip(architecture: str, source: str, name: str) -> nn.Module:
 
 
 def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn.Module:
+    log.info("Weights of %s: from the Hub's cache, or fetched", name)
     try:
-        return open_clip.create_model(architecture, pretrained=tag)
+        with quiet("", "huggingface_hub"):  # open_clip logs by the root; each of their many attempts is told otherwise
+            return open_clip.create_model(architecture, pretrained=tag)
     except (RuntimeError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:160]
         raise InputError(

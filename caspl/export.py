@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -28,12 +25,12 @@ from .images import Preprocessing
 from .predict import add_result_arguments, load_result
 from .predictor import Predictor
 from .prompts import PromptGroup
+from .quiet import quiet
 from .trained import TrainedPrompts
-
-log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit, that a runtime may show
 OPSET = 18
+EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")  # whose loggers tell what no user can do anything about
 MOST_IMAGES = 2**16  # in a batch; without a bound, PyTorch 2.5 and 2.6 refuse a size that may vary
 
 
@@ -81,7 +78,7 @@ def export_onnx(predictor: Predictor, path: str | Path) -> float:
     import onnxruntime
 
     classifier, images = _prepare(predictor)
-    with replacing(path) as temporary, _quiet():
+    with replacing(path) as temporary, quiet(*EXPORTERS):
         program = torch.onnx.export(
             classifier,
             (images,),
@@ -107,7 +104,7 @@ def export_program(predictor: Predictor, path: str | Path) -> float:
     """
     needs("2.4")
     classifier, images = _prepare(predictor)
-    with replacing(path) as temporary, _quiet():
+    with replacing(path) as temporary, quiet(*EXPORTERS):
         program = torch.export.export(classifier, (images,), dynamic_shapes=_any_batch())
         with temporary.open("wb") as file:
             torch.export.save(program, file, extra_files={"facts.json": json.dumps(facts(predictor))})
@@ -191,22 +188,6 @@ def _verify(expected: nn.Module, found: Callable[[Tensor], Tensor], path: str | 
                 f"rounding; report this with the versions of torch and onnxruntime"
             )
     return worst
-
-
-@contextmanager
-def _quiet():
-    """Keep the exporters' own notices away from the user, who can do nothing about them."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import os
 import random
 from typing import Any
 
+from dassl.data import DataManager
 from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.errors import InputError
@@ -25,13 +26,14 @@ class UnlabeledImages(DatasetBase):
     Several paths are several domains, joined.
 
     There is nothing but training images: their label is -1, there is no `val` and no `test`. Without tar files they are a
-    list as in every dataset; with some, all images are one stream (which this project's Dassl can load, upstream's not).
+    list as in every dataset; with some, all images are one stream. Upstream's Dassl can load no stream, and has to have test
+    images: it gets the first one, which PromptTrainer does not test on.
     """
 
     labelled = False
 
     def __init__(self, cfg: Any) -> None:
-        """Raises InputError for paths without images, damaged shards, and missing class names."""
+        """Raises InputError for paths without images, damaged shards, missing class names, and streams in upstream's Dassl."""
         if cfg.DATASET.NUM_SHOTS >= 1 or class_subset(cfg) != "all":
             raise InputError(f"DATASET.NUM_SHOTS is {cfg.DATASET.NUM_SHOTS} and DATASET.SUBSAMPLE_CLASSES is "
                              f"{class_subset(cfg)!r}, but images without labels cannot be drawn by class; leave them at -1 "
@@ -45,11 +47,15 @@ class UnlabeledImages(DatasetBase):
         given = getattr(cfg.DATASET, "PATHS", ()) or [os.path.basename(roots[0])]
         self.origin = f"{type(self).__name__}: {', '.join(given)}"  # what the checkpoint calls it
         found = [find_images(path) for path in roots]
+        own = getattr(DataManager, "takes_training_only", False)
         if any(shards for _, shards in found):
+            if not own:
+                raise InputError(f"there are tar files among {', '.join(given)} (DATASET.PATHS), expected folders of images, as "
+                                 f"the Dassl here loads no streams; unpack them, or run phase 1 in CasPL's own checkout")
             images: Any = ImageStream(part for domain, both in enumerate(found) for part in as_parts(domain, *both))
         else:
             images = [Datum(file, label=-1, domain=domain) for domain, (files, _) in enumerate(found) for file in files]
-        super().__init__(train_x=images)
+        super().__init__(train_x=images, test=None if own else images[:1])
 
     def get_num_classes(self, data_source: Any) -> int:
         return len(self.names)

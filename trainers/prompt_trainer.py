@@ -142,7 +142,7 @@ class PromptTrainer(TrainerX):
                 f"{self.cfg.DATASET.NAME} (DATASET.NAME) has no labels, and {type(self).__name__} needs them; train "
                 f"CasPLBoost on it, or name a dataset with labels"
             )
-        if not self.labelled and self.test_loader is not None:  # in a host whose Dassl has to have test images
+        if not self.labelled and self.test_loader is not None:  # upstream's Dassl has to have some
             self.test_loader = None
             self.cfg.merge_from_list(["TEST.NO_TEST", True])
 

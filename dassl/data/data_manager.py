@@ -88,6 +88,8 @@ class DataManager:
         InputError: the split for training or for testing is empty, or the configuration names something unknown.
     """
 
+    takes_training_only = True  # streams, and datasets whose `test` is None, which Dassl 0.6.3 cannot load
+
     def __init__(
         self,
         cfg: CfgNode,

@@ -339,6 +339,17 @@ def test_a_run_that_is_cut_off_ends_as_if_it_had_not(root, run, monkeypatch):
     assert header == header_again and all(torch.equal(whole[key], again[key]) for key in whole)
 
 
+def test_in_a_dassl_that_has_to_have_test_images(root, cfg, run, monkeypatch):
+    monkeypatch.delattr(DataManager, "takes_training_only")
+    data = UnlabeledImages(cfg("loose"))
+    assert data.test == data.train_x[:1] and len(data.train_x) == 25
+    with pytest.raises(InputError, match="tar files among loose, web .* loads no streams; unpack them"):
+        UnlabeledImages(cfg("loose", "web"))
+    assert run("CasPLBoost", "out", "unlabeled", "DATASET.PATHS", "['loose']", "OPTIM.MAX_EPOCH", "1") == 0
+    assert "Evaluate on" not in (root / "out" / "log.txt").read_text()
+    assert read_boosting(root / "out")[1].dataset == "UnlabeledImages: loose"
+
+
 def test_what_needs_labels_says_so(root, run, capsys):
     assert run("CoOp", "out", "unlabeled", *WEB) == 2
     assert "UnlabeledImages (DATASET.NAME) has no labels, and CoOp needs them; train CasPLBoost" in capsys.readouterr().err
