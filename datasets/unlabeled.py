@@ -50,8 +50,8 @@ class UnlabeledImages(DatasetBase):
         own = getattr(DataManager, "takes_training_only", False)
         if any(shards for _, shards in found):
             if not own:
-                raise InputError(f"there are tar files among {', '.join(given)} (DATASET.PATHS), expected folders of images, as "
-                                 f"the Dassl here loads no streams; unpack them, or run phase 1 in CasPL's own checkout")
+                raise InputError(f"there are tar files among {', '.join(given)} (DATASET.PATHS), expected folders of images, "
+                                 f"as the Dassl here loads no streams; unpack them, or run phase 1 in CasPL's own checkout")
             images: Any = ImageStream(part for domain, both in enumerate(found) for part in as_parts(domain, *both))
         else:
             images = [Datum(file, label=-1, domain=domain) for domain, (files, _) in enumerate(found) for file in files]
