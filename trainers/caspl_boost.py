@@ -99,7 +99,7 @@ class CasPLBoost(PromptTrainer):
         # A dataset made of several knows which of them each class is from.
         names = self.dm.dataset.classnames
         members = getattr(self.dm.dataset, "class_datasets", None) or [self.cfg.DATASET.NAME] * len(names)
-        known = {member: template_for(member, self.keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE") for member in dict.fromkeys(members)}
+        known = {member: template_for(member, self.keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE") for member in set(members)}
         self.templates = [known[member] for member in members]
         self.dataset_name = getattr(self.dm.dataset, "origin", "+".join(dict.fromkeys(members)))
         # As in the base-to-new protocol, the base classes are the first half, rounded up.
