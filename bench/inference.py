@@ -1,9 +1,11 @@
 """Images a second of a deployed classifier: plain ViT-B/16, boosted, boosted and adapted, and the teacher's ViT-L/14.
 
-    python bench/inference.py --batch 16 --repeats 7
+    python bench/inference.py --batch 4 --repeats 25
 
 All have random weights, ViT shape and the same 100 classes, whose features are encoded beforehand, as `caspl.load` does it. The
-models take turns, a batch each, and the medians over the turns are compared, so that a machine that slows down slows all.
+models take turns, a batch each. Each is compared with the plain one of the same turn, and the median over the turns taken, so
+that a machine whose speed varies slows all alike. What does not vary, the operations of matrix products and attention, is
+counted beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import time
 import open_clip
 import torch
 from tabulate import tabulate
+from torch.utils.flop_counter import FlopCounterMode
 
 import plain
 from caspl.backbones import Backbone
@@ -52,13 +55,20 @@ def seconds(model: Predictor, images: torch.Tensor) -> float:
     return time.perf_counter() - begin
 
 
+def operations(model: Predictor, images: torch.Tensor) -> float:
+    """Floating-point operations an image, of matrix products, convolutions and attention."""
+    with FlopCounterMode(display=False) as counter:
+        model.logits(images)
+    return counter.get_total_flops() / len(images)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--student", default="ViT-B-16-quickgelu", help="open_clip architecture")
     parser.add_argument("--teacher", default="ViT-L-14-quickgelu", help="open_clip architecture")
     parser.add_argument("--tokens", type=int, default=8, help="boosting tokens, and as many adapting ones")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -78,26 +88,29 @@ def main() -> None:
     for _ in range(args.repeats):
         for name, model in models.items():
             times[name].append(seconds(model, images))
-    plain_time = statistics.median(times["plain"])
+    counts = {name: operations(model, images) for name, model in models.items()}
     table, report = [], {}
     for name, model in models.items():
-        median = statistics.median(times[name])
+        ratio = statistics.median(own / plain for own, plain in zip(times[name], times["plain"], strict=True))
+        speed = args.batch / statistics.median(times[name])
         # Text prompts are folded into the class features; only the image tower's are there when images are classified
         vision = sum(entry.numel() for group in model.prompts() for entry in group.vision)
         prompts = sum(p.numel() for p in model.prompts.parameters())
         weights = sum(p.numel() for p in model.backbone.model.parameters())
         report[name] = {
             "architecture": rows[name][0],
-            "images_per_second": args.batch / median,
-            "time_over_plain": median / plain_time,
+            "images_per_second": speed,
+            "time_over_plain": ratio,
+            "gflop_per_image": counts[name] / 1e9,
+            "operations_over_plain": counts[name] / counts["plain"],
             "parameters_added": vision,
             "share_of_parameters": vision / weights,
             "parameters_with_text_prompts": prompts,
             "share_with_text_prompts": prompts / weights,
         }
         shares = [f"{number:,} ({number / weights:.3%})" for number in (vision, prompts)]
-        table.append([name, rows[name][0], args.batch / median, median / plain_time, *shares])
-    headers = ["", "architecture", "images/s", "time / plain", "parameters in use", "with folded text prompts"]
+        table.append([name, speed, ratio, counts[name] / 1e9, counts[name] / counts["plain"], *shares])
+    headers = ["", "images/s", "time / plain", "GFLOP", "GFLOP / plain", "parameters in use", "with folded text prompts"]
     print(tabulate(table, headers, floatfmt=".3f", intfmt=","))
     print(json.dumps({"arguments": vars(args), "torch": torch.__version__, **report}))
 
