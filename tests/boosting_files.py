@@ -1,10 +1,12 @@
-"""Boosting prompts for the demo student, which has 3 text and 4 image blocks, both 64 wide, and their checkpoints."""
+"""Boosting prompts of digits for the demo models, and their checkpoints. The student has 3 text and 4 image blocks, 64 wide."""
 
 import torch
 
 from caspl.backbones import load_backbone
 from caspl.boosting import BoostingHeader, save_boosting
 from caspl.prompts import Prompts
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def make_boosting(text=(3, 2), vision=(2, 3), width=64):
@@ -13,14 +15,14 @@ def make_boosting(text=(3, 2), vision=(2, 3), width=64):
     return Prompts(*([0.5 * torch.randn(length, width) for _ in range(depth)] for length, depth in (text, vision)))
 
 
-def write_boosting(path, prompts, classnames, **changes):
-    """A checkpoint of the demo student for digits, with `changes` in its header; gives its path as a string."""
-    student = load_backbone("demo/student")
+def make_header(prompts, backbone=None, **changes):
+    """What a checkpoint of `prompts` for `backbone`, the demo student, says of itself."""
+    backbone = backbone or load_backbone("demo/student")
     values = dict(
-        student="demo/student",
-        student_fingerprint=student.fingerprint,
+        student=backbone.name,
+        student_fingerprint=backbone.fingerprint,
         dataset="Digits",
-        classnames=list(classnames),
+        classnames=list(NAMES),
         names="all",
         teacher="demo/teacher",
         teacher_fingerprint="0" * 16,
@@ -29,7 +31,12 @@ def write_boosting(path, prompts, classnames, **changes):
         loss="kl",
         epochs=1,
         seed=1,
-        **BoostingHeader.shapes(prompts, student),
+        **BoostingHeader.shapes(prompts, backbone),
     )
-    save_boosting(path, prompts, BoostingHeader(**values | changes))
+    return BoostingHeader(**values | changes)
+
+
+def write_boosting(path, prompts, **changes):
+    """A checkpoint of the demo student, with `changes` in its header; gives its path as a string."""
+    save_boosting(path, prompts, make_header(prompts, **changes))
     return str(path)

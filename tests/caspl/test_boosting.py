@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from boosting_files import make_header
 from caspl.backbones import load_backbone
-from caspl.boosting import BoostingHeader, load_boosting, read_boosting, save_boosting
+from caspl.boosting import load_boosting, read_boosting, save_boosting
 from caspl.errors import InputError
 from caspl.prompts import Prompts, random_entries
 
@@ -26,21 +27,7 @@ def prompts():
 
 @pytest.fixture
 def saved(student, prompts, tmp_path):
-    header = BoostingHeader(
-        student="demo/student",
-        student_fingerprint=student.fingerprint,
-        dataset="Digits",
-        classnames=["zero", "one"],
-        teacher="demo/teacher",
-        teacher_fingerprint="0" * 16,
-        template="{}",
-        names="all",
-        temperature=1.0,
-        loss="kl",
-        epochs=2,
-        seed=1,
-        **BoostingHeader.shapes(prompts, student),
-    )
+    header = make_header(prompts, student, classnames=["zero", "one"], epochs=2)
     save_boosting(tmp_path / "boosting.safetensors", prompts, header)
     return tmp_path / "boosting.safetensors", header
 

@@ -278,7 +278,7 @@ def test_the_state_dict_is_the_hosts_own():
 
 def test_one_call_boosts_a_clip_from_a_file(tmp_path):
     boosting = make_boosting()
-    path = write_boosting(tmp_path / "boosting.safetensors", boosting, NAMES)
+    path = write_boosting(tmp_path / "boosting.safetensors", boosting)
     model = host_clip.make_clip()
     header = boost(model, path)
     ids = host_clip.tokenize(["one."])

@@ -18,6 +18,7 @@ import torch
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import save_file
 
+from boosting_files import NAMES, make_header
 from caspl import hub, model_card
 from caspl.backbones import load_backbone
 from caspl.boosting import BoostingHeader, load_boosting, read_boosting, save_boosting
@@ -25,7 +26,6 @@ from caspl.errors import InputError
 from caspl.prompts import Prompts, random_entries
 
 ROOT = Path(__file__).resolve().parents[2]
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NAME, COMMIT = "pets-lab/boost", "0123456789" * 4
 
 RESULTS = """## Base to new
@@ -48,20 +48,14 @@ def saved(student, tmp_path_factory):
     """A boosting checkpoint of digits, and its header."""
     torch.manual_seed(0)
     prompts = Prompts(random_entries(4, 3, 64), random_entries(2, 4, 64))
-    header = BoostingHeader(
-        student="demo/student",
-        student_fingerprint=student.fingerprint,
-        dataset="Digits",
-        classnames=list(DIGITS),
-        names="all",
-        teacher="demo/teacher",
+    header = make_header(
+        prompts,
+        student,
         teacher_fingerprint="89abcdef01234567",
         template="a glyph of {} | bright",
         temperature=2.5,
-        loss="kl",
         epochs=7,
         seed=3,
-        **BoostingHeader.shapes(prompts, student),
     )
     path = tmp_path_factory.mktemp("boost") / "boosting.safetensors"
     save_boosting(path, prompts, header)
@@ -248,7 +242,7 @@ def test_the_card_says_what_the_header_says(saved, tmp_path):
         "parameters": "1,280",  # 4 * 3 * 64 + 2 * 4 * 64
         "file": f"{path.stat().st_size:,} bytes",
     }
-    assert f"10: {', '.join(DIGITS)}\n" in card.text
+    assert f"10: {', '.join(NAMES)}\n" in card.text
     assert "| a glyph of {} \\| bright |" not in card.text.replace("teacher's text | a", "")  # the bar is in one cell
     assert "## Results" not in card.text
 

@@ -30,7 +30,7 @@ def save(tmp_path):
 
     def write(prompts, **changes):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}" / "boosting.safetensors"
-        return write_boosting(path, prompts, NAMES, **changes)
+        return write_boosting(path, prompts, **{"classnames": NAMES, **changes})
 
     return write
 

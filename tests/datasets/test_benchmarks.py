@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.io import savemat
 
 import caspl.datasets  # noqa: F401, registration
+from boosting_files import write_boosting
 from caspl.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -269,27 +270,12 @@ def test_shots_and_halves(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def boosting(tmp_path_factory):
-    from caspl.backbones import load_backbone
-    from caspl.boosting import BoostingHeader, save_boosting
     from caspl.prompts import Prompts, random_entries
 
-    student = load_backbone("demo/student")
     torch.manual_seed(0)
     prompts = Prompts(random_entries(2, 2, 64), random_entries(2, 2, 64))
-    facts = dict(classnames=[], names="all", teacher="", teacher_fingerprint="", template="{}", temperature=1.0)
-    header = BoostingHeader(
-        student=student.name,
-        student_fingerprint=student.fingerprint,
-        dataset="Elsewhere",
-        loss="kl",
-        epochs=1,
-        seed=1,
-        **facts,
-        **BoostingHeader.shapes(prompts, student),
-    )
     path = tmp_path_factory.mktemp("boosting") / "boosting.safetensors"
-    save_boosting(path, prompts, header)
-    return path
+    return write_boosting(path, prompts, dataset="Elsewhere", classnames=[])
 
 
 @pytest.mark.parametrize("name", TREES)

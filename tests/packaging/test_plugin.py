@@ -12,7 +12,6 @@ import torch
 
 from boosting_files import make_boosting, write_boosting
 from caspl.boosting import read_boosting
-from caspl.datasets.digits import NAMES
 from caspl.prompts import Prompts
 from caspl.trained import read_prompts
 
@@ -51,7 +50,7 @@ def contents(folder):
 
 
 def boosting_file(path, length):
-    return write_boosting(path, make_boosting((length, 2), (length, 2)) if length else Prompts(), NAMES)
+    return write_boosting(path, make_boosting((length, 2), (length, 2)) if length else Prompts())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -74,32 +74,6 @@ def build(command):
 
 
 @pytest.fixture(scope="session")
-def header():
-    """`header(prompts, backbone)` -> the header of a boosting checkpoint of digits."""
-    from caspl.boosting import BoostingHeader
-    from caspl.datasets.digits import NAMES
-
-    def make(prompts, backbone):
-        return BoostingHeader(
-            student=backbone.name,
-            student_fingerprint=backbone.fingerprint,
-            dataset="Digits",
-            classnames=list(NAMES),
-            names="all",
-            teacher="demo/teacher",
-            teacher_fingerprint="",
-            template="{}",
-            temperature=1.0,
-            loss="kl",
-            epochs=1,
-            seed=1,
-            **BoostingHeader.shapes(prompts, backbone),
-        )
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def boosting(tmp_path_factory):
     """A boosting checkpoint of two epochs, of digits."""
     from dassl.utils import reset_logger

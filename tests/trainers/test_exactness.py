@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import reference_methods as plain
+from boosting_files import make_header
 from caspl.backbones import load_backbone
 from caspl.boosting import save_boosting
 from caspl.prompts import Prompts, random_entries
@@ -35,14 +36,14 @@ CASES += [(method, name, keys, 1) for method, named in VARIANTS.items() for name
 
 
 @pytest.fixture(scope="module")
-def teacher_boosting(tmp_path_factory, header):
+def teacher_boosting(tmp_path_factory):
     """Boosting prompts for demo/teacher: 3 text tokens in 2 blocks, 5 vision tokens in 3."""
     backbone = load_backbone("demo/teacher")
     torch.manual_seed(0)
     text = [10 * t for t in random_entries(3, 2, backbone.text_width)]
     prompts = Prompts(text, [10 * v for v in random_entries(5, 3, backbone.vision_width)])
     path = tmp_path_factory.mktemp("boosting") / "boosting.safetensors"
-    save_boosting(path, prompts, header(prompts, backbone))
+    save_boosting(path, prompts, make_header(prompts, backbone))
     return path
 
 
