@@ -10,10 +10,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import sys
 
-from . import export, hub, predict
+from . import __version__, export, hub, predict
 from .errors import InputError
 
 COMMANDS = {
@@ -25,6 +26,7 @@ COMMANDS = {
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("caspl", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"caspl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
         module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__.splitlines()[0]))
@@ -48,9 +50,10 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        print(f"error: {error.filename} cannot be written or read ({error.strerror}); choose another place", file=sys.stderr)
+        place = error.filename or "the output"
+        print(f"error: {place} cannot be written or read ({error.strerror}); choose another place", file=sys.stderr)
         return 2
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from .errors import InputError
 from .files import replacing
 from .prompts import Prompts
+from .trained import FILE_NAME as PROMPTS_FILE
 
 FILE_NAME = "boosting.safetensors"
 FORMAT, VERSION = "caspl-boosting", 2
@@ -92,11 +93,13 @@ def find_boosting(path: str | Path) -> Path:
         return fetch_boosting(str(path))
     path = Path(path).expanduser()
     if path.is_dir():
+        if (path / PROMPTS_FILE).is_file() and not (path / FILE_NAME).is_file():
+            raise InputError(f"{path} holds a run of a prompt learner, expected boosting prompts; name a run of CasPLBoost")
         path = path / FILE_NAME
     if not path.is_file():
         raise InputError(
-            f"no boosting checkpoint at {path} (TRAINER.CASPL.BOOSTING); run phase 1 first: "
-            f"python train.py --trainer CasPLBoost ..."
+            f"no boosting checkpoint at {path}; run phase 1 first (python train.py --trainer CasPLBoost ...), and name its "
+            f"{FILE_NAME} or the folder"
         )
     return path
 

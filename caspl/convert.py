@@ -15,6 +15,7 @@ from pathlib import Path
 from .backbones import Backbone, load_backbone
 from .boosting import FILE_NAME, BoostingHeader, save_boosting
 from .errors import InputError
+from .files import read_lines
 from .prompts import Prompts
 from .released import boosting_from_official, official_class_count, read_checkpoint
 from .templates import template_for
@@ -37,16 +38,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def read_classnames(path: Path, classes: int | None) -> list[str]:
     """The lines of a text file, of which there must be `classes` where that is known. Raises InputError."""
-    try:
-        names = [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--classnames {path} can't be read ({error}); expected a text file, one name a line"
-        ) from error
-    if not names or classes not in (None, len(names)):
+    names = read_lines(path, "the file of class names (--classnames)")
+    if classes not in (None, len(names)):
         raise InputError(
             f"--classnames {path} has {len(names)} names, but the checkpoint was trained on "
-            f"{'some' if classes is None else classes} classes; give the names of that run"
+            f"{classes} classes; give the names of that run"
         )
     return names
 

@@ -122,11 +122,7 @@ def export_state_dict(predictor: Predictor, path: str | Path) -> float:
     Raises:
         InputError: there are prompts in the image tower, which have no place in CLIP's layout, or as `export_onnx`.
     """
-    if any(group.vision_length for group in predictor.prompts()):
-        raise InputError(
-            f"{predictor.source} has prompts in the image tower, which have no place in a plain CLIP's state dict; use --onnx "
-            f"or --program"
-        )
+    _check_plain(predictor, path)
     classifier, images = _prepare(predictor)
     path = Path(path).expanduser()
     features = path.with_name(f"{path.stem}.classifier.safetensors")
@@ -141,6 +137,17 @@ def export_state_dict(predictor: Predictor, path: str | Path) -> float:
             return predictor.scale * plain.image_features(predictor.preprocessing.normalize(images)) @ matrix.T
 
         return _verify(classifier, again, path)
+
+
+def _check_plain(predictor: Predictor, path: str | Path) -> None:
+    """Raise InputError where `export_state_dict` can't do what it is asked for."""
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"a state dict is written as safetensors, but {path} has another ending; name it .safetensors")
+    if any(group.vision_length for group in predictor.prompts()):
+        raise InputError(
+            f"{predictor.source} has prompts in the image tower, which have no place in a plain CLIP's state dict; use --onnx "
+            f"or --program"
+        )
 
 
 def _any_batch() -> dict:
@@ -206,6 +213,8 @@ def run(args: argparse.Namespace) -> int:
     if not wanted:
         raise InputError("nothing to write; give --onnx, --program or --state-dict with a file")
     predictor = load_result(args)
+    if "state_dict" in wanted:  # said before the others have been written
+        _check_plain(predictor, args.state_dict)
     for name, path in wanted.items():
         path = path.expanduser()
         difference = WRITERS[name](predictor, path)

@@ -117,7 +117,7 @@ class TextGraft(TowerGraft):
     def check_room(self, embedding: nn.Module, args: tuple) -> None:
         """Hook of the token embedding. Raises InputError for a prompt whose [EOS] is among the positions that fall off."""
         (positions,), ids = self._origin, args[0]
-        if ids.dim() == 0 or ids.shape[-1] != len(positions):
+        if ids.dim() == 0 or not ids.numel() or ids.shape[-1] != len(positions):
             return  # no whole prompts; a host may look up single words
         ids = ids.reshape(-1, len(positions))
         ends = ids.argmax(-1)  # [EOS] has the largest id, which is how OpenAI's code finds it
@@ -160,7 +160,8 @@ def graft(clip_model: nn.Module, boosting: Prompts) -> nn.Module:
     """Put boosting prompts, frozen, into both towers of a CLIP of OpenAI's class, in place; gives `clip_model` back.
 
     A tower for which `boosting` has no tokens is left as it is. The weights' format may change before and after. Where text
-    is boosted, ln_final's weights can't be trained: it also sees the positions that are NaN.
+    is boosted, ln_final's weights can't be trained, and autograd's anomaly mode finds what is none: both see the positions
+    that are NaN.
     Raises InputError where the prompts can't be put in: a model grafted already, a ResNet, other widths, fewer blocks, or
     blocks that carry prompts of their own; and later, from the model, for a prompt that is too long.
     """

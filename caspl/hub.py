@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from .errors import InputError
 from .files import replacing
 from .model_card import UNNAMED, model_card, read_results
 from .prompts import Prompts
+from .quiet import quiet
 
 CONFIG, CARD = "config.json", "README.md"
 FILES = (FILE_NAME, CONFIG, CARD)
@@ -38,7 +40,7 @@ def fetch_boosting(reference: str) -> Path:
         InputError: the name is none, there is no such repository, revision or file, it may not be read, the Hub can't be
             reached and the cache has no copy, or the file is damaged.
     """
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -51,10 +53,13 @@ def fetch_boosting(reference: str) -> Path:
     found = re.fullmatch(r"hub:([^@]*)(?:@(.+))?", reference)
     name, revision = found.groups() if found else ("", None)
     _check_name(name, reference, "hub:org/name or hub:org/name@revision")
+    had = try_to_load_from_cache(name, FILE_NAME, revision=revision)
     try:
-        path = Path(hf_hub_download(name, FILE_NAME, revision=revision))
-        with suppress(EntryNotFoundError, HTTPError, OSError):  # prompts can be used without it, but the Hub counts by it
-            hf_hub_download(name, CONFIG, revision=path.parent.name)
+        with quiet("huggingface_hub"):  # each of its many attempts is told otherwise
+            path = Path(hf_hub_download(name, FILE_NAME, revision=revision))
+            if not had:
+                with suppress(EntryNotFoundError, HTTPError, OSError):  # not needed, but the Hub counts downloads by it
+                    hf_hub_download(name, CONFIG, revision=path.parent.name)
     except GatedRepoError as error:
         raise InputError(
             f"{name} is gated, and you are not logged in as one who may read it; ask for access on its page of the Hub, then "
@@ -71,8 +76,8 @@ def fetch_boosting(reference: str) -> Path:
         ) from error
     except LocalEntryNotFoundError as error:
         raise InputError(
-            f"{reference} is not in the cache {constants.HF_HUB_CACHE}, and the Hub can't be reached; go online (without "
-            f"HF_HUB_OFFLINE), or set HF_HOME to where a cache has it"
+            f"{reference} is not in the cache {constants.HF_HUB_CACHE}, and the Hub can't be reached; "
+            f"{'unset HF_HUB_OFFLINE' if constants.HF_HUB_OFFLINE else 'go online'}, or set HF_HOME to where a cache has it"
         ) from error
     except EntryNotFoundError as error:
         raise InputError(f"{name} has no {FILE_NAME}; expected a repository that caspl share has made") from error
@@ -94,7 +99,11 @@ def from_pretrained(name: str | Path, backbone: Backbone) -> tuple[Prompts, Boos
 
     Raises InputError, as `fetch_boosting` and `load_boosting` do.
     """
-    return load_boosting(name if Path(name).expanduser().exists() else f"hub:{name}", backbone)
+    if Path(name).expanduser().exists():
+        return load_boosting(name, backbone)
+    reference = str(name).removeprefix("hub:")
+    _check_name(reference.partition("@")[0], str(name), "a folder here, or org/name or org/name@revision of the Hub")
+    return load_boosting(f"hub:{reference}", backbone)
 
 
 # ------------------------------------------------------------ sharing
@@ -116,14 +125,16 @@ def save_pretrained(
     _check_name(repo_id, repo_id)
     path = find_boosting(source)
     tensors, header = read_boosting(path)
+    folder = Path(folder).expanduser()
+    if (folder / CARD).exists() and not (folder / FILE_NAME).exists():
+        raise InputError(f"{folder} holds a {CARD} of something else, which the model card would replace; name another folder")
     tables = read_results(results) if results else ""
     content = path.read_bytes()
     parameters = sum(value.numel() for value in tensors.values())
     card = model_card(header, parameters=parameters, size=len(content), tables=tables, repo_id=repo_id)
-    config = json.dumps(asdict(header), ensure_ascii=False, indent=2) + "\n"
-    folder = Path(folder).expanduser()
+    config = json.dumps(asdict(header), indent=2) + "\n"
     with ExitStack() as stack:  # files take their places when all are written
-        for name, text in zip(FILES, (content, config.encode(), card.encode()), strict=True):
+        for name, text in zip(FILES, (content, config.encode(), card.encode(errors="backslashreplace")), strict=True):
             stack.enter_context(replacing(folder / name)).write_bytes(text)
     return folder
 
@@ -133,7 +144,8 @@ def push_to_hub(
 ) -> str:
     """Upload a folder of `save_pretrained`, made on the way from any other `source`, and give the repository's address.
 
-    Nothing but the three files is uploaded. The repository is made if there is none.
+    Nothing but the three files is uploaded, as they are: a card may have been edited. Only ORG/NAME, which stands in a card
+    that was written before its repository had a name, becomes `repo_id`. The repository is made if there is none.
 
     Args:
         source: the folder, or a boosting checkpoint.
@@ -149,6 +161,7 @@ def push_to_hub(
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     _check_name(repo_id, repo_id)
+    find_boosting(source)
     api = HfApi(token=token or get_token())
     if not api.token:
         raise InputError(f"{repo_id} can't be written, as nobody is logged in to the Hub; {LOG_IN}")
@@ -156,14 +169,18 @@ def push_to_hub(
         folder = Path(source).expanduser()
         if all((folder / name).is_file() for name in FILES):
             read_boosting(folder)
+            for name in FILES:
+                shutil.copyfile(folder / name, Path(temporary) / name)
+            card = Path(temporary) / CARD
+            card.write_text(card.read_text(encoding="utf-8").replace(UNNAMED, repo_id), encoding="utf-8")
         else:
-            folder = save_pretrained(source, temporary, repo_id=repo_id)
+            save_pretrained(source, temporary, repo_id=repo_id)
         try:
             address = api.create_repo(repo_id, private=private or None, exist_ok=True)  # None: as the organisation has it
             exposed = private and not api.model_info(repo_id).private
             if not exposed:
                 api.upload_folder(
-                    repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES), commit_message=message
+                    repo_id=repo_id, folder_path=temporary, allow_patterns=list(FILES), commit_message=message
                 )
         except HfHubHTTPError as error:
             if error.response.status_code not in (401, 403, 404):
@@ -204,10 +221,10 @@ def _reason(error: Exception) -> str:
 
 # ------------------------------------------------------------ caspl share
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help=f"a {FILE_NAME} of phase 1, or its folder")
-    parser.add_argument("--folder", type=Path, required=True, help=f"where {', '.join(FILES)} are written")
+    parser.add_argument("source", help=f"a {FILE_NAME} of phase 1, its folder, or a folder that --folder has written")
+    parser.add_argument("--folder", type=Path, help=f"write {', '.join(FILES)} into this folder")
     parser.add_argument("--results", type=Path, help="results.md of python -m caspl.results, for the model card")
-    parser.add_argument("--push", metavar="ORG/NAME", help="upload the folder to this repository of the Hub")
+    parser.add_argument("--push", metavar="ORG/NAME", help="upload the three files to this repository of the Hub")
     parser.add_argument("--private", action="store_true", help="nobody else may see the repository")
 
 
@@ -215,8 +232,13 @@ def run(args: argparse.Namespace) -> int:
     """Exit status 0. Raises InputError."""
     if args.private and not args.push:
         raise InputError("--private is about the repository of --push, which is missing; give --push ORG/NAME, too")
-    folder = save_pretrained(args.source, args.folder, results=args.results, repo_id=args.push or UNNAMED)
-    print(f"{folder}: {', '.join(FILES)}\nuse it with TRAINER.CASPL.BOOSTING {folder}")
+    if not args.folder and (args.results or not args.push):
+        what = "--results is for the card that --folder writes" if args.results else "there is nothing to do"
+        raise InputError(f"{what}; give --folder FOLDER{'' if args.results else ', --push ORG/NAME, or both'}")
+    folder = args.source
+    if args.folder:
+        folder = save_pretrained(args.source, args.folder, results=args.results, repo_id=args.push or UNNAMED)
+        print(f"{folder}: {', '.join(FILES)}\nuse it with TRAINER.CASPL.BOOSTING {folder}")
     if args.push:
         address = push_to_hub(folder, args.push, private=args.private)
         print(f"{address}\nuse it with TRAINER.CASPL.BOOSTING hub:{args.push}")

@@ -82,22 +82,36 @@ def read_image(path: str | Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            image.load()
-            if image.mode.startswith("I;16"):
-                return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-            if image.mode in ("I", "F"):
-                raise InputError(f"{path} has 32-bit pixels ({image.mode}), whose range is not known; convert it to 8 bits")
-            return image.convert("RGB")
-    except InputError:
-        raise
+            return to_rgb(image, path)
     except UnidentifiedImageError:
         reason = "is empty (0 bytes)" if os.path.getsize(path) == 0 else "is no image of a known kind"
         raise InputError(f"{path} {reason}, expected an image; replace or remove it") from None
     except FileNotFoundError:
         raise InputError(f"there is no image {path}; check the path") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise _broken(path, error) from None
+
+
+def to_rgb(image: Image.Image, name: str | Path = "the image") -> Image.Image:
+    """A PIL image in RGB, as `read_image` gives that of a file; `name` is what messages call it. Raises InputError."""
+    try:
+        image.load()
+        if image.mode.startswith("I;16"):
+            return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        if image.mode in ("I", "F"):
+            raise InputError(f"{name} has 32-bit pixels ({image.mode}), whose range is not known; convert it to 8 bits")
+        return image.convert("RGB")
     # Pillow's decoders raise SyntaxError, ValueError and others for broken data
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); replace or remove it") from None
+        if isinstance(error, InputError):
+            raise
+        raise _broken(name, error) from None
+
+
+def _broken(name: str | Path, error: Exception) -> InputError:
+    return InputError(f"{name} cannot be read ({' '.join(str(error).split())}); replace or remove it")
 
 
 @dataclass(frozen=True)

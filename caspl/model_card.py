@@ -92,6 +92,7 @@ def _facts(header: BoostingHeader, parameters: int, size: int) -> dict[str, str]
         "student": f"{header.student}, weights {header.student_fingerprint}",
         "teacher": f"{header.teacher}, weights {header.teacher_fingerprint}",
         "teacher's text": header.template,
+        "student's text": "the class name alone, behind the prompts",
         "images": f"{header.dataset}, labels unread",
         "names in the softmax": f"{known} classes" if header.names == "all" else f"{known} classes, the base classes only",
         "loss": f"{header.loss}, temperature {header.temperature}",

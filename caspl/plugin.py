@@ -16,13 +16,26 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import MethodType
 from typing import Any
 
 from yacs.config import CfgNode
 
+from .errors import InputError
 from .host import check_host
 
+
+def tell(kind: type[BaseException], error: BaseException, trace: Any, *, others: Callable = sys.excepthook) -> None:
+    """A mistake of the user ends in its sentence, without the trace; all else as before."""
+    if issubclass(kind, InputError):
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        others(kind, error, trace)
+
+
+if getattr(sys.excepthook, "__name__", "") != tell.__name__:
+    sys.excepthook = tell
 check_host()
 
 from dassl.config.defaults import _C as defaults
@@ -40,8 +53,12 @@ log = logging.getLogger(__name__)
 # Registries
 # ---------------------------------------------------------------------------------------------------------------------
 def is_ours(registered: Any) -> bool:
-    """Whether a registered class is CasPL's, or a twin that CasPL has made of a host's."""
-    return registered.__module__.startswith(f"{__package__}.") or issubclass(registered, Grafted)
+    """Whether something registered is CasPL's, or a twin that CasPL has made of a host's."""
+    return registered.__module__.startswith(f"{__package__}.") or is_twin(registered)
+
+
+def is_twin(registered: Any) -> bool:
+    return isinstance(registered, type) and issubclass(registered, Grafted)
 
 
 def give_way(registry: Any, then: Callable[[type], None] = lambda registered: None) -> None:
@@ -50,6 +67,8 @@ def give_way(registry: Any, then: Callable[[type], None] = lambda registered: No
     Modules of the host that are imported later so find what they would find without CasPL.
     """
     register_into = registry.register
+    if getattr(register_into, "gives_way", False):  # this module is loaded anew
+        return
 
     @functools.wraps(register_into)
     def register(obj: type | None = None, force: bool = False) -> Any:
@@ -60,14 +79,20 @@ def give_way(registry: Any, then: Callable[[type], None] = lambda registered: No
         then(obj)
         return obj
 
+    register.gives_way = True
     registry.register = register
 
 
-def add_twin(trainer: type) -> None:
-    """Register CasPL_<Name> for a trainer of the host, unless the name is taken or the trainer can't be grafted."""
-    taken = TRAINER_REGISTRY.registered_names()
-    if not is_ours(trainer) and f"CasPL_{trainer.__name__}" not in taken and graftable(trainer):
-        TRAINER_REGISTRY.register(grafted_trainer(trainer))
+def add_twin(trainer: Any) -> None:
+    """Register CasPL_<Name> for a trainer of the host, unless the name is taken or the trainer can't be grafted.
+
+    A trainer that takes the place of another of its name gets a new twin.
+    """
+    if is_ours(trainer) or not graftable(trainer):
+        return
+    name = f"CasPL_{trainer.__name__}"
+    if name not in TRAINER_REGISTRY.registered_names() or is_twin(TRAINER_REGISTRY.get(name)):
+        TRAINER_REGISTRY.register(grafted_trainer(trainer), force=True)
 
 
 give_way(DATASET_REGISTRY)
@@ -84,19 +109,21 @@ def extend_cfg(cfg: CfgNode) -> None:
     add_missing(cfg, own_keys())
 
 
-def merge_from_file(cfg: CfgNode, path: str) -> None:
-    """yacs's, with the package's file where the host has none of the name."""
-    extend_cfg(cfg)  # the host's own extend_cfg has put nodes in place of ours
-    found = configs.find(path)
-    if str(found) != str(path):
-        log.info("%s is not here, CasPL's own is read (%s)", path, found)
+def merge_from_file(cfg: CfgNode, cfg_filename: str) -> None:
+    """yacs's, with the package's file where the host has none of the name. Raises InputError where neither has."""
+    extend_cfg(cfg)  # the host's own extend_cfg may have put nodes in the place of ours
+    found = configs.find(cfg_filename)
+    if not found.is_file():
+        raise InputError(f"there is no configuration file {cfg_filename}; {configs.nearest(cfg_filename)}")
+    if found != Path(cfg_filename):
+        log.info("%s is not here, CasPL's own is read (%s)", cfg_filename, found)
     CfgNode.merge_from_file(cfg, str(found))
 
 
-def merge_from_list(cfg: CfgNode, pairs: list) -> None:
+def merge_from_list(cfg: CfgNode, cfg_list: list) -> None:
     """yacs's, with all of CasPL's keys known."""
     extend_cfg(cfg)
-    CfgNode.merge_from_list(cfg, pairs)
+    CfgNode.merge_from_list(cfg, cfg_list)
 
 
 extend_cfg(defaults)
@@ -123,7 +150,7 @@ class HostHandler(logging.Handler):
 
 
 _logger = logging.getLogger(__package__)
-_logger.addHandler(HostHandler())
+_logger.handlers = [HostHandler()]
 _logger.setLevel(logging.INFO)
 _logger.propagate = False
 logging.disable(logging.NOTSET)  # Dassl 0.6.3 switches all logging off when it imports WILDS, our warnings with it

@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +25,13 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from .errors import InputError
-from .files import replacing
-from .images import is_image, list_files
+from .files import read_lines, replacing
+from .images import Preprocessing, is_image, list_files, read_image
 from .predictor import Predictor, load
+
+log = logging.getLogger(__name__)
+
+ODD_NAMES = "backslashreplace"  # for file names that are no Unicode, and terminals that show little of it
 
 Answer = tuple[str, list[tuple[str, float]]]  # path, (class name, probability) from the most probable one on
 
@@ -57,17 +63,11 @@ def load_result(args: argparse.Namespace, **options) -> Predictor:
 
 
 def read_classnames(path: Path) -> list[str]:
-    """The lines of a text file in UTF-8 that are not blank. Raises InputError where there is none or two are alike."""
-    try:
-        names = [line.strip() for line in path.expanduser().read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except OSError as error:
-        raise InputError(f"the class names {path} cannot be read ({error.strerror}); correct --classes") from None
-    except UnicodeDecodeError:
-        raise InputError(f"the class names {path} are no text in UTF-8; save the file in this encoding") from None
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if not names or twice:
-        found = f"names {twice!r} twice" if twice else "is empty"
-        raise InputError(f"{path} {found}, expected one class name a line, each once; correct the file")
+    """The lines of a text file that are not blank; a name that occurs twice is told. Raises InputError where there is none."""
+    names = read_lines(path, "the file of class names (--classes)")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        log.warning("%s names %s more than once; such classes share their probability", path, ", ".join(twice))
     return names
 
 
@@ -83,28 +83,28 @@ def find_images(paths: Sequence[str]) -> list[str]:
             raise InputError(f"there is no image or folder {path}; check the path")
     if not found:
         raise InputError(f"no image is in {', '.join(paths)}; expected files such as .jpg or .png")
-    return found
+    return list(dict.fromkeys(found))
 
 
 class _Prepared(Dataset):
     """Images ready for the tower, or the sentence that says why there is none."""
 
-    def __init__(self, paths: Sequence[str], predictor: Predictor):
-        self.paths, self.prepare = paths, predictor.prepare
+    def __init__(self, paths: Sequence[str], preprocessing: Preprocessing):  # no predictor: workers may get a copy of all this
+        self.paths, self.preprocessing = paths, preprocessing
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[str, Tensor | str]:
         try:
-            return self.paths[index], self.prepare(self.paths[index])
+            return self.paths[index], self.preprocessing(read_image(self.paths[index]))
         except InputError as error:
             return self.paths[index], str(error)
 
 
 def answers(predictor: Predictor, paths: Sequence[str], top_k: int, batch_size: int, workers: int) -> Iterator[Answer | str]:
     """In the order of `paths`, an answer for each image, or the sentence that says why it has none."""
-    loader = DataLoader(_Prepared(paths, predictor), batch_size, num_workers=workers, collate_fn=list)
+    loader = DataLoader(_Prepared(paths, predictor.preprocessing), batch_size, num_workers=workers, collate_fn=list)
     for batch in loader:
         readable = [pixels for _, pixels in batch if not isinstance(pixels, str)]
         classes = iter(predictor.predict(torch.stack(readable), top_k) if readable else ())
@@ -125,7 +125,7 @@ def write_json(found: Iterator[Answer], file: TextIO) -> None:
     file.write("[")
     for number, (path, classes) in enumerate(found):
         entry = {"image": path, "classes": [{"class": name, "probability": round(p, 6)} for name, p in classes]}
-        file.write(f"{',' if number else ''}\n {json.dumps(entry, ensure_ascii=False)}")
+        file.write(f"{',' if number else ''}\n {json.dumps(entry)}")
     file.write("\n]\n")
 
 
@@ -136,9 +136,11 @@ WRITERS = {"csv": write_csv, "json": write_json}
 def opened(path: Path | None) -> Iterator[TextIO]:
     """stdout, or a file that appears when it is complete."""
     if path is None:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors=ODD_NAMES)
         yield sys.stdout
         return
-    with replacing(path.expanduser()) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path.expanduser()) as temporary, temporary.open("w", encoding="utf-8", errors=ODD_NAMES, newline="") as file:
         yield file
 
 

@@ -13,13 +13,14 @@ from torch import Tensor
 from . import boosting, trained
 from .backbones import Backbone, load_backbone
 from .errors import InputError
-from .images import Preprocessing, read_image
+from .images import Preprocessing, read_image, to_rgb
 from .model import PromptedCLIP
 from .precision import resolve_precision
 from .prompts import PromptGroup
 from .trained import TrainedPrompts
 
-Images = Tensor | Image.Image | str | Path | Sequence["Image.Image | str | Path"]
+OneImage = Tensor | Image.Image | str | Path
+Images = OneImage | Sequence[OneImage]
 BATCH = 64  # images that go through the image tower together
 CONDITIONAL_MEMORY = 4e9  # bytes that the text tower may take where every image has its own class features
 
@@ -62,6 +63,7 @@ class Predictor:
             )
         self.classnames = list(classnames)
         self.model = PromptedCLIP(self.backbone, self.classnames).to(self.device)
+        self.model.tower.check(self.prompts())
         self._classifier: Tensor | None = None
 
     def with_classes(self, classnames: Sequence[str]) -> Predictor:
@@ -70,6 +72,7 @@ class Predictor:
         Raises:
             InputError: no names, a name too long for the text tower, or a context that belongs to classes (CoOp's CSC).
         """
+        classnames = _names(classnames, (), Path(self.source))
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._set_classes(classnames)
@@ -103,14 +106,14 @@ class Predictor:
 
     @torch.no_grad()
     def encode_image(self, images: Images) -> Tensor:
-        """Normalised features [B, E] of images: paths, PIL images, or a tensor [B, 3, H, W] that was preprocessed.
+        """Normalised features [B, E] of images: paths, PIL images, or tensors of `prepare`, [3, H, W] each or [B, 3, H, W].
 
         Raises:
-            InputError: an image cannot be read, or the tensor is of another size.
+            InputError: an image cannot be read, is no image, or a tensor is not of the kind and size that `prepare` gives.
         """
         with self.precision.autocast():
             parts = [self.model.image_features(batch.to(self.device), self.prompts()) for batch in self._batches(images)]
-        return torch.cat(parts)
+        return torch.cat(parts) if parts else torch.zeros(0, self.backbone.embedding_width, device=self.device)
 
     @torch.no_grad()
     def logits(self, images: Images) -> Tensor:
@@ -132,25 +135,44 @@ class Predictor:
         ]
 
     def _batches(self, images: Images) -> Iterator[Tensor]:
-        if isinstance(images, Tensor):
-            yield images
+        if isinstance(images, Tensor) and images.dim() == 4:
+            self._check_prepared(images)
+            yield from images.split(BATCH)
             return
-        several = [images] if isinstance(images, (Image.Image, str, Path)) else list(images)
+        several = [images] if isinstance(images, (Tensor, Image.Image, str, Path)) else list(images)
         for first in range(0, len(several), BATCH):
             yield torch.stack([self.prepare(image) for image in several[first : first + BATCH]])
 
-    def prepare(self, image: Image.Image | str | Path) -> Tensor:
-        """A PIL image, or a path, as a tensor [3, H, W] for `encode_image`. Raises InputError where it cannot be read."""
-        return self.preprocessing(image.convert("RGB") if isinstance(image, Image.Image) else read_image(image))
+    def prepare(self, image: OneImage) -> Tensor:
+        """A path or a PIL image as a tensor [3, H, W] for `encode_image`; such a tensor stays as it is.
+
+        Raises InputError for what cannot be read or is no image.
+        """
+        if isinstance(image, Tensor):
+            self._check_prepared(image[None])
+            return image
+        if isinstance(image, Image.Image):
+            return self.preprocessing(to_rgb(image))
+        if isinstance(image, (str, Path)):
+            return self.preprocessing(read_image(image))
+        raise InputError(f"an image is a {type(image).__name__}, expected a path, a PIL image or a tensor of prepare()")
+
+    def _check_prepared(self, images: Tensor) -> None:
+        wanted = (3, *self.preprocessing.size)
+        if tuple(images.shape[1:]) != wanted or not images.is_floating_point():
+            raise InputError(
+                f"a tensor of images has the shape {tuple(images.shape)} and the type {images.dtype}, expected "
+                f"{('B', *wanted)} and normalised pixels; prepare() makes such tensors of PIL images and paths"
+            )
 
 
 def usable_device(name: str | torch.device) -> torch.device:
     """The device of that name. Raises InputError where PyTorch knows none, or has none here."""
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0][:120]
+        torch.zeros(1, device=device).cpu()
+    except Exception as error:  # of whatever kind the device's package answers with
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(f'the device "{name}" cannot be used ({reason}); expected one that is here, such as cpu') from None
     return device
 
@@ -221,7 +243,13 @@ def find_result(source: str | Path) -> Path:
         found = [path / name for name in names if (path / name).is_file()]
         if found:
             return found[0]
+        below = sorted(str(file.parent) for name in names for file in path.rglob(name))
+        if below:
+            more = f" and {len(below) - 3} more" if len(below) > 3 else ""
+            raise InputError(f"{path} holds several runs, expected one; name one of {', '.join(below[:3])}{more}")
         if any(".pth" in name for _, _, files in os.walk(path) for name in files):
+            if any((path.parent / name).is_file() for name in names):
+                raise InputError(f"{path} holds a run's checkpoints; name the run, {path.parent}")
             raise InputError(
                 f"{path} holds checkpoints, but no {trained.FILE_NAME}; make one with python train.py --eval-only --model-dir "
                 f"{path} --output-dir FOLDER and the flags of the run"
@@ -238,7 +266,9 @@ def find_result(source: str | Path) -> Path:
 
 
 def _names(given: Iterable[str] | None, own: Sequence[str], path: Path) -> list[str]:
+    if isinstance(given, str):
+        raise InputError(f'the class names are "{given}", expected a list of names, such as ["{given}"]')
     names = list(own if given is None else given)
     if not names:
-        raise InputError(f"{path} does not know its class names; give them")
+        raise InputError(f"{path} does not know its class names; give them (classnames, --classes)")
     return names

@@ -216,6 +216,10 @@ class TextTower:
             return x
         return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
+    def check(self, groups: Sequence[PromptGroup]) -> None:
+        """Raise InputError, as a call would, where class names and prompts don't fit the tower; nothing is computed."""
+        self._arrange(groups)
+
     def activation_bytes(self, groups: Sequence[PromptGroup]) -> int:
         """About how much memory one prompt set's activations take: of all blocks where gradients are on, else of one.
 

@@ -7,18 +7,23 @@ that function gives goes through `caspl.graft`.
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from .boosting import OtherStudent
+from .boosting import FILE_NAME, OtherStudent, find_boosting, read_boosting
 from .errors import InputError
+from .files import replacing
 from .graft import boost, is_grafted
+from .host import reconnect
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +49,37 @@ class Grafted:
             super().build_model()
         booster.check(type(self).__name__)
 
+    def before_train(self) -> None:
+        """As the host's; then a copy of the boosting checkpoint lies in OUTPUT_DIR, for `load_model` to compare."""
+        super().before_train()
+        if self.output_dir:
+            with replacing(Path(self.output_dir) / FILE_NAME) as copy:
+                shutil.copyfile(find_boosting(self.cfg.TRAINER.CASPL.BOOSTING), copy)
 
-def graftable(trainer_class: type) -> bool:
-    """Whether `grafted_trainer` can be made of it: it loads CLIP as the family does, and is not one of those itself."""
-    return bool(_modules(trainer_class)) and not issubclass(trainer_class, Grafted)
+    def resume_model_if_exist(self, directory: str) -> int:
+        """As the host's, with a schedule that goes on."""
+        epoch = super().resume_model_if_exist(directory)
+        reconnect(self)
+        return epoch
+
+    def load_model(self, directory: str, *args: Any, **kwargs: Any) -> Any:
+        """As the host's. Raises InputError where `directory` has been trained on other boosting prompts than these."""
+        copy, given = Path(directory or "") / FILE_NAME, self.cfg.TRAINER.CASPL.BOOSTING
+        if directory and copy.is_file() and not _same(read_boosting(copy)[0], read_boosting(given)[0]):
+            raise InputError(
+                f"{directory} was trained on other boosting prompts than {given} (TRAINER.CASPL.BOOSTING); give its own, "
+                f"{copy}"
+            )
+        return super().load_model(directory, *args, **kwargs)
+
+
+def _same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def graftable(trainer_class: Any) -> bool:
+    """Whether `grafted_trainer` can be made of it: a class that loads CLIP as the family does, and is no twin itself."""
+    return isinstance(trainer_class, type) and not issubclass(trainer_class, Grafted) and bool(_modules(trainer_class))
 
 
 def grafted_trainer(trainer_class: type) -> type:
@@ -77,14 +109,14 @@ def check_keys(cfg: Any, trainer: str) -> None:
     problems = [
         f"TRAINER.CASPL.{name} is {keys[name]}"
         for name, needed in (("FREEZE", True), ("ONE_PHASE", False), ("DEPTH_OF_ADAPTING", False))
-        if keys[name] != needed
+        if keys.get(name, needed) != needed
     ]
     if problems:
         raise InputError(
             f"{' and '.join(problems)}, but in {trainer} the boosting prompts are a frozen part of the host's CLIP; leave the "
             f"key out, or use one of CasPL's own trainers"
         )
-    if not keys.BOOSTING:
+    if not keys.get("BOOSTING"):
         raise InputError(
             f"TRAINER.CASPL.BOOSTING is empty; {trainer} needs, in training and in evaluation, the boosting.safetensors "
             f"that python train.py --trainer CasPLBoost ... writes"

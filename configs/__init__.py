@@ -7,6 +7,7 @@ lists those whose names contain a word. A host's `--config-file configs/...` mea
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -15,6 +16,12 @@ FOLDER = Path(__file__).resolve().parent
 def names() -> list[str]:
     """All files, as they are given to --config-file and --dataset-config-file: configs/..., sorted."""
     return sorted(f"configs/{path.relative_to(FOLDER).as_posix()}" for path in FOLDER.rglob("*.yaml"))
+
+
+def nearest(path: str | Path) -> str:
+    """What to give instead of a file that is not there, as the end of a sentence."""
+    close = difflib.get_close_matches(Path(path).as_posix(), names(), n=1, cutoff=0)[0]
+    return f"correct the path; the nearest of CasPL's own is {close}"
 
 
 def find(path: str | Path) -> Path:

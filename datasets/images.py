@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from caspl.errors import InputError
+from caspl.files import read_lines
 
 from .base import dataset_root
 
@@ -26,28 +27,9 @@ def names_path(cfg: Any) -> str:
     return os.path.normpath(os.path.join(dataset_root(cfg), path)) if path else ""
 
 
-def read_lines(path: str, what: str) -> list[str]:
-    """The lines of a text file (UTF-8) that are not blank, without the spaces around them.
-
-    Raises:
-        InputError: it cannot be read, is not text, or is blank; the sentence calls the file `what`.
-    """
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line.strip(" \r\n") for line in file if line.strip()]
-    except OSError as error:
-        raise InputError(f"{what} {path} cannot be read ({error.strerror}); correct the path, which is relative to the "
-                         f"root") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{what} {path} is not text in UTF-8; save it in this encoding") from None
-    if not lines:
-        raise InputError(f"{what} {path} is empty, expected one name per line; fill it")
-    return lines
-
-
 def read_names(path: str) -> list[str]:
     """The class names of a text file, one per line."""
-    return read_lines(path, "the file of class names (DATASET.CLASSNAMES)")
+    return read_lines(path, "the file of class names (DATASET.CLASSNAMES)", ", which is relative to the root")
 
 
 def rename_classes(classes: list[str], path: str) -> list[str]:

@@ -19,11 +19,16 @@ def own_keys() -> CfgNode:
 
 
 def add_missing(cfg: CfgNode, keys: CfgNode) -> None:
-    """Add to `cfg` those of `keys` that it lacks, at any depth."""
+    """Add to `cfg` those of `keys` that it lacks, at any depth. Raises InputError where a node of ours is a value there."""
     for name, value in keys.items():
         if name not in cfg:
             cfg[name] = copy.deepcopy(value)
         elif isinstance(value, CfgNode):
+            if not isinstance(cfg[name], CfgNode):
+                raise InputError(
+                    f"the host's configuration has {name} = {cfg[name]!r}, where CasPL has a node with {', '.join(value)}; "
+                    f"give that key of the host another name"
+                )
             add_missing(cfg[name], value)
 
 

@@ -24,6 +24,7 @@ from yacs.config import CfgNode
 from caspl.backbones import Backbone, load_backbone
 from caspl.errors import InputError
 from caspl.feature_store import FeatureStore, vision_digest
+from caspl.host import reconnect
 from caspl.model import CachedClassFeatures, PromptedCLIP
 from caspl.precision import resolve_precision
 from caspl.released import read_checkpoint, released_prompts
@@ -113,6 +114,7 @@ class PromptTrainer(TrainerX):
     node = ""  # the node of cfg.TRAINER that holds its keys, PREC among them
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
     reads_labels = True  # whether training needs them
+    loaded_from: Path | None = None  # the run whose checkpoint was loaded last
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__(completed(cfg))
@@ -191,8 +193,11 @@ class PromptTrainer(TrainerX):
         self.save_prompts()
 
     def test(self, split: str | None = None) -> float:
-        if split in (None, "test") and not (Path(self.output_dir) / PROMPTS_FILE).exists():
-            self.save_prompts()  # of a run that only tests a checkpoint
+        # A run that only tests a checkpoint leaves its prompts, too. Those at the end of a run stay in its own folder.
+        folder = Path(self.output_dir)
+        elsewhere = self.loaded_from is not None and self.loaded_from.resolve() != folder.resolve()
+        if split in (None, "test") and self.loaded_from and (elsewhere or not (folder / PROMPTS_FILE).exists()):
+            self.save_prompts()
         return super().test(split)
 
     def save_prompts(self) -> None:
@@ -253,6 +258,11 @@ class PromptTrainer(TrainerX):
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
 
+    def resume_model_if_exist(self, directory: str) -> int:
+        epoch = super().resume_model_if_exist(directory)
+        reconnect(self)
+        return epoch
+
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """Load the learner from `directory`: `model.pth.tar-<epoch>`, or the best model where `epoch` is None.
 
@@ -262,6 +272,7 @@ class PromptTrainer(TrainerX):
         if not directory:
             log.info("Note that load_model() is skipped as no pretrained model is given")
             return
+        self.loaded_from = Path(directory)
         for name, model in self._models.items():
             path = Path(directory) / name / (f"model.pth.tar-{epoch}" if epoch is not None else "model-best.pth.tar")
             checkpoint = read_checkpoint(path)

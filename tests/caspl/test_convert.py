@@ -131,7 +131,7 @@ def test_mistakes_are_one_sentence(command):
     gap = {k: v for k, v in command.state.items() if k != "image_encoder.VPT_FIRST"}
     mistakes = [
         (command("--classnames", str(few)), "few.txt has 2 names, but the checkpoint was trained on 37 classes"),
-        (command("--classnames", str(command.folder / "none.txt")), "--classnames .*none.txt can't be read"),
+        (command("--classnames", str(command.folder / "none.txt")), "--classnames. .*none.txt cannot be read"),
         (command("--template", "a pet"), '--template is "a pet", but it needs {}'),
         (command(student="demo/teacher"), "do not fit demo/teacher: text width 64 there and 96 here, .*--student"),
         (command(student="demo/pupil"), "no demo model is called demo/pupil"),

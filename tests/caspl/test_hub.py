@@ -232,6 +232,7 @@ def test_the_card_says_what_the_header_says(saved, tmp_path):
         "student": f"demo/student, weights {header.student_fingerprint}",
         "teacher": "demo/teacher, weights 89abcdef01234567",
         "teacher's text": "a glyph of {} | bright",
+        "student's text": "the class name alone, behind the prompts",
         "images": "Digits, labels unread",
         "names in the softmax": "10 classes",
         "loss": "kl, temperature 2.5",
@@ -488,8 +489,11 @@ def test_refusals_of_the_hub(reference, token, message, server, content, monkeyp
 
 def test_no_network_and_nothing_in_the_cache(home, saved, server):
     server.down = True
-    message = r"hub:org/name is not in the cache .*hub, and the Hub can't be reached.*HF_HUB_OFFLINE"
-    with pytest.raises(InputError, match=message):
+    message = r"hub:org/name is not in the cache .*hub, and the Hub can't be reached; {}, or set HF_HOME"
+    with pytest.raises(InputError, match=message.format("go online")):
+        read_boosting("hub:org/name")
+    constants.HF_HUB_OFFLINE = True
+    with pytest.raises(InputError, match=message.format("unset HF_HUB_OFFLINE")):
         read_boosting("hub:org/name")
 
 
@@ -599,7 +603,32 @@ def test_the_command_writes_and_pushes(server, saved, tmp_path, monkeypatch, cap
     assert f"hub:{NAME}" in (folder / "README.md").read_text()
 
 
+def test_an_edited_card_is_pushed_as_it_is(server, saved, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", "writer")
+    folder = tmp_path / "folder"
+    assert share(saved[0], "--folder", folder) == 0
+    card = folder / "README.md"
+    card.write_text(card.read_text() + "\nMore words.\n")
+    assert share(folder, "--push", NAME) == 0
+    pushed = server.repositories[NAME]["files"]["README.md"].decode()
+    assert pushed.endswith("More words.\n") and f"hub:{NAME}" in pushed and "ORG/NAME" not in pushed
+    assert "hub:ORG/NAME" in card.read_text() and f"TRAINER.CASPL.BOOSTING hub:{NAME}\n" in capsys.readouterr().out
+
+
 def test_mistakes_of_the_command(server, saved, tmp_path):
+    with pytest.raises(InputError, match="there is nothing to do; give --folder FOLDER, --push ORG/NAME, or both"):
+        share(saved[0])
+    with pytest.raises(InputError, match="--results is for the card that --folder writes; give --folder FOLDER$"):
+        share(saved[0], "--push", NAME, "--results", tmp_path / "results.md")
+
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "README.md").write_text("my own")
+    with pytest.raises(InputError, match="holds a README.md of something else, which the model card would replace"):
+        share(saved[0], "--folder", tmp_path / "notes")
+    (tmp_path / "coop").mkdir()
+    (tmp_path / "coop" / "prompts.safetensors").touch()
+    with pytest.raises(InputError, match="holds a run of a prompt learner, expected boosting prompts"):
+        share(tmp_path / "coop", "--folder", tmp_path / "folder")
     with pytest.raises(InputError, match="--private is about the repository of --push"):
         share(saved[0], "--folder", tmp_path / "folder", "--private")
     with pytest.raises(InputError, match='"boost" names no repository'):

@@ -3,16 +3,20 @@
 import csv
 import io
 import json
+import os
+import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import caspl
+from caspl import predict
 from caspl.__main__ import main
 from caspl.backbones import load_backbone
 from caspl.errors import InputError
@@ -135,6 +139,35 @@ def test_images_decide_the_classes_of_cocoop(tmp_path, student):
         predictor.classifier  # noqa: B018
 
 
+def test_what_may_be_an_image(tmp_path, student):
+    """Every form of the same picture has the same features; what is none is refused with a sentence."""
+    result(tmp_path, student)
+    predictor = caspl.load(tmp_path)
+    (path,) = pictures(tmp_path / "images", 1)
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)).save(deep)
+    for picture in (path, deep):
+        tensor, opened = predictor.prepare(picture), Image.open(picture)
+        features = predictor.encode_image(picture)
+        for form in (str(picture), opened, tensor, tensor[None], [tensor]):
+            assert torch.equal(predictor.encode_image(form), features)
+    assert predictor.predict([]) == [] and predictor.predict(torch.zeros(0, 3, 32, 32)) == []
+    assert predictor.encode_image([]).shape == features[:0].shape
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(deep.read_bytes()[:-30])
+    wrong = {
+        "a tensor of images has the shape .1, 3, 16, 16.": torch.zeros(3, 16, 16),
+        "a tensor of images has the shape .2, 1, 32, 32.": torch.zeros(2, 1, 32, 32),
+        "the type torch.uint8, expected": torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
+        "an image is a ndarray, expected a path, a PIL image": [np.zeros((32, 32, 3))],
+        "32-bit pixels .F., whose range is not known": Image.new("F", (8, 8)),
+        "the image cannot be read": Image.open(cut),
+    }
+    for message, images in wrong.items():
+        with pytest.raises(InputError, match=message):
+            predictor.encode_image(images)
+
+
 def test_many_paths_go_through_in_parts(tmp_path, student, monkeypatch):
     result(tmp_path, student)
     predictor, paths = caspl.load(tmp_path), pictures(tmp_path / "images", 5)
@@ -162,11 +195,14 @@ def test_mistakes(tmp_path, student):
     (tmp_path / "empty").mkdir()
     (tmp_path / "old/prompt_learner").mkdir(parents=True)
     (tmp_path / "old/prompt_learner/model.pth.tar-2").write_bytes(b"x")
+    (tmp_path / "specific/prompt_learner").mkdir()
+    (tmp_path / "specific/prompt_learner/model.pth.tar-2").write_bytes(b"x")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "specific" / FILE_NAME).read_bytes()[:900])
     cases = {
         "nowhere": "there is no file or folder",
         "empty": "holds neither prompts.safetensors nor boosting.safetensors",
         "old": "holds checkpoints, but no prompts.safetensors; make one with python train.py --eval-only",
+        "specific/prompt_learner": "holds a run's checkpoints; name the run, .*specific$",
         "old/prompt_learner/model.pth.tar-2": "is a checkpoint, which does not say what it belongs to",
         "cut.safetensors": "no safetensors file or is cut short",
     }
@@ -178,6 +214,14 @@ def test_mistakes(tmp_path, student):
         caspl.load(tmp_path / "specific", classnames=["a"])
     with pytest.raises(InputError, match='the device "warp" cannot be used'):
         caspl.load(tmp_path / "specific", device="warp")
+    for names in ("cat", "otter"):
+        with pytest.raises(InputError, match=f'the class names are "{names}", expected a list of names'):
+            caspl.load(tmp_path / "specific", classnames=names)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "specific").rename(tmp_path / "runs" / "specific")
+    with pytest.raises(InputError, match="holds several runs, expected one; name one of .*runs.specific$"):
+        caspl.load(tmp_path / "runs")
+    (tmp_path / "runs" / "specific").rename(tmp_path / "specific")
     with pytest.raises(InputError, match="top_k is 0"):
         caspl.load(tmp_path / "specific").predict(pictures(tmp_path / "images"), top_k=0)
 
@@ -210,6 +254,27 @@ def test_json_and_new_names_on_stdout(tmp_path, student, capsys):
     assert {entry["classes"][0]["class"] for entry in found} <= {"five", "größe"}
 
 
+def test_names_that_are_odd(tmp_path, student, capsys, caplog):
+    """A class twice, as in ImageNet's list; a file whose name is no Unicode."""
+    result(tmp_path, student)
+    (picture,) = pictures(tmp_path / "images", 1)
+    picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff.png"))
+    (tmp_path / "names.txt").write_text("missile\nmissile\nship\n")
+    command = ["predict", str(tmp_path), str(tmp_path / "images"), "--classes", str(tmp_path / "names.txt"), "--top-k", "3"]
+    for name in ("a.csv", "a.json"):
+        assert main([*command, "--output", str(tmp_path / name)]) == 0
+    assert "names missile more than once" in caplog.text
+    assert "udcff.png,1," in (tmp_path / "a.csv").read_text()
+    (entry,) = json.loads((tmp_path / "a.json").read_text())
+    assert entry["image"].endswith("\udcff.png") and len(entry["classes"]) == 3
+
+
+def test_workers_get_no_copy_of_the_model(tmp_path, student):
+    result(tmp_path, student)
+    prepared = predict._Prepared(["a.png"], caspl.load(tmp_path).preprocessing)
+    assert len(pickle.dumps(prepared)) < 1000
+
+
 def test_nothing_readable(tmp_path, student, capsys):
     result(tmp_path, student)
     (tmp_path / "a.png").write_bytes(b"")
@@ -221,17 +286,18 @@ def test_nothing_readable(tmp_path, student, capsys):
 def test_mistakes_of_the_command(tmp_path, student, capsys):
     result(tmp_path, student)
     (image,) = pictures(tmp_path / "images", 1)
-    (tmp_path / "twice.txt").write_text("a\nb\na\n")
+    (tmp_path / "long.txt").write_text("a " * 60)
     (tmp_path / "blank.txt").write_text("\n")
     (tmp_path / "nothing").mkdir()
     good = [str(tmp_path), str(image)]
     cases = [
-        ([*good, "--classes", str(tmp_path / "no.txt")], "the class names .*no.txt cannot be read .No such file"),
-        ([*good, "--classes", str(tmp_path / "twice.txt")], "names 'a' twice, expected one class name a line"),
+        ([*good, "--classes", str(tmp_path / "no.txt")], "class names .--classes. .*no.txt cannot be read .No such file"),
         ([*good, "--classes", str(tmp_path / "blank.txt")], "is empty"),
-        ([*good, "--classes", str(image)], "are no text in UTF-8"),
+        ([*good, "--classes", str(image)], "is not text in UTF-8"),
         ([*good, "--backbone", "demo/teacher"], "but demo/teacher has the weights"),
         ([*good, "--backbone", str(tmp_path / "weights.pt")], "no CLIP is called"),
+        ([*good, "--classes", str(tmp_path / "long.txt")], 'class name "a a .* takes .* tokens'),
+        ([*good, "--output", str(tmp_path / "nothing")], "nothing cannot be written or read .Is a directory"),
         ([*good, "--top-k", "0"], "--top-k is 0, expected 1 or more"),
         ([*good, "--batch-size", "0"], "--batch-size is 0"),
         ([str(tmp_path), str(tmp_path / "nothing")], "no image is in"),
@@ -244,6 +310,7 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
         printed = capsys.readouterr()
         assert printed.err.count("\n") == 1, printed.err
         assert re.search(message, printed.err), printed.err
+        assert not printed.out
 
 
 # --- trainers --------------------------------------------------------------------------------------------------------

@@ -137,6 +137,10 @@ import caspl.plugin
 taken = new("CasPL_Mine")
 T.register(taken)                     # the host has a twin of its own making
 T.register()(new("Later"))
+first, second = new("Again"), new("Again")
+T.register(first)
+T.register(second, force=True)        # as a notebook does
+T.register(lambda cfg: None)          # not a class
 late = new("MaPLe")
 T.register(late)
 try:
@@ -145,13 +149,13 @@ try:
 except Exception as error:
     print(type(error).__name__)
 print(T.get("CasPL_IVLP") is early, T.get("CasPL_Mine") is taken, T.get("CasPL_Later").__bases__[1].__name__,
-      T.get("MaPLe") is late, T.get("CasPL_MaPLe").__module__)
+      T.get("MaPLe") is late, T.get("CasPL_MaPLe").__module__, T.get("CasPL_Again").__bases__[1] is second)
 """
 
 
 def test_a_name_that_the_host_takes_is_the_hosts(environment, make_host):
     printed = call(environment / "python", "-c", REGISTER, cwd=make_host()).splitlines()
-    assert printed == ["RegistryError", "True True Later True caspl.trainers.caspl"]
+    assert printed == ["RegistryError", "True True Later True caspl.trainers.caspl True"]
 
 
 def test_configuration_files_are_the_hosts_or_the_packages(environment, make_host, tmp_path):
@@ -160,16 +164,20 @@ def test_configuration_files_are_the_hosts_or_the_packages(environment, make_hos
     own.parent.mkdir()
     own.write_text("OPTIM:\n  MAX_EPOCH: 77\n")
     code = (
-        "import caspl.plugin; from dassl.config import get_cfg_default; cfg = get_cfg_default()\n"
-        "for name in ('CoOp', 'KgCoOp'): cfg.merge_from_file(f'configs/trainers/CasPL_{name}/digits.yaml'); "
+        "import caspl.plugin; from dassl.config import get_cfg_default; cfg = get_cfg_default().clone()\n"
+        "for name in ('CoOp', 'KgCoOp'): cfg.merge_from_file(cfg_filename=f'./configs/trainers/CasPL_{name}/digits.yaml'); "
         "print(cfg.OPTIM.MAX_EPOCH)\n"
+        "cfg.merge_from_list(cfg_list=['SEED', 3]); assert cfg.SEED == 3\n"
         "try: cfg.merge_from_file('configs/trainers/CasPL_CoOp/none.yaml')\n"
-        "except OSError as error: print(error)"
+        "except ValueError as error: print(error)"
     )
     first, told, second, missing = call(environment / "python", "-c", code, cwd=host).splitlines()
     assert (first, second) == ("77", "50")
-    assert told.startswith("configs/trainers/CasPL_KgCoOp/digits.yaml is not here, CasPL's own is read (")
-    assert "configs/trainers/CasPL_CoOp/none.yaml" in missing
+    assert told.startswith("./configs/trainers/CasPL_KgCoOp/digits.yaml is not here, CasPL's own is read (")
+    assert missing == (
+        "there is no configuration file configs/trainers/CasPL_CoOp/none.yaml; correct the path; the nearest of CasPL's own is "
+        "configs/trainers/CasPL_CoOp/digits.yaml"
+    )
     listed = call(environment / "python", "-m", "caspl.configs", "CasPL_KgCoOp", cwd=host).splitlines()
     assert "configs/trainers/CasPL_KgCoOp/digits.yaml" in listed and all("CasPL_KgCoOp" in name for name in listed)
 
@@ -180,7 +188,7 @@ def test_dropped_keys_are_missed(environment, make_host, tmp_path):
         "cfg = get_cfg_default(); cfg.TRAINER.NAME = 'CasPL_CoOp'; clean_cfg(cfg, 'CasPL_CoOp'); build_trainer(cfg)"
     )
     said = call(environment / "python", "-c", code, cwd=make_host(), status=1).splitlines()[-1]
-    assert re.search("InputError: the configuration has no TRAINER.*COOP.*leave out Dassl's clean_cfg", said)
+    assert re.search("^error: the configuration has no TRAINER.*COOP.*leave out Dassl's clean_cfg", said)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -225,12 +233,19 @@ def test_a_trainer_that_knows_nothing_of_caspl(environment, make_host, tmp_path,
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert not torch.equal(states[0]["ctx"], states[2]["ctx"])
 
+    flags = ["--eval-only", "--model-dir", output / "boosted" / f"CasPL_{trainer}", "--load-epoch", "1"]
+    other = command(f"CasPL_{trainer}", output / "other", key, empty, config=config, flags=flags)
+    said = call(environment / "python", "train.py", *other, cwd=host, status=1).splitlines()[-1]
+    assert re.search("boosted.CasPL_.* was trained on other boosting prompts than .*empty.safetensors", said)
+
 
 def test_mistakes_end_in_a_sentence(environment, make_host, tmp_path):
     host, output = make_host(), tmp_path / "output"
     arguments = command("CasPL_PlainPrompts", output, config="configs/trainers/PlainPrompts/digits.yaml")
     said = call(environment / "python", "train.py", *arguments, cwd=host, status=1).splitlines()[-1]
-    assert "InputError: TRAINER.CASPL.BOOSTING is empty; CasPL_PlainPrompts needs" in said
+    assert said.startswith("error: TRAINER.CASPL.BOOSTING is empty; CasPL_PlainPrompts needs")
+    said = call(environment / "python", "-c", "import caspl.plugin; 1 / 0", cwd=host, status=1)
+    assert said.startswith("Traceback") and "ZeroDivisionError" in said  # a programmer's mistake is shown as ever
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -279,9 +294,20 @@ def test_a_dassl_whose_checkpoints_this_pytorch_refuses(environment, make_host):
     assert 'is "return torch.load(path)", which refuses the schedule' in said and "weights_only=False" in said
 
 
+def test_a_dassl_that_differs_is_given_a_try(environment, make_host):
+    """Other arguments, other file names: no reason to stop a host that knows its own Dassl."""
+    host = make_host()
+    tools = host / "dassl" / "utils" / "__init__.py"
+    tools.write_text(f"{tools.read_text()}\n\ndef save_checkpoint(state, where, step):\n    pass\n")
+    optim = host / "dassl" / "optim" / "__init__.py"
+    optim.write_text(f"{optim.read_text()}\n\ndef build_lr_scheduler(optimizer, cfg, steps):\n    pass\n")
+    assert call(environment / "python", "-c", "import caspl.plugin; print('works')", cwd=host) == "works\n"
+
+
 def test_no_dassl(environment, tmp_path):
+    (tmp_path / "dassl").mkdir()  # a submodule that was not fetched
     said = call(environment / "python", "-c", "import caspl.plugin", cwd=tmp_path, status=1).splitlines()[-1]
-    assert said.startswith("caspl.host.HostError: there is no Dassl here")
+    assert said.startswith("error: there is no Dassl here")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -85,6 +85,8 @@ def test_a_run_and_an_evaluation_write_their_results(run, tmp_path):
     assert base.classnames == ["zero", "one", "two", "three", "four"] and new.classnames[0] == "five"
     assert torch.equal(base.prompts()[0].text[0], new.prompts()[0].text[0])
     assert torch.allclose(base.with_classes(new.classnames).classifier, new.classifier)
+    assert run("CoOp", "base", "new", *evaluation, *short) == 0  # another test, into the same folder
+    assert caspl.load(tmp_path / "new").classnames == base.classnames
     assert run("CoOp", "new", "base", *evaluation, *short) == 0  # a test in the run's own folder leaves its file alone
     assert (tmp_path / "base/prompts.safetensors").read_bytes() == first
 
