@@ -162,7 +162,7 @@ def needs(pytorch: str, *packages: str) -> None:
         raise InputError(f"this export needs PyTorch {pytorch} or later, {torch.__version__} is installed; update it")
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise InputError(f"{' and '.join(missing)} must be installed to write ONNX; pip install 'caspl[export]'")
+        raise InputError(f"{' and '.join(missing)} must be installed to write ONNX; pip install {' '.join(missing)}")
 
 
 def _prepare(predictor: Predictor) -> tuple[Classifier, Tensor]:

@@ -142,7 +142,8 @@ def test_a_plain_clip_where_the_image_tower_is_plain(trained, tmp_path, capsys):
 def test_what_has_no_place_is_refused(name, trained, tmp_path, capsys):
     trained(name)
     target = tmp_path / "x.safetensors"
-    assert main(["export", str(tmp_path / "out"), "--state-dict", str(target)]) == 2
+    program = str(tmp_path / "x.pt2")  # not written either, though it could be
+    assert main(["export", str(tmp_path / "out"), "--program", program, "--state-dict", str(target)]) == 2
     message = capsys.readouterr().err
     assert ("prompts in the image tower" if name != "CoCoOp" else "no static class matrix") in message
     if name != "MaPLe":
@@ -180,7 +181,13 @@ def test_nothing_to_export(trained, tmp_path, capsys, monkeypatch):
     assert "nothing to write; give --onnx, --program or --state-dict" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["export", str(tmp_path / "out"), "--onnx", str(tmp_path / "x.onnx")]) == 2
-    assert "must be installed to write ONNX; pip install 'caspl[export]'" in capsys.readouterr().err
+    assert "must be installed to write ONNX; pip install onnx onnxscript onnxruntime" in capsys.readouterr().err
+    monkeypatch.setattr(torch, "__version__", "2.3.1+cu121")
+    for kind, least in (("--onnx", "2.7"), ("--program", "2.4")):
+        assert main(["export", str(tmp_path / "out"), kind, str(tmp_path / "x")]) == 2
+        assert f"needs PyTorch {least} or later, 2.3.1+cu121 is installed" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "out"), "--state-dict", str(tmp_path / "x.pt")]) == 2
+    assert "has another ending; name it .safetensors" in capsys.readouterr().err
 
 
 def test_every_prompt_learner_is_tested_here():
