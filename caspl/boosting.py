@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -157,6 +158,11 @@ def _check_tensors(tensors: dict[str, Tensor], header: BoostingHeader, path: Pat
             f"{path} does not hold what its header announces: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
             f"expected {expected.get(wrong[0], 'nothing of that name')}; train phase 1 anew"
         )
+
+
+def same_tensors(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether two boosting groups, by the names of their tensors, are the same to the last bit, on whatever devices."""
+    return a.keys() == b.keys() and all(torch.equal(value.cpu(), b[name].cpu()) for name, value in a.items())
 
 
 class Student(Protocol):

@@ -10,16 +10,15 @@ import logging
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .boosting import FILE_NAME, OtherStudent, find_boosting, read_boosting
+from .boosting import FILE_NAME, OtherStudent, find_boosting, read_boosting, same_tensors
 from .errors import InputError
 from .files import replacing
 from .graft import boost, is_grafted
@@ -65,16 +64,12 @@ class Grafted:
     def load_model(self, directory: str, *args: Any, **kwargs: Any) -> Any:
         """As the host's. Raises InputError where `directory` has been trained on other boosting prompts than these."""
         copy, given = Path(directory or "") / FILE_NAME, self.cfg.TRAINER.CASPL.BOOSTING
-        if directory and copy.is_file() and not _same(read_boosting(copy)[0], read_boosting(given)[0]):
+        if directory and copy.is_file() and not same_tensors(read_boosting(copy)[0], read_boosting(given)[0]):
             raise InputError(
                 f"{directory} was trained on other boosting prompts than {given} (TRAINER.CASPL.BOOSTING); give its own, "
                 f"{copy}"
             )
         return super().load_model(directory, *args, **kwargs)
-
-
-def _same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
 
 
 def graftable(trainer_class: Any) -> bool:

@@ -9,12 +9,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from caspl.backbones import Backbone
-from caspl.boosting import load_boosting
+from caspl.boosting import load_boosting, same_tensors
 from caspl.errors import InputError
 from caspl.prompts import Cascade, Prompts, random_entries
 
@@ -78,7 +77,7 @@ class Cascaded:
         frozen, given = keys.FREEZE and not keys.ONE_PHASE, keys.BOOSTING
         if not given:
             learner.boosting = _prompts(stored, trainable=not frozen).to(self.device)
-        elif frozen and not _same(learner.boosting.state_dict(), stored):
+        elif frozen and not same_tensors(learner.boosting.state_dict(), stored):
             raise InputError(
                 f"{path} was trained on other boosting prompts than {given}; leave TRAINER.CASPL.BOOSTING out, the "
                 f"checkpoint carries its own"
@@ -96,10 +95,6 @@ def _prompts(stored: dict[str, Tensor], trainable: bool) -> Prompts:
             raise InputError(f"the checkpoint holds {blocks} {tower} entries of boosting prompts, but no {missing[0]}")
         towers[tower] = [stored[f"{tower}.{block}"] for block in range(blocks)]
     return Prompts(**towers, trainable=trainable)
-
-
-def _same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(value.cpu(), b[key].cpu()) for key, value in a.items())
 
 
 def _with_depth_of(adapting: nn.Module, boosting: Prompts) -> Prompts:
