@@ -72,7 +72,7 @@ class Predictor:
         Raises:
             InputError: no names, a name too long for the text tower, or a context that belongs to classes (CoOp's CSC).
         """
-        classnames = _names(classnames, (), Path(self.source))
+        classnames = _several(classnames)
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._set_classes(classnames)
@@ -246,7 +246,7 @@ def find_result(source: str | Path) -> Path:
         below = sorted(str(file.parent) for name in names for file in path.rglob(name))
         if below:
             more = f" and {len(below) - 3} more" if len(below) > 3 else ""
-            raise InputError(f"{path} holds several runs, expected one; name one of {', '.join(below[:3])}{more}")
+            raise InputError(f"{path} is no run, but holds some; name one of {', '.join(below[:3])}{more}")
         if any(".pth" in name for _, _, files in os.walk(path) for name in files):
             if any((path.parent / name).is_file() for name in names):
                 raise InputError(f"{path} holds a run's checkpoints; name the run, {path.parent}")
@@ -265,10 +265,15 @@ def find_result(source: str | Path) -> Path:
     return path
 
 
+def _several(names: Iterable[str]) -> list[str]:
+    """Raises InputError for a single name, which would be taken letter by letter."""
+    if isinstance(names, str):
+        raise InputError(f'the class names are "{names}", expected a list of names, such as ["{names}"]')
+    return list(names)
+
+
 def _names(given: Iterable[str] | None, own: Sequence[str], path: Path) -> list[str]:
-    if isinstance(given, str):
-        raise InputError(f'the class names are "{given}", expected a list of names, such as ["{given}"]')
-    names = list(own if given is None else given)
+    names = list(own) if given is None else _several(given)
     if not names:
         raise InputError(f"{path} does not know its class names; give them (classnames, --classes)")
     return names

@@ -194,10 +194,10 @@ class PromptTrainer(TrainerX):
 
     def test(self, split: str | None = None) -> float:
         # A run that only tests a checkpoint leaves its prompts, too. Those at the end of a run stay in its own folder.
-        folder = Path(self.output_dir)
-        elsewhere = self.loaded_from is not None and self.loaded_from.resolve() != folder.resolve()
-        if split in (None, "test") and self.loaded_from and (elsewhere or not (folder / PROMPTS_FILE).exists()):
-            self.save_prompts()
+        if split in (None, "test") and self.loaded_from:
+            folder = Path(self.output_dir)
+            if self.loaded_from.resolve() != folder.resolve() or not (folder / PROMPTS_FILE).exists():
+                self.save_prompts()
         return super().test(split)
 
     def save_prompts(self) -> None:

@@ -217,9 +217,11 @@ def test_mistakes(tmp_path, student):
     for names in ("cat", "otter"):
         with pytest.raises(InputError, match=f'the class names are "{names}", expected a list of names'):
             caspl.load(tmp_path / "specific", classnames=names)
+        with pytest.raises(InputError, match=f'the class names are "{names}", expected a list of names'):
+            caspl.load(tmp_path / "specific").with_classes(names)
     (tmp_path / "runs").mkdir()
     (tmp_path / "specific").rename(tmp_path / "runs" / "specific")
-    with pytest.raises(InputError, match="holds several runs, expected one; name one of .*runs.specific$"):
+    with pytest.raises(InputError, match="is no run, but holds some; name one of .*runs.specific$"):
         caspl.load(tmp_path / "runs")
     (tmp_path / "runs" / "specific").rename(tmp_path / "specific")
     with pytest.raises(InputError, match="top_k is 0"):
