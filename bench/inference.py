@@ -110,7 +110,15 @@ def main() -> None:
         }
         shares = [f"{number:,} ({number / weights:.3%})" for number in (vision, prompts)]
         table.append([name, speed, ratio, counts[name] / 1e9, counts[name] / counts["plain"], *shares])
-    headers = ["", "images/s", "time / plain", "GFLOP", "GFLOP / plain", "parameters in use", "with folded text prompts"]
+    headers = [
+        "",
+        "images/s",
+        "time / plain",
+        "GFLOP",
+        "GFLOP / plain",
+        "parameters in use",
+        "with folded text prompts",
+    ]
     print(tabulate(table, headers, floatfmt=".3f", intfmt=","))
     print(json.dumps({"arguments": vars(args), "torch": torch.__version__, **report}))
 

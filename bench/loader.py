@@ -37,7 +37,9 @@ def photos(count: int, width: int, height: int) -> list[bytes]:
     """JPEG files with structure and noise, as large as photographs of that size are (about 65 kB at 500x375)."""
     generator, files = np.random.default_rng(0), []
     for _ in range(count):
-        coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize((width, height), Image.BICUBIC)
+        coarse = Image.fromarray(generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)).resize(
+            (width, height), Image.BICUBIC
+        )
         noisy = np.asarray(coarse).astype(int) + generator.integers(-12, 13, (height, width, 3))
         file = io.BytesIO()
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
@@ -57,12 +59,14 @@ def settings():
 
 def family(cfg) -> Callable[[bytes], Tensor]:
     node = cfg.INPUT
-    transform = v1.Compose([
-        v1.RandomResizedCrop(node.SIZE, scale=node.RRCROP_SCALE, interpolation=InterpolationMode.BICUBIC),
-        v1.RandomHorizontalFlip(),
-        v1.ToTensor(),
-        v1.Normalize(mean=node.PIXEL_MEAN, std=node.PIXEL_STD),
-    ])
+    transform = v1.Compose(
+        [
+            v1.RandomResizedCrop(node.SIZE, scale=node.RRCROP_SCALE, interpolation=InterpolationMode.BICUBIC),
+            v1.RandomHorizontalFlip(),
+            v1.ToTensor(),
+            v1.Normalize(mean=node.PIXEL_MEAN, std=node.PIXEL_STD),
+        ]
+    )
     return lambda file: transform(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
@@ -108,14 +112,19 @@ def main() -> None:
             seconds[name] += [spent] if seed else []  # the first pass warms up
         equal = equal and all(map(torch.equal, images["family"], images["ours"]))
     rates = {name: 1 / min(passes) for name, passes in seconds.items()}
-    plain.publish(args, {
-        "bytes_per_image": round(sum(map(len, files)) / len(files)),
-        "family_images_per_second_per_core": round(rates["family"], 1),
-        "ours_images_per_second_per_core": round(rates["ours"], 1),
-        "ratio": round(rates["ours"] / rates["family"], 3),
-        "pixels_equal": equal,
-        "ours_milliseconds": {name: round(value, 3) for name, value in step_times(transform, files, args.repeats).items()},
-    })
+    plain.publish(
+        args,
+        {
+            "bytes_per_image": round(sum(map(len, files)) / len(files)),
+            "family_images_per_second_per_core": round(rates["family"], 1),
+            "ours_images_per_second_per_core": round(rates["ours"], 1),
+            "ratio": round(rates["ours"] / rates["family"], 3),
+            "pixels_equal": equal,
+            "ours_milliseconds": {
+                name: round(value, 3) for name, value in step_times(transform, files, args.repeats).items()
+            },
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -99,14 +99,17 @@ def main() -> None:
         seconds = time.perf_counter() - begin
         megabytes = sum(path.stat().st_size for path in (folder / "shards").glob("*.tar")) / 2**20
     args.folder = str(args.folder or "")
-    plain.publish(args, {
-        "images_seen": seen,
-        "shards_megabytes": round(megabytes, 1),
-        "seconds_to_count": round(counting, 2),
-        "images_per_second": round(seen / seconds),
-        "megabytes_at_each_tenth": memory,
-        "growth_megabytes": round(max(memory[1:]) - memory[0], 1),
-    })
+    plain.publish(
+        args,
+        {
+            "images_seen": seen,
+            "shards_megabytes": round(megabytes, 1),
+            "seconds_to_count": round(counting, 2),
+            "images_per_second": round(seen / seconds),
+            "megabytes_at_each_tenth": memory,
+            "growth_megabytes": round(max(memory[1:]) - memory[0], 1),
+        },
+    )
 
 
 if __name__ == "__main__":

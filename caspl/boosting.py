@@ -95,7 +95,9 @@ def find_boosting(path: str | Path) -> Path:
     path = Path(path).expanduser()
     if path.is_dir():
         if (path / PROMPTS_FILE).is_file() and not (path / FILE_NAME).is_file():
-            raise InputError(f"{path} holds a run of a prompt learner, expected boosting prompts; name a run of CasPLBoost")
+            raise InputError(
+                f"{path} holds a run of a prompt learner, expected boosting prompts; name a run of CasPLBoost"
+            )
         path = path / FILE_NAME
     if not path.is_file():
         raise InputError(

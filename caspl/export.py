@@ -30,7 +30,12 @@ from .trained import TrainedPrompts
 
 TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit, that a runtime may show
 OPSET = 18
-EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")  # whose loggers tell what no user can do anything about
+EXPORTERS = (
+    "torch.onnx",
+    "onnxscript",
+    "onnx_ir",
+    "torch.export",
+)  # whose loggers tell what no user can do anything about
 MOST_IMAGES = 2**16  # in a batch; without a bound, PyTorch 2.5 and 2.6 refuse a size that may vary
 
 
@@ -201,7 +206,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_result_arguments(parser)
     parser.add_argument("--onnx", type=Path, help="write an ONNX file")
     parser.add_argument("--program", type=Path, help="write a torch.export archive (.pt2)")
-    parser.add_argument("--state-dict", type=Path, help="write CLIP's own layout; for methods that learn text prompts only")
+    parser.add_argument(
+        "--state-dict", type=Path, help="write CLIP's own layout; for methods that learn text prompts only"
+    )
 
 
 WRITERS = {"onnx": export_onnx, "program": export_program, "state_dict": export_state_dict}
@@ -218,5 +225,7 @@ def run(args: argparse.Namespace) -> int:
     for name, path in wanted.items():
         path = path.expanduser()
         difference = WRITERS[name](predictor, path)
-        print(f"{path}: {path.stat().st_size:,} bytes, {len(predictor.classnames):,} classes, logits within {difference:.1g}")
+        print(
+            f"{path}: {path.stat().st_size:,} bytes, {len(predictor.classnames):,} classes, logits within {difference:.1g}"
+        )
     return 0

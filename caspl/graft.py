@@ -67,7 +67,9 @@ class TowerGraft(nn.Module):
         return self.get_buffer(f"block{block}")
 
     def _enter(self, block: nn.Module, args: tuple) -> tuple:
-        if not args or not isinstance(args[0], Tensor):  # from a block that takes tokens alone, too, so graft did not see it
+        if not args or not isinstance(
+            args[0], Tensor
+        ):  # from a block that takes tokens alone, too, so graft did not see it
             raise InputError(
                 f"the host calls its first block ({type(block).__name__}) with {type(args[0]).__name__ if args else 'nothing'} "
                 f"in the place of a tensor of tokens, as CLIPs patched for deep prompts do, and boosting prompts can't be put "
@@ -274,7 +276,12 @@ class HostCLIP:
 
 
 def boost(
-    clip_model: nn.Module, source: str | Path, *, name: str = "this CLIP", dataset: str = "", classnames: Sequence[str] = ()
+    clip_model: nn.Module,
+    source: str | Path,
+    *,
+    name: str = "this CLIP",
+    dataset: str = "",
+    classnames: Sequence[str] = (),
 ) -> BoostingHeader:
     """Put the boosting prompts of `source` (a file, a run's folder, hub:org/name) into a host's CLIP; gives their header.
 

@@ -59,7 +59,7 @@ def check_host() -> None:
     except UnpicklingError as error:
         warnings.warn(
             f"{pair} where checkpoints are read: {_culprit(error, folder)}, which refuses the schedule in "
-            f"them; for --resume, and for --eval-only with the host's own trainers, install \"torch<2.6\", or add "
+            f'them; for --resume, and for --eval-only with the host\'s own trainers, install "torch<2.6", or add '
             f"weights_only=False to that line (and read no file that you do not trust)",
             stacklevel=3,
         )

@@ -127,7 +127,9 @@ def save_pretrained(
     tensors, header = read_boosting(path)
     folder = Path(folder).expanduser()
     if (folder / CARD).exists() and not (folder / FILE_NAME).exists():
-        raise InputError(f"{folder} holds a {CARD} of something else, which the model card would replace; name another folder")
+        raise InputError(
+            f"{folder} holds a {CARD} of something else, which the model card would replace; name another folder"
+        )
     tables = read_results(results) if results else ""
     content = path.read_bytes()
     parameters = sum(value.numel() for value in tensors.values())
@@ -140,7 +142,12 @@ def save_pretrained(
 
 
 def push_to_hub(
-    source: str | Path, repo_id: str, *, private: bool = False, token: str | None = None, message: str = "Boosting prompts"
+    source: str | Path,
+    repo_id: str,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    message: str = "Boosting prompts",
 ) -> str:
     """Upload a folder of `save_pretrained`, made on the way from any other `source`, and give the repository's address.
 
@@ -176,7 +183,9 @@ def push_to_hub(
         else:
             save_pretrained(source, temporary, repo_id=repo_id)
         try:
-            address = api.create_repo(repo_id, private=private or None, exist_ok=True)  # None: as the organisation has it
+            address = api.create_repo(
+                repo_id, private=private or None, exist_ok=True
+            )  # None: as the organisation has it
             exposed = private and not api.model_info(repo_id).private
             if not exposed:
                 api.upload_folder(
@@ -192,7 +201,9 @@ def push_to_hub(
         except (HTTPError, OSError, ValueError) as error:  # a ValueError tells what is wrong with the card
             raise _not_pushed(repo_id, error) from error
     if exposed:
-        raise InputError(f"{repo_id} exists and is public, so nothing was pushed; make it private on the Hub, or name another")
+        raise InputError(
+            f"{repo_id} exists and is public, so nothing was pushed; make it private on the Hub, or name another"
+        )
     return str(address)
 
 

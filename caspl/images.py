@@ -56,12 +56,15 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Itera
         status = os.stat(folder)
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
-        raise InputError(f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct the "
-                         f"path or its permissions") from None
+        raise InputError(
+            f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct the "
+            f"path or its permissions"
+        ) from None
     here = (status.st_dev, status.st_ino)
     if here in above:
-        raise InputError(f"{folder} is a link to a folder that contains it, expected folders that end somewhere; remove "
-                         f"the link")
+        raise InputError(
+            f"{folder} is a link to a folder that contains it, expected folders that end somewhere; remove the link"
+        )
     for entry in entries:
         if is_folder(entry):
             yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, here))

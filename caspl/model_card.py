@@ -94,7 +94,9 @@ def _facts(header: BoostingHeader, parameters: int, size: int) -> dict[str, str]
         "teacher's text": header.template,
         "student's text": "the class name alone, behind the prompts",
         "images": f"{header.dataset}, labels unread",
-        "names in the softmax": f"{known} classes" if header.names == "all" else f"{known} classes, the base classes only",
+        "names in the softmax": f"{known} classes"
+        if header.names == "all"
+        else f"{known} classes, the base classes only",
         "loss": f"{header.loss}, temperature {header.temperature}",
         "epochs": f"{header.epochs}",
         "seed": f"{header.seed}",
@@ -117,7 +119,9 @@ def _table(facts: dict[str, str]) -> str:
 def _class_list(names: Sequence[str]) -> str:
     if not names:
         return "The names are not known."
-    more = f" and {len(names) - SHOWN_CLASSES:,} more (`classnames` in config.json)" if len(names) > SHOWN_CLASSES else ""
+    more = (
+        f" and {len(names) - SHOWN_CLASSES:,} more (`classnames` in config.json)" if len(names) > SHOWN_CLASSES else ""
+    )
     return f"{len(names):,}: {', '.join(map(_plain, names[:SHOWN_CLASSES]))}{more}"
 
 
@@ -135,5 +139,7 @@ def read_results(path: str | Path) -> str:
             f"the results {path} can't be read ({error}); expected the results.md of python -m caspl.results"
         ) from error
     if not re.search(r"^## .+\n\n\|.+\|\n\|[-:|]+\|$", text, re.MULTILINE):
-        raise InputError(f"{path} holds no table of results; expected the results.md that python -m caspl.results writes")
+        raise InputError(
+            f"{path} holds no table of results; expected the results.md that python -m caspl.results writes"
+        )
     return re.sub("^## ", "### ", text, flags=re.MULTILINE)

@@ -89,7 +89,9 @@ def find_images(paths: Sequence[str]) -> list[str]:
 class _Prepared(Dataset):
     """Images ready for the tower, or the sentence that says why there is none."""
 
-    def __init__(self, paths: Sequence[str], preprocessing: Preprocessing):  # no predictor: workers may get a copy of all this
+    def __init__(
+        self, paths: Sequence[str], preprocessing: Preprocessing
+    ):  # no predictor: workers may get a copy of all this
         self.paths, self.preprocessing = paths, preprocessing
 
     def __len__(self) -> int:
@@ -102,7 +104,9 @@ class _Prepared(Dataset):
             return self.paths[index], str(error)
 
 
-def answers(predictor: Predictor, paths: Sequence[str], top_k: int, batch_size: int, workers: int) -> Iterator[Answer | str]:
+def answers(
+    predictor: Predictor, paths: Sequence[str], top_k: int, batch_size: int, workers: int
+) -> Iterator[Answer | str]:
     """In the order of `paths`, an answer for each image, or the sentence that says why it has none."""
     loader = DataLoader(_Prepared(paths, predictor.preprocessing), batch_size, num_workers=workers, collate_fn=list)
     for batch in loader:
@@ -140,7 +144,10 @@ def opened(path: Path | None) -> Iterator[TextIO]:
             sys.stdout.reconfigure(errors=ODD_NAMES)
         yield sys.stdout
         return
-    with replacing(path.expanduser()) as temporary, temporary.open("w", encoding="utf-8", errors=ODD_NAMES, newline="") as file:
+    with (
+        replacing(path.expanduser()) as temporary,
+        temporary.open("w", encoding="utf-8", errors=ODD_NAMES, newline="") as file,
+    ):
         yield file
 
 

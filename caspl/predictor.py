@@ -97,8 +97,10 @@ class Predictor:
             InputError: the method makes other class features for each image (CoCoOp).
         """
         if self.conditional:
-            raise InputError(f"{self.method} makes its class features anew for each image, so it has no static classifier; use "
-                             f"logits or predict")
+            raise InputError(
+                f"{self.method} makes its class features anew for each image, so it has no static classifier; use "
+                f"logits or predict"
+            )
         if self._classifier is None:
             with self.precision.autocast():
                 self._classifier = self.model.class_features(self.prompts())
@@ -112,7 +114,9 @@ class Predictor:
             InputError: an image cannot be read, is no image, or a tensor is not of the kind and size that `prepare` gives.
         """
         with self.precision.autocast():
-            parts = [self.model.image_features(batch.to(self.device), self.prompts()) for batch in self._batches(images)]
+            parts = [
+                self.model.image_features(batch.to(self.device), self.prompts()) for batch in self._batches(images)
+            ]
         return torch.cat(parts) if parts else torch.zeros(0, self.backbone.embedding_width, device=self.device)
 
     @torch.no_grad()
@@ -173,7 +177,9 @@ def usable_device(name: str | torch.device) -> torch.device:
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # of whatever kind the device's package answers with
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise InputError(f'the device "{name}" cannot be used ({reason}); expected one that is here, such as cpu') from None
+        raise InputError(
+            f'the device "{name}" cannot be used ({reason}); expected one that is here, such as cpu'
+        ) from None
     return device
 
 
@@ -254,9 +260,13 @@ def find_result(source: str | Path) -> Path:
                 f"{path} holds checkpoints, but no {trained.FILE_NAME}; make one with python train.py --eval-only --model-dir "
                 f"{path} --output-dir FOLDER and the flags of the run"
             )
-        raise InputError(f"{path} holds neither {names[0]} nor {names[1]}; expected the output folder of a finished run")
+        raise InputError(
+            f"{path} holds neither {names[0]} nor {names[1]}; expected the output folder of a finished run"
+        )
     if not path.is_file():
-        raise InputError(f"there is no file or folder {path}; expected the output folder of a run, or its {' or '.join(names)}")
+        raise InputError(
+            f"there is no file or folder {path}; expected the output folder of a run, or its {' or '.join(names)}"
+        )
     if ".pth" in path.name:
         raise InputError(
             f"{path} is a checkpoint, which does not say what it belongs to; expected a {trained.FILE_NAME}, which python "

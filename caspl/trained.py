@@ -84,7 +84,9 @@ class _Entries(nn.Module):
     def __init__(self, group: PromptGroup):
         super().__init__()
         self.text, self.vision = (
-            nn.ParameterList(nn.Parameter(entry.detach().float().cpu().clone(), requires_grad=False) for entry in entries)
+            nn.ParameterList(
+                nn.Parameter(entry.detach().float().cpu().clone(), requires_grad=False) for entry in entries
+            )
             for entries in (group.text, group.vision)
         )
 
@@ -106,8 +108,10 @@ def read_prompts(path: str | Path) -> tuple[TrainedPrompts, PromptsHeader]:
     metadata, tensors = read_safetensors(path)
     if (metadata.get("format"), metadata.get("version")) != (FORMAT, str(VERSION)):
         found = f"{metadata.get('format', 'no format')}, version {metadata.get('version', 'not given')}"
-        raise InputError(f"{path} is of another kind ({found}), expected {FORMAT}, version {VERSION}: the {FILE_NAME} that a "
-                         f"run of a prompt learner writes")
+        raise InputError(
+            f"{path} is of another kind ({found}), expected {FORMAT}, version {VERSION}: the {FILE_NAME} that a "
+            f"run of a prompt learner writes"
+        )
     try:
         values = json.loads(metadata["header"])
         if set(values) != {field.name for field in fields(PromptsHeader)}:
@@ -116,8 +120,10 @@ def read_prompts(path: str | Path) -> tuple[TrainedPrompts, PromptsHeader]:
         return _restore(tensors, header), header
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         reason = str(error).splitlines()[0][:120]
-        raise InputError(f"{path} does not hold what a {FILE_NAME} holds ({reason}); take an unaltered file, or write it anew "
-                         f"with train.py --eval-only") from error
+        raise InputError(
+            f"{path} does not hold what a {FILE_NAME} holds ({reason}); take an unaltered file, or write it anew "
+            f"with train.py --eval-only"
+        ) from error
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -137,7 +143,9 @@ def _restore(tensors: Mapping[str, Tensor], header: PromptsHeader) -> TrainedPro
         towers = []
         for tower in ("text", "vision"):
             start = f"groups.{number}.{tower}."
-            towers.append(tuple(tensors[f"{start}{block}"] for block in range(sum(key.startswith(start) for key in tensors))))
+            towers.append(
+                tuple(tensors[f"{start}{block}"] for block in range(sum(key.startswith(start) for key in tensors)))
+            )
         groups.append(PromptGroup(*towers, after_name))
     net = None
     if header.shifted:

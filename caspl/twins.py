@@ -140,9 +140,7 @@ class _Booster:
             self.boosted = True
             return
         try:
-            header = boost(
-                clip_model, self.path, name=self.backbone, dataset=self.dataset, classnames=self.classnames
-            )
+            header = boost(clip_model, self.path, name=self.backbone, dataset=self.dataset, classnames=self.classnames)
         except OtherStudent as error:
             self.others.append(error)
             log.info("A CLIP with other weights than the boosting prompts' student is left as it is")

@@ -1,10 +1,10 @@
 """The datasets on this disk: what is there, whether it is whole, and getting what is missing.
 
-    python -m caspl.datasets list --root DATA
-    python -m caspl.datasets check Caltech101 --root DATA
-    python -m caspl.datasets prepare OxfordPets --root DATA
-    python -m caspl.datasets fewshot DescribableTextures --root DATA --shots 1 2 4 8 16 --seeds 1 2 3
-    python -m caspl.datasets import-fewshot DescribableTextures shot_16-seed_1.pkl --root DATA
+python -m caspl.datasets list --root DATA
+python -m caspl.datasets check Caltech101 --root DATA
+python -m caspl.datasets prepare OxfordPets --root DATA
+python -m caspl.datasets fewshot DescribableTextures --root DATA --shots 1 2 4 8 16 --seeds 1 2 3
+python -m caspl.datasets import-fewshot DescribableTextures shot_16-seed_1.pkl --root DATA
 """
 
 from __future__ import annotations
@@ -102,8 +102,9 @@ def _from_zero(text: str) -> int:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m caspl.datasets", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m caspl.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(word: str, run, about: str, named: bool = True) -> argparse.ArgumentParser:

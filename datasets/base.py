@@ -59,8 +59,9 @@ def find_dataset(root: str, name: str, marks: Iterable[str], others: Iterable[st
         InputError: there is none; says so where the root is one level off.
     """
     if not os.path.isdir(root):
-        raise InputError(f"the root {root} is not a folder, expected the folder that holds {name}/; correct --root "
-                         f"(DATASET.ROOT)")
+        raise InputError(
+            f"the root {root} is not a folder, expected the folder that holds {name}/; correct --root (DATASET.ROOT)"
+        )
     marks = [mark for mark in marks if mark]
     folder = os.path.join(root, name)
     for place in (name, *others, f"{name}/{name}"):
@@ -71,13 +72,17 @@ def find_dataset(root: str, name: str, marks: Iterable[str], others: Iterable[st
     start = f"the dataset folder {folder} is {absence(folder)}"
     if os.path.basename(root) == name or _holds_any(root, marks):
         rename = "" if os.path.basename(root) == name else f"rename it to {name} and "
-        raise InputError(f"{start}: the root is one level too low, {root} looks like the dataset itself; {rename}pass "
-                         f"--root {os.path.dirname(root)}")
+        raise InputError(
+            f"{start}: the root is one level too low, {root} looks like the dataset itself; {rename}pass "
+            f"--root {os.path.dirname(root)}"
+        )
     entries = sorted(entry.name for entry in os.scandir(root) if is_folder(entry))
     for entry in entries:
         if os.path.isdir(os.path.join(root, entry, name)):
-            raise InputError(f"{start}: the root is one level too high, the folder lies in {entry}/; pass --root "
-                             f"{os.path.join(root, entry)}")
+            raise InputError(
+                f"{start}: the root is one level too high, the folder lies in {entry}/; pass --root "
+                f"{os.path.join(root, entry)}"
+            )
     alike = [entry for entry in entries if _letters(entry) == _letters(name)]
     if alike:
         raise InputError(f"{start}, found {alike[0]}/, expected {name}/; rename it")
@@ -175,9 +180,12 @@ class SplitDataset(DatasetBase):
             split = self.make_split()
             check_split(split, f"the split made for {self.split_path}")
             if not self.defines_split:
-                logger.warning("%s is missing, so a split was made from the files found. It is NOT the published "
-                               "split: results are not comparable with published ones. To compare, download the "
-                               "published file in its place.", self.split_path)
+                logger.warning(
+                    "%s is missing, so a split was made from the files found. It is NOT the published "
+                    "split: results are not comparable with published ones. To compare, download the "
+                    "published file in its place.",
+                    self.split_path,
+                )
             if store(self.split_path, encode_split(split), self.dataset_dir):
                 logger.info("Saved split to %s", self.split_path)
         return split
@@ -188,8 +196,10 @@ class SplitDataset(DatasetBase):
         Raises:
             InputError: always, in a dataset that does not override this.
         """
-        raise InputError(f"the split file {self.split_path} is missing, and {type(self).__name__} cannot be split "
-                         f"without it; download {self.split_file} into {self.dataset_dir}")
+        raise InputError(
+            f"the split file {self.split_path} is missing, and {type(self).__name__} cannot be split "
+            f"without it; download {self.split_file} into {self.dataset_dir}"
+        )
 
     def read_split(self) -> Split:
         """Read the split file, and warn where it is not the published one.
@@ -201,8 +211,11 @@ class SplitDataset(DatasetBase):
         if self.split_sha256:
             raw = Path(self.split_path).read_bytes().rstrip()  # some copies end with a newline
             if hashlib.sha256(raw).hexdigest() != self.split_sha256:
-                logger.warning("%s is NOT the published split (its SHA-256 differs): results are not comparable with "
-                               "published ones", self.split_path)
+                logger.warning(
+                    "%s is NOT the published split (its SHA-256 differs): results are not comparable with "
+                    "published ones",
+                    self.split_path,
+                )
         return split
 
     def annotation(self, *places: str, remedy: str) -> str:
@@ -217,8 +230,10 @@ class SplitDataset(DatasetBase):
                 return path
         if not self.split_file:
             raise InputError(f"{paths[0]} is {absence(paths[0])}; {remedy}")
-        raise InputError(f"neither {self.split_path} nor {paths[0]} is there; download {self.split_file} into "
-                         f"{self.dataset_dir}, or {remedy}")
+        raise InputError(
+            f"neither {self.split_path} nor {paths[0]} is there; download {self.split_file} into "
+            f"{self.dataset_dir}, or {remedy}"
+        )
 
     def check_images(self, split: Split) -> None:
         """Make sure that the images of the split are there.
@@ -261,8 +276,9 @@ class SplitDataset(DatasetBase):
         try:
             empty = not os.path.getsize(path)
         except OSError as error:
-            raise InputError(f"the image {path} cannot be opened ({error.strerror}), expected an image file; extract it "
-                             f"again") from None
+            raise InputError(
+                f"the image {path} cannot be opened ({error.strerror}), expected an image file; extract it again"
+            ) from None
         if empty:
             raise InputError(f"the image {path} is empty (0 bytes), expected an image; extract or download it again")
         return Datum(impath=path, label=item.label, classname=item.classname)

@@ -78,88 +78,236 @@ CLASSNAMES = Source("classnames.txt", (_drive("1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF
 # Counts: CoOp's split files and lists. MD5 sums: torchvision's, which reads the same archives. SHA-256: of CoOp's files.
 BENCHMARKS = {
     "ImageNet": Benchmark(
-        "imagenet", 1000, 1281167, None, 50000, (CLASSNAMES,),
+        "imagenet",
+        1000,
+        1281167,
+        None,
+        50000,
+        (CLASSNAMES,),
         manual="image-net.org gives ILSVRC2012 to those who have an account: put the training images (Task 1 & 2) into "
-               "images/train/<wnid>/ and the validation images (all tasks) into images/val/<wnid>/, sorted as valprep.sh of "
-               "github.com/soumith/imagenetloader.torch does"),
+        "images/train/<wnid>/ and the validation images (all tasks) into images/val/<wnid>/, sorted as valprep.sh of "
+        "github.com/soumith/imagenetloader.torch does",
+    ),
     "Caltech101": Benchmark(
-        "caltech101", 100, 4128, 1649, 2465, (
-            Source("101_ObjectCategories", ("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",),
-                   "md5:3138e1922a9193bfa496528edbbc45d0", nested="caltech-101/101_ObjectCategories.tar.gz"),
-            _split("Caltech101", "1hyarUivQE36mY6jSomru6Fjd-JzwcCzN",
-                   "52ce83205ff8ff8a1a18119aad6376120ae35c36e783a984bc560cbf10e73fa5")),
-        "caltech-101.zip"),
+        "caltech101",
+        100,
+        4128,
+        1649,
+        2465,
+        (
+            Source(
+                "101_ObjectCategories",
+                ("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",),
+                "md5:3138e1922a9193bfa496528edbbc45d0",
+                nested="caltech-101/101_ObjectCategories.tar.gz",
+            ),
+            _split(
+                "Caltech101",
+                "1hyarUivQE36mY6jSomru6Fjd-JzwcCzN",
+                "52ce83205ff8ff8a1a18119aad6376120ae35c36e783a984bc560cbf10e73fa5",
+            ),
+        ),
+        "caltech-101.zip",
+    ),
     "OxfordPets": Benchmark(
-        "oxford_pets", 37, 2944, 736, 3669, (
+        "oxford_pets",
+        37,
+        2944,
+        736,
+        3669,
+        (
             Source("images", (f"{OXFORD}pets/data/images.tar.gz",), "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c"),
             Source("annotations", (f"{OXFORD}pets/data/annotations.tar.gz",), "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),
-            _split("OxfordPets", "1501r8Ber4nNKvmlFVQZ8SeUHTcdTTEqs",
-                   "d7f3ffe65b3919f95132e51422894ae18686b83c331fd8c0adcdc3dc2de6301e")),
-        "oxford_pets.zip"),
+            _split(
+                "OxfordPets",
+                "1501r8Ber4nNKvmlFVQZ8SeUHTcdTTEqs",
+                "d7f3ffe65b3919f95132e51422894ae18686b83c331fd8c0adcdc3dc2de6301e",
+            ),
+        ),
+        "oxford_pets.zip",
+    ),
     "StanfordCars": Benchmark(
-        "stanford_cars", 196, 6509, 1635, 8041, (), "stanford_cars.zip",
+        "stanford_cars",
+        196,
+        6509,
+        1635,
+        8041,
+        (),
+        "stanford_cars.zip",
         "the official links are dead since 2023; besides the mirror, Kaggle has rickyyyyyyy/torchvision-stanford-cars, and "
         "pytorch/vision issue 7545 names other copies; cars_train/ and cars_test/ must hold NNNNN.jpg",
-        entry="cars_train"),
+        entry="cars_train",
+    ),
     "OxfordFlowers": Benchmark(
-        "oxford_flowers", 102, 4093, 1633, 2463, (
+        "oxford_flowers",
+        102,
+        4093,
+        1633,
+        2463,
+        (
             Source("jpg", (f"{OXFORD}flowers/102/102flowers.tgz",), "md5:52808999861908f626f3c1f4e79d11fa"),
-            Source("imagelabels.mat", (f"{OXFORD}flowers/102/imagelabels.mat",), "md5:e0620be6f572b9609742df49c70aed4d"),
-            Source("cat_to_name.json", (_drive("1AkcxCXeK_RCGCEC_GvmWxjcjaNhu-at0"), f"{GITHUB}cat_to_name.json"),
-                   "sha256:0469f1ad7fe0072d98155c49aa58649d998edbbe3326229003aa5f7228525236"),
-            _split("OxfordFlowers", "1Pp0sRXzZFZq15zVOzKjKBu4A9i01nozT",
-                   "2f50c42fc1a17ca13c271cb4269b1347bdb43d2be672e34f74a4e4cbfbcca794")),
-        "oxford_flowers.zip"),
+            Source(
+                "imagelabels.mat", (f"{OXFORD}flowers/102/imagelabels.mat",), "md5:e0620be6f572b9609742df49c70aed4d"
+            ),
+            Source(
+                "cat_to_name.json",
+                (_drive("1AkcxCXeK_RCGCEC_GvmWxjcjaNhu-at0"), f"{GITHUB}cat_to_name.json"),
+                "sha256:0469f1ad7fe0072d98155c49aa58649d998edbbe3326229003aa5f7228525236",
+            ),
+            _split(
+                "OxfordFlowers",
+                "1Pp0sRXzZFZq15zVOzKjKBu4A9i01nozT",
+                "2f50c42fc1a17ca13c271cb4269b1347bdb43d2be672e34f74a4e4cbfbcca794",
+            ),
+        ),
+        "oxford_flowers.zip",
+    ),
     "Food101": Benchmark(
-        "food101", 101, 50500, 20200, 30300, (
-            Source("images", ("http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz",), "md5:85eeb15f3717b99a5da872d97d918f87",
-                   inside="food-101"),
-            _split("Food101", "1QK0tGi096I0Ba6kggatX1ee6dJFIcEJl")),
-        "food101.zip"),
+        "food101",
+        101,
+        50500,
+        20200,
+        30300,
+        (
+            Source(
+                "images",
+                ("http://data.vision.ee.ethz.ch/cvl/food-101.tar.gz",),
+                "md5:85eeb15f3717b99a5da872d97d918f87",
+                inside="food-101",
+            ),
+            _split("Food101", "1QK0tGi096I0Ba6kggatX1ee6dJFIcEJl"),
+        ),
+        "food101.zip",
+    ),
     "FGVCAircraft": Benchmark(
-        "fgvc_aircraft", 100, 3334, 3333, 3333, (
-            Source("images", (f"{OXFORD}fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz",),
-                   inside="fgvc-aircraft-2013b/data"),),
-        "fgvc_aircraft.zip"),
+        "fgvc_aircraft",
+        100,
+        3334,
+        3333,
+        3333,
+        (
+            Source(
+                "images",
+                (f"{OXFORD}fgvc-aircraft/archives/fgvc-aircraft-2013b.tar.gz",),
+                inside="fgvc-aircraft-2013b/data",
+            ),
+        ),
+        "fgvc_aircraft.zip",
+    ),
     "SUN397": Benchmark(
-        "sun397", 397, 15880, 3970, 19850, (), "sun397.zip",
+        "sun397",
+        397,
+        15880,
+        3970,
+        19850,
+        (),
+        "sun397.zip",
         "the official links are dead since 2025; besides the mirror, OpenDataLab has SUN397 and the Hub 1aurent/SUN397, which "
-        "must be exported to the original names SUN397/<letter>/<scene>/sun_*.jpg; Kaggle's copies have other names"),
+        "must be exported to the original names SUN397/<letter>/<scene>/sun_*.jpg; Kaggle's copies have other names",
+    ),
     "DescribableTextures": Benchmark(
-        "dtd", 47, 2820, 1128, 1692, (
-            Source("images", (f"{OXFORD}dtd/download/dtd-r1.0.1.tar.gz",), "md5:fff73e5086ae6bdbea199a49dfb8a4c1",
-                   inside="dtd"),
-            _split("DescribableTextures", "1u3_QfB467jqHgNXC00UIzbLZRQCg2S7x",
-                   "f26ebeccd2b58e68d70f07a0dc39fe49bf7b69024bac34396b954dfd87969c38")),
-        "dtd.zip"),
+        "dtd",
+        47,
+        2820,
+        1128,
+        1692,
+        (
+            Source(
+                "images",
+                (f"{OXFORD}dtd/download/dtd-r1.0.1.tar.gz",),
+                "md5:fff73e5086ae6bdbea199a49dfb8a4c1",
+                inside="dtd",
+            ),
+            _split(
+                "DescribableTextures",
+                "1u3_QfB467jqHgNXC00UIzbLZRQCg2S7x",
+                "f26ebeccd2b58e68d70f07a0dc39fe49bf7b69024bac34396b954dfd87969c38",
+            ),
+        ),
+        "dtd.zip",
+    ),
     "EuroSAT": Benchmark(
-        "eurosat", 10, 13500, 5400, 8100, (
-            Source("2750", (f"{HUB}/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
-                            "https://madm.dfki.de/files/sentinel/EuroSAT.zip"), "md5:c8fa014336c82ac7804f0398fcb19387"),
-            _split("EuroSAT", "1Ip7yaCWFi0eaOFUGga0lUdVi_DDQth1o",
-                   "541503a77d0b26b735d85ec7a3e672804fe0aa466c2e5f07da772cc6c0af8ad2")),
-        "eurosat.zip"),
+        "eurosat",
+        10,
+        13500,
+        5400,
+        8100,
+        (
+            Source(
+                "2750",
+                (
+                    f"{HUB}/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
+                    "https://madm.dfki.de/files/sentinel/EuroSAT.zip",
+                ),
+                "md5:c8fa014336c82ac7804f0398fcb19387",
+            ),
+            _split(
+                "EuroSAT",
+                "1Ip7yaCWFi0eaOFUGga0lUdVi_DDQth1o",
+                "541503a77d0b26b735d85ec7a3e672804fe0aa466c2e5f07da772cc6c0af8ad2",
+            ),
+        ),
+        "eurosat.zip",
+    ),
     "UCF101": Benchmark(
-        "ucf101", 101, 7639, 1898, 3783, (
+        "ucf101",
+        101,
+        7639,
+        1898,
+        3783,
+        (
             Source("UCF-101-midframes", (_drive("10Jqome3vtUA2keJkNanAiFpgbyC9Hc2O"),)),
-            _split("UCF101", "1I0S0q91hJfsV9Gf4xDIjgDq4AqBNJb1y",
-                   "d78cb834f7c5792ceaff2c5ee2d7c76a9e4086e48a3a6b01232989d29cbefdd8")),
-        "ucf101.zip"),
+            _split(
+                "UCF101",
+                "1I0S0q91hJfsV9Gf4xDIjgDq4AqBNJb1y",
+                "d78cb834f7c5792ceaff2c5ee2d7c76a9e4086e48a3a6b01232989d29cbefdd8",
+            ),
+        ),
+        "ucf101.zip",
+    ),
     "ImageNetV2": Benchmark(
-        "imagenetv2", 1000, None, None, 10000, (
-            Source("imagenetv2-matched-frequency-format-val",
-                   (f"{HUB}/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz",)),
-            CLASSNAMES),
-        "imagenetv2.zip"),
+        "imagenetv2",
+        1000,
+        None,
+        None,
+        10000,
+        (
+            Source(
+                "imagenetv2-matched-frequency-format-val",
+                (f"{HUB}/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz",),
+            ),
+            CLASSNAMES,
+        ),
+        "imagenetv2.zip",
+    ),
     "ImageNetSketch": Benchmark(
-        "imagenet_sketch", 1000, None, None, 50889, (), "imagenet-sketch.zip",
-        "github.com/HaohanWang/ImageNet-Sketch links to the archive, whose class folders belong into images/"),
+        "imagenet_sketch",
+        1000,
+        None,
+        None,
+        50889,
+        (),
+        "imagenet-sketch.zip",
+        "github.com/HaohanWang/ImageNet-Sketch links to the archive, whose class folders belong into images/",
+    ),
     "ImageNetA": Benchmark(
-        "imagenet_a", 200, None, None, 7500, (Source("imagenet-a", (f"{BERKELEY}imagenet-a.tar",)), CLASSNAMES),
-        "imagenet-adversarial.zip"),
+        "imagenet_a",
+        200,
+        None,
+        None,
+        7500,
+        (Source("imagenet-a", (f"{BERKELEY}imagenet-a.tar",)), CLASSNAMES),
+        "imagenet-adversarial.zip",
+    ),
     "ImageNetR": Benchmark(
-        "imagenet_r", 200, None, None, 30000, (Source("imagenet-r", (f"{BERKELEY}imagenet-r.tar",)), CLASSNAMES),
-        "imagenet-rendition.zip"),
+        "imagenet_r",
+        200,
+        None,
+        None,
+        30000,
+        (Source("imagenet-r", (f"{BERKELEY}imagenet-r.tar",)), CLASSNAMES),
+        "imagenet-rendition.zip",
+    ),
 }
 
 
@@ -212,8 +360,14 @@ def compare(name: str, root: str) -> Found:
         return Found("missing", (str(error),))
     split_path = os.path.join(folder, getattr(kind, "split_file", ""))
     if getattr(kind, "split_file", "") and not os.path.exists(split_path):
-        return Found("incomplete", (f"the split file {split_path} is missing; a run makes another one, whose results are not "
-                                    f"comparable with published ones",), folder=folder)
+        return Found(
+            "incomplete",
+            (
+                f"the split file {split_path} is missing; a run makes another one, whose results are not "
+                f"comparable with published ones",
+            ),
+            folder=folder,
+        )
     enabled = logging.root.manager.disable
     logging.disable(logging.WARNING)  # what readers say while reading
     try:
@@ -222,9 +376,13 @@ def compare(name: str, root: str) -> Found:
         return Found("incomplete", (str(error),), folder=folder)
     finally:
         logging.disable(enabled)
-    problems = [f"{part} has {size:,} images, published are {published:,}" for part, size, published
-                in zip(("train", "val", "test"), found.sizes, (facts.train, facts.val, facts.test), strict=True)
-                if published not in (None, size)]
+    problems = [
+        f"{part} has {size:,} images, published are {published:,}"
+        for part, size, published in zip(
+            ("train", "val", "test"), found.sizes, (facts.train, facts.val, facts.test), strict=True
+        )
+        if published not in (None, size)
+    ]
     if found.data.num_classes != facts.classes:
         problems.append(f"there are {found.data.num_classes:,} classes, published are {facts.classes:,}")
     if expected := getattr(kind, "split_sha256", ""):
@@ -243,13 +401,18 @@ def _folder(kind: type[DatasetBase], root: str) -> str:
 def image_paths(found: Found) -> list[str]:
     """The images of a dataset; where it cannot be read, all that lie in its folder."""
     if found.data is None:
-        return [os.path.join(found.folder, file) for file in list_files(found.folder) if is_image(file)] if found.folder else []
+        return (
+            [os.path.join(found.folder, file) for file in list_files(found.folder) if is_image(file)]
+            if found.folder
+            else []
+        )
     lists = (found.data.train_x, found.data.val or (), found.data.test or ())
     return list(dict.fromkeys(item.impath for items in lists for item in items))
 
 
 def broken_images(paths: list[str]) -> Iterator[str]:
     """A sentence for each image that cannot be read to its end, naming it."""
+
     def fault(path: str) -> str:
         try:
             read_image(path)
@@ -259,7 +422,8 @@ def broken_images(paths: list[str]) -> Iterator[str]:
         return ""
 
     with ThreadPoolExecutor() as pool:
-        for sentence in tqdm(pool.map(fault, paths), total=len(paths), desc="reading images", unit="image", leave=False,
-                             disable=None):
+        for sentence in tqdm(
+            pool.map(fault, paths), total=len(paths), desc="reading images", unit="image", leave=False, disable=None
+        ):
             if sentence:
                 yield sentence

@@ -54,8 +54,10 @@ class ImageFolder(SplitDataset):
         """Raises InputError, naming file and line, for what cannot be understood."""
         paths = data_paths(cfg)
         if len(paths) > 1:
-            raise InputError(f"DATASET.PATHS names {len(paths)} paths, expected one folder or table; join several with "
-                             f"DATASET.NAME UnlabeledImages (for boosting), or in one table")
+            raise InputError(
+                f"DATASET.PATHS names {len(paths)} paths, expected one folder or table; join several with "
+                f"DATASET.NAME UnlabeledImages (for boosting), or in one table"
+            )
         self.source, self.names_path = paths[0], names_path(cfg)
         super().__init__(cfg)
 
@@ -68,8 +70,10 @@ class ImageFolder(SplitDataset):
             folder = os.path.join(self.image_dir, PRIVATE, stem)
         else:
             found = "is no table" if os.path.isfile(self.source) else "does not exist"
-            raise InputError(f"{self.source} {found}, expected a folder of class folders or a table that ends in "
-                             f"{' or '.join(TABLES)}; correct --root (DATASET.ROOT) or DATASET.PATHS")
+            raise InputError(
+                f"{self.source} {found}, expected a folder of class folders or a table that ends in "
+                f"{' or '.join(TABLES)}; correct --root (DATASET.ROOT) or DATASET.PATHS"
+            )
         return folder
 
     def load_split(self) -> Split:
@@ -91,8 +95,11 @@ class ImageFolder(SplitDataset):
         try:
             os.makedirs(self.dataset_dir, exist_ok=True)
         except OSError as error:
-            logger.warning("%s cannot be made (%s): the split is not kept, every run makes it again", self.dataset_dir,
-                           error.strerror)
+            logger.warning(
+                "%s cannot be made (%s): the split is not kept, every run makes it again",
+                self.dataset_dir,
+                error.strerror,
+            )
         return os.path.isdir(self.dataset_dir)
 
     def _renewed(self, split: Split) -> Split:
@@ -103,22 +110,33 @@ class ImageFolder(SplitDataset):
         unknown = {item.label for item in new} - {now[path].label for path in kept if path in now}
         if unknown:
             name = next(item.classname for item in new if item.label in unknown)
-            raise InputError(f"the class {name!r} is new, the split kept in {self.split_path} does not know it; delete that "
-                             f"file to split the images anew")
+            raise InputError(
+                f"the class {name!r} is new, the split kept in {self.split_path} does not know it; delete that "
+                f"file to split the images anew"
+            )
         if new:
-            logger.warning("%d images, such as %s, are not in the split kept in %s and not used; delete that file to split "
-                           "the images anew", len(new), new[0].impath, self.split_path)
+            logger.warning(
+                "%d images, such as %s, are not in the split kept in %s and not used; delete that file to split "
+                "the images anew",
+                len(new),
+                new[0].impath,
+                self.split_path,
+            )
         return Split(*([now.get(item.impath, item) for item in part] for part in split))
 
 
 def divided(rows: list[Row], items: list[Item], source: str) -> Split:
     """The split that folders or the table define. Where one of val and test is missing, the other stands in for test."""
-    split = {part: [item for row, item in zip(rows, items, strict=True) if row.part == part]
-             for part in ("train", "val", "test")}
+    split = {
+        part: [item for row, item in zip(rows, items, strict=True) if row.part == part]
+        for part in ("train", "val", "test")
+    }
     if not split["train"] or not (split["val"] or split["test"]):
         found = ", ".join(part for part in split if split[part]) or "none"
-        raise InputError(f"{source} has images for {found} only, expected train and at least one of val and test; add the "
-                         f"others, or leave out the division")
+        raise InputError(
+            f"{source} has images for {found} only, expected train and at least one of val and test; add the "
+            f"others, or leave out the division"
+        )
     if not split["test"]:
         logger.info("There are no test images, those of val are the test images")
         split["test"] = split["val"]
@@ -126,8 +144,10 @@ def divided(rows: list[Row], items: list[Item], source: str) -> Split:
     for part in ("val", "test"):
         for item in split[part]:
             if item.label not in trained:
-                raise InputError(f"{source}: the class {item.classname!r} is in {part} and not in train, expected images of "
-                                 f"every class in train; add some or remove the class")
+                raise InputError(
+                    f"{source}: the class {item.classname!r} is in {part} and not in train, expected images of "
+                    f"every class in train; add some or remove the class"
+                )
     return Split(**split)
 
 
@@ -136,19 +156,24 @@ def label_rows(rows: list[Row], source: str, names_file: str) -> list[Item]:
     names: dict[str | int, str] = {}
     for row in rows:
         if names.setdefault(row.key, row.classname) != row.classname:
-            raise InputError(f"{source}: label {row.key} is called both {names[row.key]!r} and {row.classname!r}, expected "
-                             f"one class name per label; correct the table")
+            raise InputError(
+                f"{source}: label {row.key} is called both {names[row.key]!r} and {row.classname!r}, expected "
+                f"one class name per label; correct the table"
+            )
     keys = sorted(names)
     if isinstance(keys[0], int) and keys != list(range(len(keys))):
         gap = next(label for label in range(keys[-1]) if label not in names)
-        raise InputError(f"{source} has no image of label {gap}, expected every label from 0 to {keys[-1]}; correct the "
-                         f"table")
+        raise InputError(
+            f"{source} has no image of label {gap}, expected every label from 0 to {keys[-1]}; correct the table"
+        )
     if names_file:
         names = dict(zip(keys, rename_classes([str(key) for key in keys], names_file), strict=True))
     unnamed = [key for key in keys if not names[key]]
     if unnamed:
-        raise InputError(f"{source} has no column classname, and label {unnamed[0]} no name; add the column, or name a "
-                         f"file with one name per line in DATASET.CLASSNAMES")
+        raise InputError(
+            f"{source} has no column classname, and label {unnamed[0]} no name; add the column, or name a "
+            f"file with one name per line in DATASET.CLASSNAMES"
+        )
     labels = {key: label for label, key in enumerate(keys)}
     return [Item(row.impath, labels[row.key], names[row.key]) for row in rows]
 
@@ -170,19 +195,26 @@ def read_folder(folder: str) -> Iterator[Row]:
 def _read_classes(folder: str, prefix: str, part: str) -> Iterator[Row]:
     names = _folders(folder)
     if not names:
-        hint = "it holds images itself: pass the folder above" if any(map(is_image, os.listdir(folder))) else (
-            "put the images of each class into one (images without labels are DATASET.NAME UnlabeledImages)")
+        hint = (
+            "it holds images itself: pass the folder above"
+            if any(map(is_image, os.listdir(folder)))
+            else ("put the images of each class into one (images without labels are DATASET.NAME UnlabeledImages)")
+        )
         raise InputError(f"{folder} has no class folders, expected one for each class; {hint}")
     if len(names) == 1 and len(_folders(os.path.join(folder, names[0]))) > 1:
         inner = os.path.join(folder, names[0])
         if not any(map(is_image, os.listdir(inner))):
-            raise InputError(f"{folder} has the one class folder {names[0]}/, which holds folders: the path is one level too "
-                             f"high; pass {inner}")
+            raise InputError(
+                f"{folder} has the one class folder {names[0]}/, which holds folders: the path is one level too "
+                f"high; pass {inner}"
+            )
     for name in names:
         files = [file for file in list_files(os.path.join(folder, name)) if is_image(file)]
         if not files:
-            raise InputError(f"the class folder {os.path.join(folder, name)} holds no images, expected some; add them or "
-                             f"remove the folder")
+            raise InputError(
+                f"the class folder {os.path.join(folder, name)} holds no images, expected some; add them or "
+                f"remove the folder"
+            )
         for file in files:
             yield Row(f"{prefix}{name}/{file}", name, name, part)
 
@@ -203,16 +235,19 @@ def read_table(path: str) -> Iterator[Row]:
         if given is None:
             given = columns
         if columns != given or "path" not in given or not given & {"label", "classname"}:
-            raise InputError(f"{where} has the columns {', '.join(sorted(values)) or '(none)'}, expected path, and label or "
-                             f"classname or both, and split or not, the same in every line; correct it")
+            raise InputError(
+                f"{where} has the columns {', '.join(sorted(values)) or '(none)'}, expected path, and label or "
+                f"classname or both, and split or not, the same in every line; correct it"
+            )
         text = {name: "" if values[name] is None else str(values[name]).strip() for name in given}
         empty = [name for name in sorted(given) if not text[name]]
         if empty:
             raise InputError(f"{where} has no {empty[0]}, expected one; fill it in or remove the line")
         label, part = text.get("label", ""), text.get("split", "").lower()
         if label and not (label.isascii() and label.isdigit()):
-            raise InputError(f"{where} has the label {label!r}, expected a whole number from 0; use the column classname for "
-                             f"names")
+            raise InputError(
+                f"{where} has the label {label!r}, expected a whole number from 0; use the column classname for names"
+            )
         if part and part not in PART_NAMES:
             raise InputError(f"{where} has the split {part!r}, expected train, val or test; correct it")
         impath = text["path"]
@@ -232,8 +267,10 @@ def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 reader = csv.DictReader(file, strict=True)
                 for values in reader:
                     if None in values:
-                        raise InputError(f"line {reader.line_num} of {path} has more values than there are columns; put "
-                                         f"values that hold a comma in quotes")
+                        raise InputError(
+                            f"line {reader.line_num} of {path} has more values than there are columns; put "
+                            f"values that hold a comma in quotes"
+                        )
                     yield reader.line_num, {_plain(name): value for name, value in values.items()}
                 return
             for number, line in enumerate(file, 1):
@@ -241,8 +278,10 @@ def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 values = json.loads(line)
                 if not isinstance(values, dict):
-                    raise InputError(f"line {number} of {path} is {line.strip()[:80]!r}, expected an object with path, label "
-                                     f"and classname; correct it")
+                    raise InputError(
+                        f"line {number} of {path} is {line.strip()[:80]!r}, expected an object with path, label "
+                        f"and classname; correct it"
+                    )
                 yield number, {_plain(name): value for name, value in values.items()}
     except json.JSONDecodeError as error:
         raise InputError(f"line {number} of {path} is not JSON ({error.msg}), expected an object; correct it") from None

@@ -51,18 +51,26 @@ class Digits(SplitDataset):
                 with locked(folder) as alone:
                     write_images(image_dir, alone)
         except OSError as error:
-            raise InputError(f"the digits cannot be written to {folder} ({error.strerror}), expected a folder that can "
-                             f"be written to; pass another --root") from None
+            raise InputError(
+                f"the digits cannot be written to {folder} ({error.strerror}), expected a folder that can "
+                f"be written to; pass another --root"
+            ) from None
         count = sum(name.endswith(".png") for _, _, names in os.walk(image_dir) for name in names)
         if count != NUM_IMAGES:
-            raise InputError(f"{image_dir} holds {count:,} PNG images, expected {NUM_IMAGES:,}; delete that folder, "
-                             f"the next run makes it anew")
+            raise InputError(
+                f"{image_dir} holds {count:,} PNG images, expected {NUM_IMAGES:,}; delete that folder, "
+                f"the next run makes it anew"
+            )
         return folder
 
     def make_split(self) -> Split:
         """50 / 20 / 30 percent of each class, drawn from the sorted files with a generator of its own."""
-        items = [Item(f"{name}/{file}", label, name) for label, name in enumerate(NAMES)
-                 for file in sorted(os.listdir(os.path.join(self.image_dir, name))) if file.endswith(".png")]
+        items = [
+            Item(f"{name}/{file}", label, name)
+            for label, name in enumerate(NAMES)
+            for file in sorted(os.listdir(os.path.join(self.image_dir, name)))
+            if file.endswith(".png")
+        ]
         return Split(*split_classes(items, rng=random.Random(0)))
 
 

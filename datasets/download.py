@@ -45,8 +45,9 @@ def fetch(url: str, path: str, digest: str = "") -> None:
             reason = "the connection was closed early"
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code != 429:
-                raise InputError(f"{url} answers {error.code} ({error.reason}), expected the file; it has moved or is not "
-                                 f"public") from None
+                raise InputError(
+                    f"{url} answers {error.code} ({error.reason}), expected the file; it has moved or is not public"
+                ) from None
             reason = f"the server answers {error.code}"
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
@@ -58,8 +59,10 @@ def fetch(url: str, path: str, digest: str = "") -> None:
         found = file_digest(part, digest.split(":")[0])
         if found != digest:
             _forget(part)
-            raise InputError(f"what {url} gave has the checksum {found}, expected {digest}; it was deleted: try again or take "
-                             f"it from elsewhere")
+            raise InputError(
+                f"what {url} gave has the checksum {found}, expected {digest}; it was deleted: try again or take "
+                f"it from elsewhere"
+            )
     os.replace(part, path)
     _forget(part)
 
@@ -83,8 +86,10 @@ def _receive(url: str, part: str) -> bool:
         raise
     with response:
         if response.headers.get_content_type() == "text/html" and not url.endswith((".html", "/")):
-            raise InputError(f"{url} gives a web page, expected the file; it is not public, or its quota of downloads is used "
-                             f"up: open the address in a browser")
+            raise InputError(
+                f"{url} gives a web page, expected the file; it is not public, or its quota of downloads is used "
+                f"up: open the address in a browser"
+            )
         if response.status != 206:
             have = 0
         with open(marks, "w", encoding="utf-8") as file:
@@ -142,8 +147,10 @@ def unpack(archive: str, folder: str) -> None:
         else:
             _unpack_tar(archive, folder)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{archive} cannot be unpacked ({' '.join(str(error).split())}), expected a complete tar or zip file; "
-                         f"download it again") from None
+        raise InputError(
+            f"{archive} cannot be unpacked ({' '.join(str(error).split())}), expected a complete tar or zip file; "
+            f"download it again"
+        ) from None
 
 
 def _unpack_tar(archive: str, folder: str) -> None:
@@ -162,16 +169,28 @@ def _unpack_zip(archive: str, folder: str) -> None:
             _check_inside(archive, member.filename)
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise InputError(f"{archive} is refused: {member.filename} is a link, expected files and folders only")
-        for member in tqdm(members, desc=f"unpacking {os.path.basename(archive)}", unit="file", leave=False, disable=None):
+        for member in tqdm(
+            members, desc=f"unpacking {os.path.basename(archive)}", unit="file", leave=False, disable=None
+        ):
             file.extract(member, folder)
 
 
 def _check_inside(archive: str, name: str, what: str = "a member is called ") -> None:
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
-        raise InputError(f"{archive} is refused: {what}{name!r}, expected a path inside the archive; get it from elsewhere")
+        raise InputError(
+            f"{archive} is refused: {what}{name!r}, expected a path inside the archive; get it from elsewhere"
+        )
 
 
 def _progress(archive: str, file: IO[bytes]) -> Any:
-    return tqdm.wrapattr(file, "read", total=os.path.getsize(archive), desc=f"unpacking {os.path.basename(archive)}",
-                         unit="B", unit_scale=True, leave=False, disable=None)
+    return tqdm.wrapattr(
+        file,
+        "read",
+        total=os.path.getsize(archive),
+        desc=f"unpacking {os.path.basename(archive)}",
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        disable=None,
+    )

@@ -39,8 +39,13 @@ def sample_fewshot(items: Sequence[T], num_shots: int, rng: random.Random | None
             small.append(len(group))
             drawn += group
     if small:
-        logger.warning("%d of %d classes have fewer than %d images, the smallest has %d: all their images are taken",
-                       len(small), len(groups), num_shots, min(small))
+        logger.warning(
+            "%d of %d classes have fewer than %d images, the smallest has %d: all their images are taken",
+            len(small),
+            len(groups),
+            num_shots,
+            min(small),
+        )
     return drawn
 
 
@@ -70,8 +75,11 @@ def cached_fewshot(split: Split, num_shots: int, seed: int, folder: str | Path, 
     path = _cache_path(folder, num_shots, seed)
     pickled = path.removesuffix("json") + "pkl"
     if os.path.exists(pickled):
-        log_once(logging.INFO, f"Ignoring {pickled}: pickles can run code and hold absolute paths; the same lists are "
-                               f"kept in {os.path.basename(path)}")
+        log_once(
+            logging.INFO,
+            f"Ignoring {pickled}: pickles can run code and hold absolute paths; the same lists are "
+            f"kept in {os.path.basename(path)}",
+        )
     found = _load(path, split, checksum, complain=False)
     if found is not None:
         return found
@@ -133,8 +141,10 @@ def import_pickled_list(path: str | Path, split: Split, folder: str | Path, chec
     """
     name = re.fullmatch(r"shot_(\d+)-seed_(\d+)\.pkl", os.path.basename(path))
     if not name or not int(name[1]):
-        raise InputError(f"{path} is not called shot_<k>-seed_<s>.pkl, expected the shots and the seed, from 0, in the "
-                         f"name; rename it as the run that wrote it has called it")
+        raise InputError(
+            f"{path} is not called shot_<k>-seed_<s>.pkl, expected the shots and the seed, from 0, in the "
+            f"name; rename it as the run that wrote it has called it"
+        )
     shots, seed = int(name[1]), int(name[2])
     lists = read_pickled_lists(path)
     train = _located(lists["train"], split.train, shots, f"{path}, train")
@@ -163,15 +173,19 @@ def _located(pickled: list[Item], items: Sequence[Item], num_shots: int, where: 
         match = next((known[end] for end in ends if end in known), None)
         if match is None or (match.label, match.classname) != (item.label, item.classname):
             found = f"has it as label {match.label}, {match.classname!r}" if match else "does not have it"
-            raise InputError(f"{where}: {item.impath} is label {item.label}, {item.classname!r}, but the same list of the "
-                             f"split {found}; import the pickle into the dataset and split that it was drawn from")
+            raise InputError(
+                f"{where}: {item.impath} is label {item.label}, {item.classname!r}, but the same list of the "
+                f"split {found}; import the pickle into the dataset and split that it was drawn from"
+            )
         located.append(match)
     groups = group_by_label(located)
     for label, group in group_by_label(items).items():
         drawn, expected = groups.get(label, []), min(num_shots, len(group))
         if not len(drawn) == len(set(drawn)) == expected:
-            raise InputError(f"{where} has {len(drawn)} images of label {label}, {len(set(drawn))} of them different, expected "
-                             f"{expected}; the file is not what its name says, draw the lists anew")
+            raise InputError(
+                f"{where} has {len(drawn)} images of label {label}, {len(set(drawn))} of them different, expected "
+                f"{expected}; the file is not what its name says, draw the lists anew"
+            )
     return located
 
 
@@ -206,11 +220,14 @@ def read_pickled_lists(path: str | Path) -> dict[str, list[Item]]:
         if "train" not in lists:
             raise pickle.UnpicklingError("it has no list train")
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}), expected a shot_<k>-seed_<s>.pkl; check the "
-                         f"path") from None
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}), expected a shot_<k>-seed_<s>.pkl; check the path"
+        ) from None
     except Exception as error:  # bytes that are no valid pickle can raise anything
-        raise InputError(f"{path} is not a few-shot list of the family ({str(error) or type(error).__name__}), expected "
-                         f"Dassl's items in lists train and val; draw the lists anew") from None
+        raise InputError(
+            f"{path} is not a few-shot list of the family ({str(error) or type(error).__name__}), expected "
+            f"Dassl's items in lists train and val; draw the lists anew"
+        ) from None
     return lists
 
 
@@ -243,8 +260,10 @@ def subsample_classes(*sources: list[Item], subsample: str) -> list[list[Item]]:
     half = math.ceil(len(labels) / 2)
     selected = labels[:half] if subsample == "base" else labels[half:]
     if not selected:
-        raise InputError(f"DATASET.SUBSAMPLE_CLASSES is {subsample!r}, but train has {len(labels)} class, expected two "
-                         f"or more; use all")
+        raise InputError(
+            f"DATASET.SUBSAMPLE_CLASSES is {subsample!r}, but train has {len(labels)} class, expected two "
+            f"or more; use all"
+        )
     logger.info("SUBSAMPLE %s CLASSES!", subsample.upper())
     numbers = {label: number for number, label in enumerate(selected)}
     return [[item._replace(label=numbers[item.label]) for item in items if item.label in numbers] for items in sources]

@@ -40,14 +40,22 @@ class ImageNet(SplitDataset):
     def load_split(self) -> Split:
         names = read_classnames(self.dataset_dir)
         if os.path.exists(os.path.join(self.dataset_dir, "preprocessed.pkl")):
-            log_once(logging.INFO, f"Ignoring preprocessed.pkl in {self.dataset_dir}: pickles can run code and hold "
-                                   f"absolute paths")
+            log_once(
+                logging.INFO,
+                f"Ignoring preprocessed.pkl in {self.dataset_dir}: pickles can run code and hold absolute paths",
+            )
         folders = {part: class_folders(os.path.join(self.image_dir, part)) for part in PARTS}
         for part, found in folders.items():
             check_folders(os.path.join(self.image_dir, part), found, names)
         listing = cached_listing(self.image_dir, folders, self.dataset_dir)
-        train, val = ([Item(f"{part}/{wnid}/{image}", label, name) for label, (wnid, name) in enumerate(names.items())
-                       for image in listing[part][wnid]] for part in PARTS)
+        train, val = (
+            [
+                Item(f"{part}/{wnid}/{image}", label, name)
+                for label, (wnid, name) in enumerate(names.items())
+                for image in listing[part][wnid]
+            ]
+            for part in PARTS
+        )
         return Split(train, [], val)
 
     def check_images(self, split: Split) -> None:
@@ -111,7 +119,9 @@ def _load(path: str, state: str, folders: dict[str, list[str]]) -> Listing | Non
         content = json.loads(Path(path).read_bytes())
         if content["folders_sha256"] != state:
             return None
-        listing = {part: {wnid: [str(name) for name in content[part][wnid]] for wnid in folders[part]} for part in folders}
+        listing = {
+            part: {wnid: [str(name) for name in content[part][wnid]] for wnid in folders[part]} for part in folders
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return None
     complete = all(names for classes in listing.values() for names in classes.values())

@@ -41,17 +41,23 @@ def rename_classes(classes: list[str], path: str) -> list[str]:
     lines = read_names(path)
     if "\t" not in lines[0]:
         if len(lines) != len(classes):
-            raise InputError(f"{path} (DATASET.CLASSNAMES) holds {len(lines)} names, expected {len(classes)}, one for each "
-                             f"class from {classes[0]!r} to {classes[-1]!r}; add or remove lines")
+            raise InputError(
+                f"{path} (DATASET.CLASSNAMES) holds {len(lines)} names, expected {len(classes)}, one for each "
+                f"class from {classes[0]!r} to {classes[-1]!r}; add or remove lines"
+            )
         return lines
     pairs = [tuple(part.strip() for part in line.split("\t", 1)) for line in lines]
     wrong = [line for line, pair in zip(lines, pairs, strict=True) if len(pair) < 2 or not all(pair)]
     if wrong:
-        raise InputError(f"{path} (DATASET.CLASSNAMES) has the line {wrong[0]!r}, expected class, tab, name as in the "
-                         f"first line; correct it")
+        raise InputError(
+            f"{path} (DATASET.CLASSNAMES) has the line {wrong[0]!r}, expected class, tab, name as in the "
+            f"first line; correct it"
+        )
     names = dict(pairs)
     missing = [name for name in classes if name not in names]
     if missing:
-        raise InputError(f"{path} (DATASET.CLASSNAMES) has no line for the class {missing[0]!r}, expected one for each of "
-                         f"the {len(classes)} classes; add it")
+        raise InputError(
+            f"{path} (DATASET.CLASSNAMES) has no line for the class {missing[0]!r}, expected one for each of "
+            f"the {len(classes)} classes; add it"
+        )
     return [names[name] for name in classes]

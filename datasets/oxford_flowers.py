@@ -28,8 +28,11 @@ class OxfordFlowers(SplitDataset):
         names = read_names(path)
         unnamed = sorted({int(label) for label in labels} - {int(number) for number in names if number.isdigit()})
         if unnamed:
-            raise InputError(f"{path} has no name for class {unnamed[0]}, expected one for each label in "
-                             f"imagelabels.mat; download it again")
-        items = [Item(f"image_{number:05d}.jpg", int(label) - 1, names[str(label)])
-                 for number, label in enumerate(labels, 1)]
+            raise InputError(
+                f"{path} has no name for class {unnamed[0]}, expected one for each label in "
+                f"imagelabels.mat; download it again"
+            )
+        items = [
+            Item(f"image_{number:05d}.jpg", int(label) - 1, names[str(label)]) for number, label in enumerate(labels, 1)
+        ]
         return Split(*split_classes(items))

@@ -38,8 +38,10 @@ def prepare(name: str, root: str, mirror: bool = False) -> None:
     """
     kind = dataset_class(name)
     if name not in BENCHMARKS:
-        raise InputError(f"{name} is not for downloading, expected one of {', '.join(BENCHMARKS)}; a run finds its images "
-                         f"under its root or makes them")
+        raise InputError(
+            f"{name} is not for downloading, expected one of {', '.join(BENCHMARKS)}; a run finds its images "
+            f"under its root or makes them"
+        )
     root = os.path.abspath(os.path.expanduser(root))
     target, work = os.path.join(root, kind.dataset_dir), os.path.join(root, WORK, kind.dataset_dir)
     if not _lacks(target, _needed(name)):
@@ -55,8 +57,10 @@ def prepare(name: str, root: str, mirror: bool = False) -> None:
     except Timeout:
         raise InputError(f"another process is preparing {name} in {work}; wait for it to end") from None
     except OSError as error:
-        raise InputError(f"{name} cannot be written to {root} ({error.strerror or error}), expected a folder with enough space "
-                         f"that can be written to; correct --root") from None
+        raise InputError(
+            f"{name} cannot be written to {root} ({error.strerror or error}), expected a folder with enough space "
+            f"that can be written to; correct --root"
+        ) from None
     logger.info("%s is in place; to verify it: check %s", target, name)
 
 
@@ -173,8 +177,10 @@ def _move(folder: str, target: str, entries: tuple[str, ...], archive: str) -> N
     """Move what `target` lacks out of `folder`; one of `entries` last, for it tells that nothing is lacking."""
     if all(_lacks(folder, [entry]) for entry in entries):
         found = ", ".join(sorted(os.listdir(folder))[:5]) if os.path.isdir(folder) else ""
-        raise InputError(f"{os.path.basename(archive)} holds {found or 'nothing'}, expected {entries[0]}; it is another "
-                         f"archive, get it from elsewhere")
+        raise InputError(
+            f"{os.path.basename(archive)} holds {found or 'nothing'}, expected {entries[0]}; it is another "
+            f"archive, get it from elsewhere"
+        )
     os.makedirs(target, exist_ok=True)
     for entry in sorted(os.listdir(folder), key=lambda entry: entry in entries):
         place = os.path.join(target, entries[0] if entry in entries else entry)

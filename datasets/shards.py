@@ -57,10 +57,13 @@ class Shard(NamedTuple):
                         yield StreamedImage(f"{self.path}/{member.name}", content, self.domain)
                     number += 1
         except (tarfile.TarError, OSError) as error:
-            raise InputError(f"the shard {self.path} cannot be read after {number} images ({error}); copy it again") from None
+            raise InputError(
+                f"the shard {self.path} cannot be read after {number} images ({error}); copy it again"
+            ) from None
         if number < last:
-            raise InputError(f"the shard {self.path} ends after {number} images, expected {self.count}: it has changed; "
-                             f"start again")
+            raise InputError(
+                f"the shard {self.path} ends after {number} images, expected {self.count}: it has changed; start again"
+            )
 
 
 class Loose(NamedTuple):
@@ -152,12 +155,17 @@ def expand(pattern: str) -> list[str]:
     if match := RANGE.search(pattern):
         begin, end = match.groups()
         numbers = range(int(begin), int(end) + 1)
-        return [path for number in numbers
-                for path in expand(f"{pattern[: match.start()]}{number:0{len(begin)}d}{pattern[match.end() :]}")]
+        return [
+            path
+            for number in numbers
+            for path in expand(f"{pattern[: match.start()]}{number:0{len(begin)}d}{pattern[match.end() :]}")
+        ]
     paths = sorted(glob.glob(pattern))
     if not paths:
-        raise InputError(f"there is no {pattern} (DATASET.PATHS), expected a folder or tar files; correct it, it is relative "
-                         f"to the root")
+        raise InputError(
+            f"there is no {pattern} (DATASET.PATHS), expected a folder or tar files; correct it, it is relative "
+            f"to the root"
+        )
     return paths
 
 
@@ -201,8 +209,10 @@ def _count(path: str) -> int:
             archive.fileobj.seek(archive.offset)
             damaged = archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0")
     except (tarfile.TarError, OSError) as error:
-        raise InputError(f"the shard {path} cannot be read ({error}), expected an uncompressed tar file; copy it again or "
-                         f"decompress it") from None
+        raise InputError(
+            f"the shard {path} cannot be read ({error}), expected an uncompressed tar file; copy it again or "
+            f"decompress it"
+        ) from None
     if damaged:
         raise InputError(f"the shard {path} is damaged after {count} images, at byte {archive.offset}; copy it again")
     if not count:
@@ -214,7 +224,10 @@ def _read_counts(folder: str) -> dict[str, list[int]]:
     try:
         with open(os.path.join(folder, COUNTS), encoding="utf-8") as file:
             kept = json.load(file)
-        return {str(name): value for name, value in kept.items()
-                if isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value)}
+        return {
+            str(name): value
+            for name, value in kept.items()
+            if isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value)
+        }
     except (OSError, ValueError, AttributeError):
         return {}

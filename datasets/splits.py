@@ -80,12 +80,15 @@ def decode_split(raw: bytes, source: str | Path) -> Split:
         content = json.loads(raw)
     except ValueError as error:  # also UnicodeDecodeError
         hint = "a web page was saved in its place, " if raw.lstrip()[:1] == b"<" else ""
-        raise InputError(f"{source} is not JSON ({error}): {hint}expected an object with the lists train, val and "
-                         f"test; download the split file again") from None
+        raise InputError(
+            f"{source} is not JSON ({error}): {hint}expected an object with the lists train, val and "
+            f"test; download the split file again"
+        ) from None
     if not isinstance(content, dict) or not set(PARTS) <= set(content):
         found = f"the keys {', '.join(content) or '(none)'}" if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{source} holds {found}, expected the keys train, val and test; download the split file "
-                         f"again")
+        raise InputError(
+            f"{source} holds {found}, expected the keys train, val and test; download the split file again"
+        )
     return Split(*(decode_items(content[part], f"{source}, {part}") for part in PARTS))
 
 
@@ -96,17 +99,23 @@ def decode_items(entries: object, where: str) -> list[Item]:
         InputError: naming the index of the first entry that is something else.
     """
     if not isinstance(entries, list):
-        raise InputError(f"{where} is {type(entries).__name__}, expected a list of [path, label, class name]; download "
-                         f"or correct the file")
+        raise InputError(
+            f"{where} is {type(entries).__name__}, expected a list of [path, label, class name]; download "
+            f"or correct the file"
+        )
     for index, entry in enumerate(entries):
         match entry:
             case [str(path), int(label), str(name)] if label >= 0 and path and name and type(label) is int:
                 if path.startswith("/"):
-                    raise InputError(f"{where} entry {index} has the absolute path {path}, expected one relative to "
-                                     f"the image folder; download or correct the file")
+                    raise InputError(
+                        f"{where} entry {index} has the absolute path {path}, expected one relative to "
+                        f"the image folder; download or correct the file"
+                    )
             case _:
-                raise InputError(f"{where} entry {index} is {json.dumps(entry)[:120]}, expected [relative path, label "
-                                 f"from 0, class name]; download or correct the file")
+                raise InputError(
+                    f"{where} entry {index} is {json.dumps(entry)[:120]}, expected [relative path, label "
+                    f"from 0, class name]; download or correct the file"
+                )
     return [Item(*entry) for entry in entries]
 
 
@@ -125,12 +134,16 @@ def check_split(split: Split, source: str | Path) -> None:
         for index, item in enumerate(items):
             known = names.setdefault(item.label, item.classname)
             if known != item.classname:
-                raise InputError(f"{source}: label {item.label} is called both {known!r} and {item.classname!r} (in "
-                                 f"{part} entry {index}), expected one class name per label; correct the file")
+                raise InputError(
+                    f"{source}: label {item.label} is called both {known!r} and {item.classname!r} (in "
+                    f"{part} entry {index}), expected one class name per label; correct the file"
+                )
     missing = sorted(set(range(max(names) + 1)) - {item.label for item in split.train})
     if missing:
-        raise InputError(f"{source}: train has no image of label {missing[0]}, expected every label from 0 to "
-                         f"{max(names)}; correct or download the split file")
+        raise InputError(
+            f"{source}: train has no image of label {missing[0]}, expected every label from 0 to "
+            f"{max(names)}; correct or download the split file"
+        )
 
 
 def read_split(path: str | Path) -> Split:
@@ -143,8 +156,9 @@ def read_split(path: str | Path) -> Split:
     try:
         raw = Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"the split file {path} cannot be read ({error.strerror}); check the path and its "
-                         f"permissions") from None
+        raise InputError(
+            f"the split file {path} cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
     split = decode_split(raw, path)
     check_split(split, path)
     return split
@@ -164,12 +178,15 @@ def list_names(folder: str) -> list[str]:
     try:
         return listdir_nohidden(folder)
     except OSError as error:
-        raise InputError(f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct its "
-                         f"permissions or the disk") from None
+        raise InputError(
+            f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct its "
+            f"permissions or the disk"
+        ) from None
 
 
-def check_images(image_dir: str | Path, items: Iterable[Item], place: Callable[[str], str] = str,
-                 source: str = "the split") -> None:
+def check_images(
+    image_dir: str | Path, items: Iterable[Item], place: Callable[[str], str] = str, source: str = "the split"
+) -> None:
     """Make sure that every image is there. Lists each folder once, which on network disks is far cheaper than asking
     for each file. `place` leads from the path of an item to that on disk, both relative to `image_dir`; `source` is what
     lists the items, for messages.
@@ -199,22 +216,28 @@ def _missing_images(image_dir: str, missing: list[str], total: int, empty: list[
     """The sentence about missing images; `empty` are the folders that are missing or have nothing in them."""
     first = os.path.join(image_dir, missing[0])
     if not os.path.isdir(image_dir):
-        return (f"the image folder {image_dir} is {absence(image_dir)}, expected {total:,} images in it; extract the "
-                f"images there")
+        return (
+            f"the image folder {image_dir} is {absence(image_dir)}, expected {total:,} images in it; extract the "
+            f"images there"
+        )
     if len(missing) == total:
         folder = os.path.dirname(first)
         while not os.path.isdir(folder):
             folder = os.path.dirname(folder)
         found = sorted(list_names(folder))
-        return (f"none of the {total:,} images that {source} lists is in {image_dir}, the first would be {missing[0]}; "
-                f"found {', '.join(found[:3]) or 'nothing'}{', ...' if found[3:] else ''} in {folder}: correct the "
-                f"split file if it is that of another dataset, else extract the images as the official archive does")
+        return (
+            f"none of the {total:,} images that {source} lists is in {image_dir}, the first would be {missing[0]}; "
+            f"found {', '.join(found[:3]) or 'nothing'}{', ...' if found[3:] else ''} in {folder}: correct the "
+            f"split file if it is that of another dataset, else extract the images as the official archive does"
+        )
     hint = ""
     if empty:
         more = f", as are {len(empty) - 1:,} more" if empty[1:] else ""
         hint = f"the folder {os.path.join(image_dir, empty[0])} is empty or missing{more}: "
-    return (f"{len(missing):,} of the {total:,} images that the split lists are missing, the first is {first}; "
-            f"{hint}extract the complete images into {image_dir}")
+    return (
+        f"{len(missing):,} of the {total:,} images that the split lists are missing, the first is {first}; "
+        f"{hint}extract the complete images into {image_dir}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -236,16 +259,19 @@ def split_trainval(items: Sequence[T], p_val: float = 0.2, rng: random.Random | 
     for group in group_by_label(items).values():
         n_val = round(len(group) * p_val)
         if n_val == 0:
-            raise InputError(f"class {group[0].classname!r} has {len(group)} images, too few to give {p_val:.0%} of "
-                             f"them to val; check that the annotations are complete")
+            raise InputError(
+                f"class {group[0].classname!r} has {len(group)} images, too few to give {p_val:.0%} of "
+                f"them to val; check that the annotations are complete"
+            )
         (rng or random).shuffle(group)
         val += group[:n_val]
         train += group[n_val:]
     return train, val
 
 
-def split_classes(items: Sequence[T], p_train: float = 0.5, p_val: float = 0.2,
-                  rng: random.Random | None = None) -> tuple[list[T], list[T], list[T]]:
+def split_classes(
+    items: Sequence[T], p_train: float = 0.5, p_val: float = 0.2, rng: random.Random | None = None
+) -> tuple[list[T], list[T], list[T]]:
     """Divide images into (train, val, test), class by class; test receives what the two shares leave.
 
     As CoOp's DescribableTextures and OxfordFlowers. Draws from `rng`, or as CoOp from the global `random`.
@@ -253,14 +279,17 @@ def split_classes(items: Sequence[T], p_train: float = 0.5, p_val: float = 0.2,
     Raises:
         InputError: a class is too small to give each list an image.
     """
-    logger.info("Splitting into %s train, %s val, and %s test", f"{p_train:.0%}", f"{p_val:.0%}",
-                f"{1 - p_train - p_val:.0%}")
+    logger.info(
+        "Splitting into %s train, %s val, and %s test", f"{p_train:.0%}", f"{p_val:.0%}", f"{1 - p_train - p_val:.0%}"
+    )
     train, val, test = [], [], []
     for group in group_by_label(items).values():
         n_train, n_val = round(len(group) * p_train), round(len(group) * p_val)
         if min(n_train, n_val, len(group) - n_train - n_val) <= 0:
-            raise InputError(f"class {group[0].classname!r} has {len(group)} images, too few for train, val and test; "
-                             f"check that the images are complete")
+            raise InputError(
+                f"class {group[0].classname!r} has {len(group)} images, too few for train, val and test; "
+                f"check that the images are complete"
+            )
         (rng or random).shuffle(group)
         train += group[:n_train]
         val += group[n_train : n_train + n_val]
@@ -268,8 +297,12 @@ def split_classes(items: Sequence[T], p_train: float = 0.5, p_val: float = 0.2,
     return train, val, test
 
 
-def list_folders(image_dir: str | Path, ignored: Iterable[str] = (), new_names: Mapping[str, str] | None = None,
-                 classes: int | None = None) -> list[Item]:
+def list_folders(
+    image_dir: str | Path,
+    ignored: Iterable[str] = (),
+    new_names: Mapping[str, str] | None = None,
+    classes: int | None = None,
+) -> list[Item]:
     """The images of `image_dir`/<class>/<file>, whose labels follow the sorted folder names.
 
     Files of a class come in the order in which the disk lists them, as CoOp reads them. Hidden entries, files beside
@@ -281,8 +314,10 @@ def list_folders(image_dir: str | Path, ignored: Iterable[str] = (), new_names: 
     """
     image_dir = str(image_dir)
     if not os.path.isdir(image_dir):
-        raise InputError(f"the image folder {image_dir} is {absence(image_dir)}, expected one folder per class in it; "
-                         f"extract the images there")
+        raise InputError(
+            f"the image folder {image_dir} is {absence(image_dir)}, expected one folder per class in it; "
+            f"extract the images there"
+        )
     entries = sorted(set(list_names(image_dir)) - set(ignored))
     lost = [path for path in (os.path.join(image_dir, entry) for entry in entries) if not os.path.exists(path)]
     if lost:
@@ -292,26 +327,37 @@ def list_folders(image_dir: str | Path, ignored: Iterable[str] = (), new_names: 
         raise InputError(f"{image_dir} has no class folders, expected one folder per class; extract the images there")
     if classes not in (None, len(categories)):
         lost = sorted(set(new_names or ()) - set(categories) if len(new_names or ()) == classes else ())
-        raise InputError(f"{image_dir} holds {len(categories)} class folders, expected {classes}"
-                         f"{f' ({lost[0]} is missing)' if lost else ''}; extract the complete images, and nothing else, "
-                         f"there")
+        raise InputError(
+            f"{image_dir} holds {len(categories)} class folders, expected {classes}"
+            f"{f' ({lost[0]} is missing)' if lost else ''}; extract the complete images, and nothing else, "
+            f"there"
+        )
     items = []
     for label, category in enumerate(categories):
         folder = os.path.join(image_dir, category)
         names = list_names(folder)
         if not names:
-            raise InputError(f"the class folder {folder} is empty, expected images; extract them again or remove the "
-                             f"folder")
+            raise InputError(
+                f"the class folder {folder} is empty, expected images; extract them again or remove the folder"
+            )
         inner = [entry.name for entry in os.scandir(folder) if is_folder(entry) and not entry.name.startswith(".")]
         if inner:
-            raise InputError(f"the class folder {folder} holds the folder {inner[0]}, expected images; move what is in "
-                             f"there to where it belongs, or remove it")
+            raise InputError(
+                f"the class folder {folder} holds the folder {inner[0]}, expected images; move what is in "
+                f"there to where it belongs, or remove it"
+            )
         items += [Item(f"{category}/{name}", label, (new_names or {}).get(category, category)) for name in names]
     return items
 
 
-def split_folders(image_dir: str | Path, p_train: float = 0.5, p_val: float = 0.2, ignored: Iterable[str] = (),
-                  new_names: Mapping[str, str] | None = None, rng: random.Random | None = None,
-                  classes: int | None = None) -> Split:
+def split_folders(
+    image_dir: str | Path,
+    p_train: float = 0.5,
+    p_val: float = 0.2,
+    ignored: Iterable[str] = (),
+    new_names: Mapping[str, str] | None = None,
+    rng: random.Random | None = None,
+    classes: int | None = None,
+) -> Split:
     """The split of a folder of class folders; see `list_folders` and `split_classes`."""
     return Split(*split_classes(list_folders(image_dir, ignored, new_names, classes), p_train, p_val, rng))

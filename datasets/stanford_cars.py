@@ -40,8 +40,11 @@ class StanfordCars(SplitDataset):
             model, _, year = str(name).rpartition(" ")
             names.append(f"{year} {model}")
         trainval = self.annotation("devkit/cars_train_annos.mat", remedy="extract car_devkit.tgz there")
-        test = self.annotation("cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat",
-                               remedy="download cars_test_annos_withlabels.mat there")
+        test = self.annotation(
+            "cars_test_annos_withlabels.mat",
+            "devkit/cars_test_annos_withlabels.mat",
+            remedy="download cars_test_annos_withlabels.mat there",
+        )
         train, val = split_trainval(read_list(trainval, "cars_train", names))
         return Split(train, val, read_list(test, "cars_test", names))
 
@@ -56,7 +59,9 @@ def read_list(path: str, folder: str, names: list[str]) -> list[Item]:
     items = []
     for image, label in zip(rows["fname"], rows["class"], strict=True):
         if not 1 <= label <= len(names):
-            raise InputError(f"{path} gives {image} the class {label}, expected one of 1 to {len(names)} as in "
-                             f"cars_meta.mat; download both again")
+            raise InputError(
+                f"{path} gives {image} the class {label}, expected one of 1 to {len(names)} as in "
+                f"cars_meta.mat; download both again"
+            )
         items.append(Item(f"{folder}/{image}", int(label) - 1, names[label - 1]))
     return items

@@ -54,7 +54,10 @@ def store(path: str | Path, content: bytes, folder: str | Path) -> bool:
         with replacing(path) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
-        log_once(logging.WARNING, f"{folder} cannot be written to ({error.strerror or error}): splits and few-shot "
-                                  f"lists made here are not kept, every run makes them again")
+        log_once(
+            logging.WARNING,
+            f"{folder} cannot be written to ({error.strerror or error}): splits and few-shot "
+            f"lists made here are not kept, every run makes them again",
+        )
         return False
     return True

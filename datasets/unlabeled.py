@@ -35,13 +35,17 @@ class UnlabeledImages(DatasetBase):
     def __init__(self, cfg: Any) -> None:
         """Raises InputError for paths without images, damaged shards, missing class names, and streams in upstream's Dassl."""
         if cfg.DATASET.NUM_SHOTS >= 1 or class_subset(cfg) != "all":
-            raise InputError(f"DATASET.NUM_SHOTS is {cfg.DATASET.NUM_SHOTS} and DATASET.SUBSAMPLE_CLASSES is "
-                             f"{class_subset(cfg)!r}, but images without labels cannot be drawn by class; leave them at -1 "
-                             f"and all")
+            raise InputError(
+                f"DATASET.NUM_SHOTS is {cfg.DATASET.NUM_SHOTS} and DATASET.SUBSAMPLE_CLASSES is "
+                f"{class_subset(cfg)!r}, but images without labels cannot be drawn by class; leave them at -1 "
+                f"and all"
+            )
         path = names_path(cfg)
         if not path:
-            raise InputError("DATASET.CLASSNAMES is empty, expected a text file with the class names of the domain, one per "
-                             "line; name it, relative to the root")
+            raise InputError(
+                "DATASET.CLASSNAMES is empty, expected a text file with the class names of the domain, one per "
+                "line; name it, relative to the root"
+            )
         self.names = read_names(path)
         roots = data_paths(cfg)
         given = getattr(cfg.DATASET, "PATHS", ()) or [os.path.basename(roots[0])]
@@ -50,8 +54,10 @@ class UnlabeledImages(DatasetBase):
         own = getattr(DataManager, "takes_training_only", False)
         if any(shards for _, shards in found):
             if not own:
-                raise InputError(f"there are tar files among {', '.join(given)} (DATASET.PATHS), expected folders of images, "
-                                 f"as the Dassl here loads no streams; unpack them, or run phase 1 in CasPL's own checkout")
+                raise InputError(
+                    f"there are tar files among {', '.join(given)} (DATASET.PATHS), expected folders of images, "
+                    f"as the Dassl here loads no streams; unpack them, or run phase 1 in CasPL's own checkout"
+                )
             images: Any = ImageStream(part for domain, both in enumerate(found) for part in as_parts(domain, *both))
         else:
             images = [Datum(file, label=-1, domain=domain) for domain, (files, _) in enumerate(found) for file in files]
@@ -80,8 +86,10 @@ def find_images(path: str) -> tuple[list[str], list[str]]:
     images = [os.path.join(path, file) for file in files if is_image(file)]
     shards = [os.path.join(path, file) for file in files if file.lower().endswith(".tar")]
     if not images and not shards:
-        raise InputError(f"{path} (DATASET.PATHS) holds no images and no .tar files in {len(files)} files, expected some at "
-                         f"any depth; correct the path, which is relative to the root")
+        raise InputError(
+            f"{path} (DATASET.PATHS) holds no images and no .tar files in {len(files)} files, expected some at "
+            f"any depth; correct the path, which is relative to the root"
+        )
     return images, shards
 
 

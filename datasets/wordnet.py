@@ -33,8 +33,10 @@ def read_classnames(dataset_dir: str) -> dict[str, str]:
     if not os.path.isfile(path):
         shared = os.path.join(os.path.dirname(dataset_dir), "imagenet", CLASSNAMES)
         if not os.path.isfile(shared):
-            raise InputError(f"{path} is {absence(path)}, expected a line with wnid and class name for each class; "
-                             f"download CoOp's {CLASSNAMES} there (its DATASETS.md has the link)")
+            raise InputError(
+                f"{path} is {absence(path)}, expected a line with wnid and class name for each class; "
+                f"download CoOp's {CLASSNAMES} there (its DATASETS.md has the link)"
+            )
         path = shared
     names: dict[str, str] = {}
     last = ""
@@ -46,8 +48,10 @@ def read_classnames(dataset_dir: str) -> dict[str, str]:
         last = wnid
     synonyms = [name for name in names.values() if ", " in name or "_" in name]
     if len(synonyms) > len(names) / 5:
-        raise InputError(f"{path} holds WordNet's names such as {synonyms[0]!r}, expected CLIP's cleaned ones, with which "
-                         f"published results were made; download CoOp's {CLASSNAMES} (its DATASETS.md has the link)")
+        raise InputError(
+            f"{path} holds WordNet's names such as {synonyms[0]!r}, expected CLIP's cleaned ones, with which "
+            f"published results were made; download CoOp's {CLASSNAMES} (its DATASETS.md has the link)"
+        )
     return names
 
 
@@ -58,13 +62,16 @@ def class_folders(image_dir: str) -> list[str]:
         InputError: there are none.
     """
     if not os.path.isdir(image_dir):
-        raise InputError(f"the image folder {image_dir} is {absence(image_dir)}, expected one folder per class in it; "
-                         f"extract the images there")
+        raise InputError(
+            f"the image folder {image_dir} is {absence(image_dir)}, expected one folder per class in it; "
+            f"extract the images there"
+        )
     with os.scandir(image_dir) as entries:
         found = sorted(entry.name for entry in entries if not entry.name.startswith(".") and is_folder(entry))
     if not found:
-        raise InputError(f"{image_dir} holds {_loose_files(image_dir) or 'nothing'} and no class folders; "
-                         f"{_remedy(image_dir)}")
+        raise InputError(
+            f"{image_dir} holds {_loose_files(image_dir) or 'nothing'} and no class folders; {_remedy(image_dir)}"
+        )
     return found
 
 
@@ -78,9 +85,11 @@ def check_folders(image_dir: str, found: Collection[str], expected: Collection[s
     stray = sorted(set(found) - set(expected))
     beside = f" (found {stray[0]})" if stray else ""
     if missing:
-        raise InputError(f"{image_dir} lacks {len(missing):,} of the {len(expected):,} class folders, the first is "
-                         f"{missing[0]}{beside}; {_remedy(image_dir)}, or for a subset of the classes take the lines of the "
-                         f"others out of {CLASSNAMES}")
+        raise InputError(
+            f"{image_dir} lacks {len(missing):,} of the {len(expected):,} class folders, the first is "
+            f"{missing[0]}{beside}; {_remedy(image_dir)}, or for a subset of the classes take the lines of the "
+            f"others out of {CLASSNAMES}"
+        )
     if stray:
         raise InputError(f"{image_dir} holds the folder {stray[0]}, which is no class of {CLASSNAMES}; remove it")
 
@@ -137,15 +146,20 @@ class ImageNetVariant(SplitDataset):
             return dict(names)
         check_folders(self.image_dir, found, set(found) & set(names))  # stray folders
         if len(found) != self.class_count:
-            raise InputError(f"{self.image_dir} holds {len(found)} class folders, expected {self.class_count}; "
-                             f"{_remedy(self.image_dir)}")
+            raise InputError(
+                f"{self.image_dir} holds {len(found)} class folders, expected {self.class_count}; "
+                f"{_remedy(self.image_dir)}"
+            )
         return {folder: names[folder] for folder in found}
 
     def load_split(self) -> Split:
         names = self.names_by_folder(read_classnames(self.dataset_dir))
         listing = list_images(self.image_dir, names)
-        items = [Item(f"{folder}/{image}", label, name)
-                 for label, (folder, name) in enumerate(names.items()) for image in listing[folder]]
+        items = [
+            Item(f"{folder}/{image}", label, name)
+            for label, (folder, name) in enumerate(names.items())
+            for image in listing[folder]
+        ]
         return Split(items, [], items)
 
     def check_images(self, split: Split) -> None:
@@ -153,6 +167,8 @@ class ImageNetVariant(SplitDataset):
 
     def select(self, split: Split, cfg: Any) -> Split:
         if cfg.DATASET.NUM_SHOTS >= 1 or class_subset(cfg) != "all":
-            logger.info("%s is for testing only, on all its classes: NUM_SHOTS and SUBSAMPLE_CLASSES are ignored",
-                        type(self).__name__)
+            logger.info(
+                "%s is for testing only, on all its classes: NUM_SHOTS and SUBSAMPLE_CLASSES are ignored",
+                type(self).__name__,
+            )
         return split

@@ -54,9 +54,7 @@ def build_optimizer(
             **common,
         )
     if name == "rmsprop":
-        return torch.optim.RMSprop(
-            param_groups, momentum=optim_cfg.MOMENTUM, alpha=optim_cfg.RMSPROP_ALPHA, **common
-        )
+        return torch.optim.RMSprop(param_groups, momentum=optim_cfg.MOMENTUM, alpha=optim_cfg.RMSPROP_ALPHA, **common)
     if name == "radam":
         return torch.optim.RAdam(param_groups, betas=betas, **common)
     if name == "adamw":

@@ -125,7 +125,9 @@ def test_openai_archive_from_the_familys_cache(batch, tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["state dict", "archive"])
 def test_true_vit_b16_shape_gives_open_clips_outputs(kind, tmp_path):
     torch.manual_seed(0)
-    model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None, load_weights=False).eval().requires_grad_(False)
+    model = (
+        open_clip.create_model("ViT-B-16-quickgelu", pretrained=None, load_weights=False).eval().requires_grad_(False)
+    )
     if kind == "archive":
         save_archive(model, tmp_path / "clip.pt")
         model.float()

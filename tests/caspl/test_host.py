@@ -28,5 +28,7 @@ def test_a_resumed_schedule_drives_the_trainers_optimizer():
     resumed = pickle.loads(pickle.dumps(schedule))
     again, _ = make()
     again.load_state_dict(optimizer.state_dict())
-    reconnect(SimpleNamespace(_scheds={"x": SimpleNamespace(successor=resumed), "y": None}, _optims={"x": again, "y": None}))
+    reconnect(
+        SimpleNamespace(_scheds={"x": SimpleNamespace(successor=resumed), "y": None}, _optims={"x": again, "y": None})
+    )
     assert rates(again, resumed) == rates(optimizer, schedule)

@@ -257,7 +257,9 @@ def test_the_card_of_other_headers(saved, tmp_path):
     assert many.data.base_model == "openai/clip-vit-base-patch16"
     assert many.data.to_dict()["base_model_relation"] == "adapter"
     assert facts(many.text)["names in the softmax"] == "1,234 classes, the base classes only"
-    assert "1,234: kind 0, kind 1, " in many.text and "kind 99 and 1,134 more" in many.text and "kind 100" not in many.text
+    assert (
+        "1,234: kind 0, kind 1, " in many.text and "kind 99 and 1,134 more" in many.text and "kind 100" not in many.text
+    )
     odd = card(classnames=["a|b", "<i>c", "d*e*", "yellow_lady"], teacher="x\ny")
     assert r"4: a\|b, \<i\>c, d\*e\*, yellow_lady" in odd.text and "x y, weights" in odd.text
     unknown = card(classnames=[])
@@ -409,7 +411,9 @@ def test_the_environment_is_honoured(saved, home):
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
     assert output(f"hub:{NAME}") == "3"
-    assert output("hub:pets-lab/other").startswith(f"hub:pets-lab/other is not in the cache {home}/hub, and the Hub can't")
+    assert output("hub:pets-lab/other").startswith(
+        f"hub:pets-lab/other is not in the cache {home}/hub, and the Hub can't"
+    )
 
 
 def test_a_local_file_needs_no_huggingface_hub(saved, monkeypatch):
@@ -419,7 +423,9 @@ def test_a_local_file_needs_no_huggingface_hub(saved, monkeypatch):
         read_boosting(f"hub:{NAME}")
 
 
-@pytest.mark.parametrize("reference", ["boost", "a/b/c", "org/", "/name", "", "org/na me", "org/a--b", "org/name@", "@v1"])
+@pytest.mark.parametrize(
+    "reference", ["boost", "a/b/c", "org/", "/name", "", "org/na me", "org/a--b", "org/name@", "@v1"]
+)
 def test_a_malformed_name_is_refused(reference, server):
     message = rf'"hub:{reference}" names no repository of the Hub; expected hub:org/name or hub:org/name@revision'
     with pytest.raises(InputError, match=re.escape(message)):
@@ -469,10 +475,18 @@ def test_a_token_opens_a_private_repository(server, content, saved, monkeypatch)
 @pytest.mark.parametrize(
     "reference, token, message",
     [
-        ("hub:pets-lab/none", "", "has no repository pets-lab/none, or it is private.*correct the name, or hf auth login"),
+        (
+            "hub:pets-lab/none",
+            "",
+            "has no repository pets-lab/none, or it is private.*correct the name, or hf auth login",
+        ),
         ("hub:pets-lab/none", "reader", "the Hub has no repository pets-lab/none"),
         ("hub:pets-lab/gated", "", "pets-lab/gated is gated.*ask for access.*hf auth login, or set HF_TOKEN"),
-        ("hub:pets-lab/empty", "", "pets-lab/empty has no boosting.safetensors; expected a repository that caspl share"),
+        (
+            "hub:pets-lab/empty",
+            "",
+            "pets-lab/empty has no boosting.safetensors; expected a repository that caspl share",
+        ),
         ("hub:pets-lab/gated@v9", "reader", 'pets-lab/gated has no revision "v9"; give one of its.*leave out @v9'),
         ("hub:pets-lab/gated", "old", "could not be fetched .*Invalid credentials.*hf auth login, or set HF_TOKEN"),
     ],
@@ -544,8 +558,16 @@ def test_a_second_push_replaces_the_first(server, saved, tmp_path):
         (NAME, None, f"{NAME} can't be written, as nobody is logged in to the Hub; hf auth login, or set HF_TOKEN"),
         (NAME, "old", f"{NAME} can't be written with your token .*Invalid credentials.*hf auth login, or set HF_TOKEN"),
         (NAME, "reader", f"{NAME} can't be written with your token .*pets-lab must be you or an organisation of yours"),
-        ("others/boost", "writer", "others/boost can't be written with your token .*the rights to create.*others must be you"),
-        ("others/theirs", "writer", "others/theirs can't be written with your token .*have write access.*others must be you"),
+        (
+            "others/boost",
+            "writer",
+            "others/boost can't be written with your token .*the rights to create.*others must be you",
+        ),
+        (
+            "others/theirs",
+            "writer",
+            "others/theirs can't be written with your token .*have write access.*others must be you",
+        ),
         ("boost", "writer", '"boost" names no repository of the Hub; expected org/name'),
         ("hub:org/name", "writer", '"hub:org/name" names no repository of the Hub; expected org/name'),
     ],
@@ -649,7 +671,16 @@ def test_phase_2_trains_from_the_hub(saved, home, tmp_path, capsys):
         arguments = ["--root", str(tmp_path / "data"), "--trainer", "CasPL_CoOp", "--seed", "1"]
         arguments += ["--dataset-config-file", str(configs / "datasets/digits.yaml")]
         arguments += ["--config-file", str(configs / "trainers/CasPL_CoOp/digits.yaml")]
-        arguments += ["--output-dir", str(tmp_path / folder), *flags, "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", *more]
+        arguments += [
+            "--output-dir",
+            str(tmp_path / folder),
+            *flags,
+            "DATASET.NUM_SHOTS",
+            "1",
+            "OPTIM.MAX_EPOCH",
+            "1",
+            *more,
+        ]
         try:
             return train.main([*arguments, "TRAINER.CASPL.BOOSTING", boosting])
         finally:
@@ -662,14 +693,20 @@ def test_phase_2_trains_from_the_hub(saved, home, tmp_path, capsys):
     assert run("file", str(saved[0])) == 0
     for folder, reference in (("hub", f"hub:{NAME}"), ("pinned", f"hub:{NAME}@{COMMIT}")):
         assert run(folder, reference) == 0
-        assert f"Boosting prompts from {reference}: 4 text tokens in 3 blocks" in (tmp_path / folder / "log.txt").read_text()
+        assert (
+            f"Boosting prompts from {reference}: 4 text tokens in 3 blocks"
+            in (tmp_path / folder / "log.txt").read_text()
+        )
         expected, found = learned("file"), learned(folder)
         assert expected.keys() == found.keys() and any(key.startswith("boosting.") for key in found)
         assert all(torch.equal(expected[key], found[key]) for key in expected)
     assert run("hub", f"hub:{NAME}") == 0  # finished: the configuration is compared with that of resume.pth.tar
     assert run("hub", str(saved[0])) == 2
     assert f"TRAINER.CASPL.BOOSTING was 'hub:{NAME}' and is now" in capsys.readouterr().err
-    assert run("test", f"hub:{NAME}", flags=("--eval-only", "--model-dir", str(tmp_path / "hub"), "--load-epoch", "1")) == 0
+    assert (
+        run("test", f"hub:{NAME}", flags=("--eval-only", "--model-dir", str(tmp_path / "hub"), "--load-epoch", "1"))
+        == 0
+    )
     assert run("none", "hub:pets-lab/none") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "hub:pets-lab/none is not in the cache" in line

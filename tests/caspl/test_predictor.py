@@ -237,7 +237,9 @@ def test_a_folder_with_a_broken_file(tmp_path, student, capsys):
     output = tmp_path / "answers.csv"
     assert main(["predict", str(tmp_path), str(tmp_path / "images"), "--top-k", "2", "--output", str(output)]) == 1
     printed = capsys.readouterr()
-    assert "left out: " in printed.err and "broken.jpg" in printed.err and "1 of 4 images could not be read" in printed.err
+    assert (
+        "left out: " in printed.err and "broken.jpg" in printed.err and "1 of 4 images could not be read" in printed.err
+    )
     rows = list(csv.DictReader(output.open(encoding="utf-8")))
     assert [row["rank"] for row in rows] == ["1", "2"] * 3 and {row["class"] for row in rows} <= set(NAMES)
     expected = caspl.load(tmp_path).predict(tmp_path / "images/deep down/1.png", 2)[0]
@@ -262,7 +264,15 @@ def test_names_that_are_odd(tmp_path, student, capsys, caplog):
     (picture,) = pictures(tmp_path / "images", 1)
     picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff.png"))
     (tmp_path / "names.txt").write_text("missile\nmissile\nship\n")
-    command = ["predict", str(tmp_path), str(tmp_path / "images"), "--classes", str(tmp_path / "names.txt"), "--top-k", "3"]
+    command = [
+        "predict",
+        str(tmp_path),
+        str(tmp_path / "images"),
+        "--classes",
+        str(tmp_path / "names.txt"),
+        "--top-k",
+        "3",
+    ]
     for name in ("a.csv", "a.json"):
         assert main([*command, "--output", str(tmp_path / name)]) == 0
     assert "names missile more than once" in caplog.text
@@ -293,7 +303,10 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
     (tmp_path / "nothing").mkdir()
     good = [str(tmp_path), str(image)]
     cases = [
-        ([*good, "--classes", str(tmp_path / "no.txt")], "class names .--classes. .*no.txt cannot be read .No such file"),
+        (
+            [*good, "--classes", str(tmp_path / "no.txt")],
+            "class names .--classes. .*no.txt cannot be read .No such file",
+        ),
         ([*good, "--classes", str(tmp_path / "blank.txt")], "is empty"),
         ([*good, "--classes", str(image)], "is not text in UTF-8"),
         ([*good, "--backbone", "demo/teacher"], "but demo/teacher has the weights"),

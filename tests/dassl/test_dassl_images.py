@@ -50,10 +50,14 @@ def reference(path, transform):
 
 
 def test_test_images_are_pixel_identical(cfg, photos):
-    theirs = v1.Compose([
-        v1.Resize(224, interpolation=InterpolationMode.BICUBIC), v1.CenterCrop((224, 224)),
-        v1.ToTensor(), v1.Normalize(MEAN, STD),
-    ])
+    theirs = v1.Compose(
+        [
+            v1.Resize(224, interpolation=InterpolationMode.BICUBIC),
+            v1.CenterCrop((224, 224)),
+            v1.ToTensor(),
+            v1.Normalize(MEAN, STD),
+        ]
+    )
     ours = build_transform(cfg, is_train=False)
     for path in photos:
         assert torch.equal(ours(read_image(path)), reference(path, theirs))
@@ -61,10 +65,14 @@ def test_test_images_are_pixel_identical(cfg, photos):
 
 def test_training_crops_are_the_same_draws(cfg, photos):
     """Not only the same distribution: the same seed gives the same crop, flip and pixels, and leaves the same state."""
-    theirs = v1.Compose([
-        v1.RandomResizedCrop((224, 224), scale=(0.08, 1.0), interpolation=InterpolationMode.BICUBIC),
-        v1.RandomHorizontalFlip(), v1.ToTensor(), v1.Normalize(MEAN, STD),
-    ])
+    theirs = v1.Compose(
+        [
+            v1.RandomResizedCrop((224, 224), scale=(0.08, 1.0), interpolation=InterpolationMode.BICUBIC),
+            v1.RandomHorizontalFlip(),
+            v1.ToTensor(),
+            v1.Normalize(MEAN, STD),
+        ]
+    )
     ours = build_transform(cfg)
     for seed in range(4):
         for path in photos:

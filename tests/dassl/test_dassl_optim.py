@@ -104,9 +104,7 @@ def test_step_schedules():
 @pytest.mark.parametrize("name", ["cosine", "single_step", "multi_step"])
 @pytest.mark.parametrize("warmup", [0, 3])
 def test_schedule_continues_from_its_state(name, recount, warmup):
-    values = dict(
-        LR=0.1, MAX_EPOCH=9, LR_SCHEDULER=name, STEPSIZE=(2, 4), WARMUP_EPOCH=warmup, WARMUP_RECOUNT=recount
-    )
+    values = dict(LR=0.1, MAX_EPOCH=9, LR_SCHEDULER=name, STEPSIZE=(2, 4), WARMUP_EPOCH=warmup, WARMUP_RECOUNT=recount)
     node = optim_cfg(**COMMON | values)
     expected = rates(node, 9)
     for stop in range(9):

@@ -287,7 +287,12 @@ def test_an_epoch_of_caspl(name, boosting, tmp_path):
     TREES[name](tmp_path / "data")
     arguments = ["--root", str(tmp_path / "data"), "--trainer", "CasPL_CoOp", "--seed", "1"]
     arguments += ["--dataset-config-file", str(ROOT / f"configs/datasets/{name}.yaml")]
-    arguments += ["--config-file", str(ROOT / "configs/trainers/CasPL_CoOp/digits.yaml"), "--output-dir", str(tmp_path / "out")]
+    arguments += [
+        "--config-file",
+        str(ROOT / "configs/trainers/CasPL_CoOp/digits.yaml"),
+        "--output-dir",
+        str(tmp_path / "out"),
+    ]
     options = ["DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", "TRAINER.CASPL.BOOSTING", str(boosting)]
     try:
         assert train.main([*arguments, *options]) == 0
@@ -421,10 +426,16 @@ def test_two_runs_make_split_and_shots_at_once_fifty_times(tmp_path):
                 run.stdin.write(f"{tmp_path}\n")
                 run.stdin.flush()
             answers = [run.stdout.readline() for run in runs]
-            assert answers[0] == answers[1] and len(answers[0]) == 65  # a line of digest: no exception ended the process
+            assert (
+                answers[0] == answers[1] and len(answers[0]) == 65
+            )  # a line of digest: no exception ended the process
             files = [folder / "split_zhou_DescribableTextures.json", folder / "split_fewshot/shot_2-seed_1.json"]
             seen.add((answers[0], *(file.read_bytes() for file in files)))
-            assert {entry.name for entry in folder.iterdir()} - {".caspl.lock"} == {"images", "split_fewshot", files[0].name}
+            assert {entry.name for entry in folder.iterdir()} - {".caspl.lock"} == {
+                "images",
+                "split_fewshot",
+                files[0].name,
+            }
     finally:
         for run in runs:
             run.stdin.close()

@@ -102,9 +102,12 @@ def test_check_names_broken_images(root, capsys):
         (images / name).write_bytes(b"")
     assert main(["check", "DescribableTextures", "--root", str(root)]) == 1
     lines = capsys.readouterr().out.splitlines()  # the reader stops at the first of them, the check does not
-    assert "banded/4.jpg is empty (0 bytes)" in lines[0] and lines[-1] == "DescribableTextures: 20 images read, 5 problems"
+    assert (
+        "banded/4.jpg is empty (0 bytes)" in lines[0] and lines[-1] == "DescribableTextures: 20 images read, 5 problems"
+    )
     assert [name for line in lines[1:-1] for name in line.split() if "/dtd/" in name] == [
-        f"{images}/{name}" for name in ("banded/3.jpg", "banded/4.jpg", "dotted/0.jpg", "dotted/9.jpg")]
+        f"{images}/{name}" for name in ("banded/3.jpg", "banded/4.jpg", "dotted/0.jpg", "dotted/9.jpg")
+    ]
 
 
 def test_check_counts_checksum_and_layout(root, capsys, monkeypatch):
@@ -154,13 +157,19 @@ def test_import_fewshot(root, tmp_path, capsys):
     lists = json.loads(path.read_text())
     lists["train"].reverse()
     images = root / "dtd" / "images"
-    pickled = {part: [Datum(f"{images}/{item[0]}", item[1], 0, item[2]) for item in lists[part]] for part in ("train", "val")}
+    pickled = {
+        part: [Datum(f"{images}/{item[0]}", item[1], 0, item[2]) for item in lists[part]] for part in ("train", "val")
+    }
     (tmp_path / "shot_2-seed_1.pkl").write_bytes(pickle.dumps(pickled))
-    assert main(["import-fewshot", "DescribableTextures", str(tmp_path / "shot_2-seed_1.pkl"), "--root", str(root)]) == 0
+    assert (
+        main(["import-fewshot", "DescribableTextures", str(tmp_path / "shot_2-seed_1.pkl"), "--root", str(root)]) == 0
+    )
     assert str(path) in capsys.readouterr().out
     assert json.loads(path.read_text())["train"] == lists["train"]
     (tmp_path / "shot_2-seed_2.pkl").write_bytes(b"cos\nsystem\n(S'touch evil'\ntR.")
-    assert main(["import-fewshot", "DescribableTextures", str(tmp_path / "shot_2-seed_2.pkl"), "--root", str(root)]) == 2
+    assert (
+        main(["import-fewshot", "DescribableTextures", str(tmp_path / "shot_2-seed_2.pkl"), "--root", str(root)]) == 2
+    )
     assert len(capsys.readouterr().err.strip().splitlines()[-1]) > 20 and not Path("evil").exists()
 
 
@@ -170,16 +179,25 @@ def test_mistakes_of_the_command(root, capsys):
     assert capsys.readouterr().err.startswith("error: no dataset is called 'DTD', expected one of ")
     assert main(["fewshot", "Union", "--root", str(root)]) == 2
     assert "Union has no few-shot lists of its own" in capsys.readouterr().err
-    for wrong in ([], ["list"], ["list", "DTD", "--root", "x"], ["fewshot", "DTD", "--root", "x", "--shots", "0"],
-                  ["fewshot", "DTD", "--root", "x", "--seeds", "-1"]):
+    for wrong in (
+        [],
+        ["list"],
+        ["list", "DTD", "--root", "x"],
+        ["fewshot", "DTD", "--root", "x", "--shots", "0"],
+        ["fewshot", "DTD", "--root", "x", "--seeds", "-1"],
+    ):
         with pytest.raises(SystemExit) as caught:
             main(wrong)
         assert caught.value.code == 2
 
 
 def test_as_a_command(root):
-    done = subprocess.run([sys.executable, "-m", "caspl.datasets", "check", "DescribableTextures", "--root", str(root)],
-                          cwd=CHECKOUT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "caspl.datasets", "check", "DescribableTextures", "--root", str(root)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and "published are 2,820" in done.stdout and "Traceback" not in done.stderr
 
 

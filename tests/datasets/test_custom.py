@@ -16,7 +16,9 @@ from caspl.errors import InputError
 from caspl.images import image_suffixes, list_files
 
 SIZES = {"ant": 10, "bee": 12, "cat": 8}
-SPLIT_SHA256 = "6c33649d65"  # of the split of `folder`, first digits: it is the same on every machine and for every seed
+SPLIT_SHA256 = (
+    "6c33649d65"  # of the split of `folder`, first digits: it is the same on every machine and for every seed
+)
 
 
 def write(path: Path) -> None:
@@ -30,7 +32,12 @@ def folder(tmp_path) -> Path:
     root = tmp_path / "my images"
     for name, size in SIZES.items():
         for index in range(size):
-            write(root / name / ("sub" if name == "cat" and index % 2 else "") / f"{index}.{('png', 'JPG', 'webp')[index % 3]}")
+            write(
+                root
+                / name
+                / ("sub" if name == "cat" and index % 2 else "")
+                / f"{index}.{('png', 'JPG', 'webp')[index % 3]}"
+            )
     (root / "ant" / "Thumbs.db").touch()
     (root / "bee" / ".hidden.png").touch()
     (root / ".git").mkdir()
@@ -51,8 +58,10 @@ def read(make_cfg):
 
 
 def lists(data: ImageFolder) -> list[list[tuple]]:
-    return [[(os.path.relpath(item.impath, data.image_dir), item.label, item.classname) for item in items]
-            for items in (data.train_x, data.val, data.test)]
+    return [
+        [(os.path.relpath(item.impath, data.image_dir), item.label, item.classname) for item in items]
+        for items in (data.train_x, data.val, data.test)
+    ]
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -94,14 +103,18 @@ def test_images_that_came_later(folder, read, caplog):
     assert lists(read(folder)) == before
     assert "1 images, such as ant/new.png, are not in the split kept in" in caplog.text
     write(folder / "aardvark" / "0.png")
-    with pytest.raises(InputError, match=r"class 'aardvark' is new, the split kept in .*split\.json does not know it; delete"):
+    with pytest.raises(
+        InputError, match=r"class 'aardvark' is new, the split kept in .*split\.json does not know it; delete"
+    ):
         read(folder)
     (folder / ".caspl" / "split.json").unlink()
     for index in range(1, 5):
         write(folder / "aardvark" / f"{index}.png")
     assert read(folder).classnames == ["aardvark", "ant", "bee", "cat"]
     (folder / "ant" / "0.png").unlink()
-    with pytest.raises(InputError, match=r"1 of the 36 images that the split lists are missing, the first is .*ant/0\.png"):
+    with pytest.raises(
+        InputError, match=r"1 of the 36 images that the split lists are missing, the first is .*ant/0\.png"
+    ):
         read(folder)
 
 
@@ -132,9 +145,16 @@ def test_names_from_a_file(folder, read):
     (folder / "names.txt").write_text("Ameise\nHonigbiene\n\nKätzchen \n", encoding="utf-8")
     assert read(folder, names="names.txt").classnames == ["Ameise", "Honigbiene", "Kätzchen"]
     (folder / "names.txt").write_text("cat\tcat, sleeping\r\nant\tant\nbee\thoney bee\n")
-    assert read(folder, names="names.txt").classnames == ["ant", "honey bee", "cat, sleeping"]  # a split is kept already
+    assert read(folder, names="names.txt").classnames == [
+        "ant",
+        "honey bee",
+        "cat, sleeping",
+    ]  # a split is kept already
     for content, message in (
-        ("one\ntwo\n", "names.txt .DATASET.CLASSNAMES. holds 2 names, expected 3, one for each class from 'ant' to 'cat'"),
+        (
+            "one\ntwo\n",
+            "names.txt .DATASET.CLASSNAMES. holds 2 names, expected 3, one for each class from 'ant' to 'cat'",
+        ),
         ("ant\tA\nbee\tB\n", "has no line for the class 'cat'"),
         ("ant\tA\nbee\n", "has the line 'bee', expected class, tab, name"),
         ("\n", "names.txt is empty, expected one name per line"),
@@ -182,13 +202,18 @@ def test_folder_mistakes(folder, tmp_path, read):
     for where, message in (
         (folder / "ant", "my images/ant has no class folders, .* it holds images itself: pass the folder above"),
         (tmp_path, f"has the one class folder my images/, .* one level too high; pass {tmp_path}/my images"),
-        (folder / "nothing", "nothing does not exist, expected a folder of class folders or a table that ends in .csv or"),
+        (
+            folder / "nothing",
+            "nothing does not exist, expected a folder of class folders or a table that ends in .csv or",
+        ),
         (folder / "notes.txt", "notes.txt is no table"),
     ):
         with pytest.raises(InputError, match=message):
             read(where)
     (folder / "dog").mkdir()
-    with pytest.raises(InputError, match=r"class folder .*/dog holds no images, expected some; add them or remove the folder"):
+    with pytest.raises(
+        InputError, match=r"class folder .*/dog holds no images, expected some; add them or remove the folder"
+    ):
         read(folder)
     write(folder / "dog" / "0.png")
     with pytest.raises(InputError, match="class 'dog' has 1 images, too few for train, val and test"):
@@ -206,12 +231,22 @@ def test_folder_mistakes(folder, tmp_path, read):
 def test_divided_mistakes(tmp_path, read):
     write(tmp_path / "train" / "ant" / "0.png")
     write(tmp_path / "test" / "bee" / "0.png")
-    with pytest.raises(InputError, match="class 'bee' is in test and not in train, expected images of every class in train"):
+    with pytest.raises(
+        InputError, match="class 'bee' is in test and not in train, expected images of every class in train"
+    ):
         read(tmp_path)
 
 
 def test_files_are_found(tmp_path):
-    assert {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tiff", ".gif"} <= image_suffixes() and ".pdf" not in image_suffixes()
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".tiff",
+        ".gif",
+    } <= image_suffixes() and ".pdf" not in image_suffixes()
     with pytest.raises(InputError, match="nowhere cannot be read"):
         list_files(str(tmp_path / "nowhere"))
 
@@ -222,14 +257,20 @@ def csv(*lines: str) -> str:
 
 
 def rows_of(folder: Path) -> list[tuple[str, int, str]]:
-    return [(f"{name}/{path.relative_to(folder / name)}", label, name) for label, name in enumerate(SIZES)
-            for path in sorted((folder / name).rglob("*.*")) if path.suffix != ".db" and path.name[0] != "."]
+    return [
+        (f"{name}/{path.relative_to(folder / name)}", label, name)
+        for label, name in enumerate(SIZES)
+        for path in sorted((folder / name).rglob("*.*"))
+        if path.suffix != ".db" and path.name[0] != "."
+    ]
 
 
 def test_a_table_gives_what_the_folders_give(folder, read):
     as_folders = read(folder)
     rows = rows_of(folder)
-    (folder / "a.csv").write_text(csv("path,label,classname", *(f"{p},{n},{c}" for p, n, c in rows)), encoding="utf-8-sig")
+    (folder / "a.csv").write_text(
+        csv("path,label,classname", *(f"{p},{n},{c}" for p, n, c in rows)), encoding="utf-8-sig"
+    )
     (folder / "b.csv").write_text(csv("Class Name,PATH", *(f'"{c}",{folder}/{p}' for p, n, c in rows)))
     (folder / "c.jsonl").write_text(csv(*(json.dumps({"path": p, "label": n}) for p, n, c in rows), "", ""))
     (folder / "names.txt").write_text("ant\nbee\ncat\n")
@@ -245,10 +286,20 @@ def test_a_table_gives_what_the_folders_give(folder, read):
 
 
 def test_a_divided_table(folder, read):
-    (folder / "t.csv").write_text(csv("path,classname,split", "cat/0.png,zebra,train", "bee/0.png,ape,Train",
-                                      "ant/0.png,ape,test", "ant/1.JPG,zebra,validation"))
-    assert lists(read(folder, "t.csv")) == [[("cat/0.png", 1, "zebra"), ("bee/0.png", 0, "ape")],
-                                            [("ant/1.JPG", 1, "zebra")], [("ant/0.png", 0, "ape")]]
+    (folder / "t.csv").write_text(
+        csv(
+            "path,classname,split",
+            "cat/0.png,zebra,train",
+            "bee/0.png,ape,Train",
+            "ant/0.png,ape,test",
+            "ant/1.JPG,zebra,validation",
+        )
+    )
+    assert lists(read(folder, "t.csv")) == [
+        [("cat/0.png", 1, "zebra"), ("bee/0.png", 0, "ape")],
+        [("ant/1.JPG", 1, "zebra")],
+        [("ant/0.png", 0, "ape")],
+    ]
     assert read(folder, "t.csv", subset="new").classnames == ["zebra"]
 
 
@@ -256,32 +307,46 @@ TABLE_MISTAKES = {
     "a.csv": [
         ("", "lists no images"),
         ("path,label\n", "lists no images"),
-        ("file,label\nx.png,0\n", r"line 2 of .*a\.csv has the columns file, label, expected path, and label or classname"),
+        (
+            "file,label\nx.png,0\n",
+            r"line 2 of .*a\.csv has the columns file, label, expected path, and label or classname",
+        ),
         ("path,split\nx.png,train\n", "has the columns path, split, expected path, and label"),
         ("path,label\nx.png,-1\n", "has the label '-1', expected a whole number from 0; use the column classname"),
         ("path,label\nx.png,cat\n", "line 2 of .* has the label 'cat'"),
         ("path,classname\nx.png,\n", "line 2 of .* has no classname"),
         ("path,classname\nx.png\n", "line 2 of .* has no classname"),
-        ("path,classname\nx.png,cat, old\n", "line 2 of .* has more values than there are columns; put values that hold"),
+        (
+            "path,classname\nx.png,cat, old\n",
+            "line 2 of .* has more values than there are columns; put values that hold",
+        ),
         ("path,label,classname\nx,0,a\ny,0,b\n", "label 0 is called both 'a' and 'b'"),
         ("path,label,classname\nx,0,a\ny,2,b\n", "has no image of label 1, expected every label from 0 to 2"),
         ("path,label\nx,0\n", "has no column classname, and label 0 no name; add the column, or name a file"),
         ("path,classname,split\nx,a,dev\n", "has the split 'dev', expected train, val or test"),
-        ("path,classname,split\nx,a,train\n", "has images for train only, expected train and at least one of val and test"),
+        (
+            "path,classname,split\nx,a,train\n",
+            "has images for train only, expected train and at least one of val and test",
+        ),
         ("path,classname,split\nx,a,train\ny,a,test\n", "none of the 2 images that .* lists is in"),
         ('path,classname\n"x,a\n', r"a\.csv is not CSV"),
     ],
     "a.jsonl": [
         ("{\n", r"line 1 of .*a\.jsonl is not JSON"),
         ("[1]\n", r"line 1 of .* is '\[1\]', expected an object with path, label and classname"),
-        ('{"path": "x", "label": 0}\n{"path": "x", "classname": "a"}\n', "line 2 of .* has the columns classname, path, "),
+        (
+            '{"path": "x", "label": 0}\n{"path": "x", "classname": "a"}\n',
+            "line 2 of .* has the columns classname, path, ",
+        ),
         ('{"path": "x", "label": 0.5}\n', "has the label '0.5'"),
         ('{"path": "x", "classname": null}\n', "has no classname"),
     ],
 }
 
 
-@pytest.mark.parametrize(("file", "content", "message"), [(f, c, m) for f, pairs in TABLE_MISTAKES.items() for c, m in pairs])
+@pytest.mark.parametrize(
+    ("file", "content", "message"), [(f, c, m) for f, pairs in TABLE_MISTAKES.items() for c, m in pairs]
+)
 def test_table_mistakes(tmp_path, read, file, content, message):
     (tmp_path / file).write_text(content)
     with pytest.raises(InputError, match=message) as caught:

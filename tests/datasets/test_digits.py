@@ -150,8 +150,14 @@ digits.Digits(Namespace(DATASET=Namespace(ROOT=sys.argv[1], NUM_SHOTS=16, SUBSAM
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=CHECKOUT, text=True, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(CHECKOUT)})
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=CHECKOUT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+    )
 
 
 def test_two_runs_at_once(tmp_path):

@@ -30,7 +30,9 @@ def root(tmp_path):
 
 def read(root):
     random.seed(1)
-    return OxfordPets(SimpleNamespace(SEED=1, DATASET=SimpleNamespace(ROOT=str(root), NUM_SHOTS=-1, SUBSAMPLE_CLASSES="all")))
+    return OxfordPets(
+        SimpleNamespace(SEED=1, DATASET=SimpleNamespace(ROOT=str(root), NUM_SHOTS=-1, SUBSAMPLE_CLASSES="all"))
+    )
 
 
 def test_from_annotations_then_from_the_split_that_was_written(root):

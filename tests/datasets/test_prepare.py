@@ -114,7 +114,9 @@ def test_broken_connections_are_resumed(server, tmp_path):
 
 def test_the_next_command_resumes(server, tmp_path, monkeypatch):
     server.files["/f.bin"], server.cuts = BIG, [700_000, *[0] * download.ATTEMPTS]
-    with pytest.raises(InputError, match=r"f\.bin cannot be downloaded \(the connection was closed early\); the same command"):
+    with pytest.raises(
+        InputError, match=r"f\.bin cannot be downloaded \(the connection was closed early\); the same command"
+    ):
         fetch(f"{server.url}/f.bin", str(tmp_path / "f.bin"))
     assert not (tmp_path / "f.bin").exists() and (tmp_path / "f.bin.part").stat().st_size == 700_000
     fetch(f"{server.url}/f.bin", str(tmp_path / "f.bin"), BIG_SHA)
@@ -150,7 +152,9 @@ def test_a_complete_part_is_taken(server, tmp_path):
 def test_failures_are_one_sentence(server, tmp_path):
     server.files["/f.bin"], server.status["/busy"] = b"other", 503
     path = str(tmp_path / "f.bin")
-    with pytest.raises(InputError, match=r"f\.bin gave has the checksum md5:795f3202b17cb6bc3d4b771d8c6c9eaf, expected md5:0;"):
+    with pytest.raises(
+        InputError, match=r"f\.bin gave has the checksum md5:795f3202b17cb6bc3d4b771d8c6c9eaf, expected md5:0;"
+    ):
         fetch(f"{server.url}/f.bin", path, "md5:0")
     with pytest.raises(InputError, match=r"/none answers 404 \(Not Found\), expected the file; it has moved"):
         fetch(f"{server.url}/none", path)
@@ -229,7 +233,9 @@ def test_tars_that_try_to_get_out(tmp_path, kind, mode):
 def test_zips_that_try_to_get_out(tmp_path, name):
     target = tmp_path / "target"
     target.mkdir()
-    with pytest.raises(InputError, match=r"a\.zip is refused: a member is called .*, expected a path inside the archive"):
+    with pytest.raises(
+        InputError, match=r"a\.zip is refused: a member is called .*, expected a path inside the archive"
+    ):
         unpack(str(zip_of(tmp_path / "a.zip", ("good.txt", b"good"), (name, b"x"))), str(target))
     assert everything(tmp_path) == {"a.zip", "target"} and not Path("/tmp/caspl-evil").exists()
     with pytest.raises(InputError, match=r"b\.zip is refused: out is a link, expected files and folders only"):
@@ -238,11 +244,13 @@ def test_zips_that_try_to_get_out(tmp_path, name):
 
 
 def test_good_archives(tmp_path):
-    for number, archive in enumerate([
-        tar_of(tmp_path / "a.tar", ("a/ü 1.txt", b"one"), ("a/link", tarfile.SYMTYPE, "ü 1.txt")),
-        tar_of(tmp_path / "b.tgz", ("./a/ü 1.txt", b"one"), mode="w:gz"),
-        zip_of(tmp_path / "c.zip", ("a/ü 1.txt", b"one")),
-    ]):
+    for number, archive in enumerate(
+        [
+            tar_of(tmp_path / "a.tar", ("a/ü 1.txt", b"one"), ("a/link", tarfile.SYMTYPE, "ü 1.txt")),
+            tar_of(tmp_path / "b.tgz", ("./a/ü 1.txt", b"one"), mode="w:gz"),
+            zip_of(tmp_path / "c.zip", ("a/ü 1.txt", b"one")),
+        ]
+    ):
         target = tmp_path / str(number)
         target.mkdir()
         unpack(str(archive), str(target))
@@ -257,7 +265,9 @@ def test_damaged_archives(tmp_path):
         (tmp_path / "x").write_bytes(content)
         target = tmp_path / str(number)
         target.mkdir()
-        with pytest.raises(InputError, match=r"/x cannot be unpacked \(.*\), expected a complete tar or zip file; download"):
+        with pytest.raises(
+            InputError, match=r"/x cannot be unpacked \(.*\), expected a complete tar or zip file; download"
+        ):
             unpack(str(tmp_path / "x"), str(target))
 
 
@@ -294,11 +304,17 @@ def test_prepare_from_the_official_pages(server, offer, tmp_path, capsys):
     digest = archive(server, "/images.tar.gz", "images/a_1.jpg", "images/b_1.jpg", folder=tmp_path)
     archive(server, "/annotations.tar.gz", "annotations/test.txt", folder=tmp_path)
     server.files["/split"] = b"{}"
-    offer("OxfordPets", Source("images", ("/gone", "/images.tar.gz"), digest), Source("annotations", ("/annotations.tar.gz",)),
-          Source("split_zhou_OxfordPets.json", ("/split",), "md5:" + hashlib.md5(b"{}").hexdigest()))
+    offer(
+        "OxfordPets",
+        Source("images", ("/gone", "/images.tar.gz"), digest),
+        Source("annotations", ("/annotations.tar.gz",)),
+        Source("split_zhou_OxfordPets.json", ("/split",), "md5:" + hashlib.md5(b"{}").hexdigest()),
+    )
     assert main(["prepare", "OxfordPets", "--root", str(root)]) == 0
-    pets = {f"oxford_pets/{name}" for name in ("images/a_1.jpg", "images/b_1.jpg", "annotations/test.txt",
-                                               "split_zhou_OxfordPets.json")}
+    pets = {
+        f"oxford_pets/{name}"
+        for name in ("images/a_1.jpg", "images/b_1.jpg", "annotations/test.txt", "split_zhou_OxfordPets.json")
+    }
     assert on_disk(root) == pets and os.listdir(root) == ["oxford_pets"]
     asked = len(server.asked)
     assert main(["prepare", "OxfordPets", "--root", str(root)]) == 0
@@ -311,29 +327,55 @@ def test_prepare_from_the_official_pages(server, offer, tmp_path, capsys):
 
 
 def test_prepare_from_folders_and_archives_in_archives(server, offer, tmp_path):
-    archive(server, "/food.tar.gz", "food-101/images/pie/1.jpg", "food-101/meta/x.txt", "food-101/README", folder=tmp_path)
+    archive(
+        server, "/food.tar.gz", "food-101/images/pie/1.jpg", "food-101/meta/x.txt", "food-101/README", folder=tmp_path
+    )
     server.files["/split.json"] = b"{}"
-    offer("Food101", Source("images", ("/food.tar.gz",), inside="food-101"),
-          Source("split_zhou_Food101.json", ("/split.json",)))
+    offer(
+        "Food101",
+        Source("images", ("/food.tar.gz",), inside="food-101"),
+        Source("split_zhou_Food101.json", ("/split.json",)),
+    )
     prepare.prepare("Food101", str(tmp_path / "a"))
-    assert on_disk(tmp_path / "a" / "food-101") == {"images/pie/1.jpg", "meta/x.txt", "README", "split_zhou_Food101.json"}
+    assert on_disk(tmp_path / "a" / "food-101") == {
+        "images/pie/1.jpg",
+        "meta/x.txt",
+        "README",
+        "split_zhou_Food101.json",
+    }
 
     inner = tar_of(tmp_path / "inner.tgz", ("101_ObjectCategories/ant/1.jpg", b"x"), mode="w:gz").read_bytes()
     server.files["/caltech.zip"] = zip_of(tmp_path / "z", ("c/101.tgz", inner), ("c/Annotations.tar", b"")).read_bytes()
-    offer("Caltech101", Source("101_ObjectCategories", ("/caltech.zip",), nested="c/101.tgz"),
-          Source("split_zhou_Caltech101.json", ("/split.json",)))
+    offer(
+        "Caltech101",
+        Source("101_ObjectCategories", ("/caltech.zip",), nested="c/101.tgz"),
+        Source("split_zhou_Caltech101.json", ("/split.json",)),
+    )
     prepare.prepare("Caltech101", str(tmp_path / "b"))
-    assert on_disk(tmp_path / "b") == {"caltech-101/101_ObjectCategories/ant/1.jpg", "caltech-101/split_zhou_Caltech101.json"}
+    assert on_disk(tmp_path / "b") == {
+        "caltech-101/101_ObjectCategories/ant/1.jpg",
+        "caltech-101/split_zhou_Caltech101.json",
+    }
 
 
 @pytest.mark.parametrize("prefix", ["food-101/", "food101/", "", "food101/food-101/"])
 def test_prepare_from_the_mirror(server, offer, tmp_path, prefix, caplog):
     """Its archives hold the dataset's folder, under its own or another name."""
-    archive(server, "/mirror/resolve/main/food101.zip", f"{prefix}images/pie/1.jpg", f"{prefix}split_zhou_Food101.json",
-            "__MACOSX/x", folder=tmp_path)
+    archive(
+        server,
+        "/mirror/resolve/main/food101.zip",
+        f"{prefix}images/pie/1.jpg",
+        f"{prefix}split_zhou_Food101.json",
+        "__MACOSX/x",
+        folder=tmp_path,
+    )
     server.linked = hashlib.sha256(server.files["/mirror/resolve/main/food101.zip"]).hexdigest()
-    offer("Food101", Source("images", ("/food.tar.gz",), inside="food-101"),
-          Source("split_zhou_Food101.json", ("/split.json",)), mirror="food101.zip")
+    offer(
+        "Food101",
+        Source("images", ("/food.tar.gz",), inside="food-101"),
+        Source("split_zhou_Food101.json", ("/split.json",)),
+        mirror="food101.zip",
+    )
     prepare.prepare("Food101", str(tmp_path / "root"))
     assert {"images/pie/1.jpg", "split_zhou_Food101.json"} <= on_disk(tmp_path / "root" / "food-101")
     assert "/split.json answers 404" in caplog.text
@@ -346,16 +388,28 @@ def test_prepare_from_the_mirror(server, offer, tmp_path, prefix, caplog):
 
 def test_prepare_cars(server, offer, tmp_path):
     """Its images lie in two folders beside the split."""
-    archive(server, "/mirror/resolve/main/stanford_cars.zip", *(f"stanford_cars/{name}" for name in (
-        "cars_train/00001.jpg", "cars_test/00001.jpg", "split_zhou_StanfordCars.json")), folder=tmp_path)
+    archive(
+        server,
+        "/mirror/resolve/main/stanford_cars.zip",
+        *(
+            f"stanford_cars/{name}"
+            for name in ("cars_train/00001.jpg", "cars_test/00001.jpg", "split_zhou_StanfordCars.json")
+        ),
+        folder=tmp_path,
+    )
     offer("StanfordCars", mirror="stanford_cars.zip")
     prepare.prepare("StanfordCars", str(tmp_path / "root"))
     assert len(on_disk(tmp_path / "root" / "stanford_cars")) == 3
 
 
 def test_prepare_gives_folders_their_usual_name(server, offer, tmp_path):
-    archive(server, "/mirror/resolve/main/eurosat.zip", "eurosat/EuroSAT_RGB/River/1.jpg", "eurosat/split_zhou_EuroSAT.json",
-            folder=tmp_path)
+    archive(
+        server,
+        "/mirror/resolve/main/eurosat.zip",
+        "eurosat/EuroSAT_RGB/River/1.jpg",
+        "eurosat/split_zhou_EuroSAT.json",
+        folder=tmp_path,
+    )
     offer("EuroSAT", mirror="eurosat.zip")
     prepare.prepare("EuroSAT", str(tmp_path / "root"))
     assert on_disk(tmp_path / "root" / "eurosat") == {"2750/River/1.jpg", "split_zhou_EuroSAT.json"}
@@ -383,8 +437,11 @@ def test_what_cannot_be_downloaded_is_told(server, offer, tmp_path, capsys):
 def test_interrupted_preparation_leaves_nothing_half(server, offer, tmp_path, monkeypatch, capsys):
     digest = archive(server, "/dtd.tar.gz", "dtd/images/a/1.jpg", "dtd/labels/x.txt", folder=tmp_path)
     server.files["/split.json"] = b"{}"
-    offer("DescribableTextures", Source("images", ("/dtd.tar.gz",), digest, inside="dtd"),
-          Source("split_zhou_DescribableTextures.json", ("/split.json",)))
+    offer(
+        "DescribableTextures",
+        Source("images", ("/dtd.tar.gz",), digest, inside="dtd"),
+        Source("split_zhou_DescribableTextures.json", ("/split.json",)),
+    )
     command = ["prepare", "DescribableTextures", "--root", str(tmp_path / "root")]
 
     def interrupted(*_):
@@ -406,7 +463,10 @@ def test_interrupted_preparation_leaves_nothing_half(server, offer, tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(prepare.os, "rename", first_only)
         assert main(command) == 130
-    assert on_disk(tmp_path / "root" / "dtd") == {"split_zhou_DescribableTextures.json", "labels/x.txt"}  # images come last
+    assert on_disk(tmp_path / "root" / "dtd") == {
+        "split_zhou_DescribableTextures.json",
+        "labels/x.txt",
+    }  # images come last
     assert main(command) == 0
     assert (tmp_path / "root" / "dtd" / "images" / "a" / "1.jpg").is_file() and os.listdir(tmp_path / "root") == ["dtd"]
 
@@ -417,12 +477,17 @@ def test_a_refused_archive_writes_nothing(server, offer, tmp_path, capsys):
     (tmp_path / "e").unlink()
     server.files["/split.json"] = b"{}"
     split = Source("split_zhou_OxfordPets.json", ("/split.json",))
-    for url, message in (("/evil.tar", "evil.tar is refused: a member is called '../../../../evil'"),
-                         ("/other.tar", "other.tar holds pictures, expected images; it is another archive")):
+    for url, message in (
+        ("/evil.tar", "evil.tar is refused: a member is called '../../../../evil'"),
+        ("/other.tar", "other.tar holds pictures, expected images; it is another archive"),
+    ):
         offer("OxfordPets", split, Source("images", (url,)))
         assert main(["prepare", "OxfordPets", "--root", str(tmp_path / "root")]) == 2
         assert message in capsys.readouterr().err
-        assert on_disk(tmp_path) == {"root/oxford_pets/split_zhou_OxfordPets.json", "root/.caspl-downloads/oxford_pets/.lock"}
+        assert on_disk(tmp_path) == {
+            "root/oxford_pets/split_zhou_OxfordPets.json",
+            "root/.caspl-downloads/oxford_pets/.lock",
+        }
 
 
 def test_two_at_once(server, offer, tmp_path):

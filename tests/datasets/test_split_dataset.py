@@ -18,8 +18,10 @@ from datasets.base import class_subset, register
 
 
 def lists(dataset) -> list[list[tuple]]:
-    return [[(os.path.relpath(item.impath, dataset.image_dir), item.label, item.classname) for item in items]
-            for items in (dataset.train_x, dataset.val, dataset.test)]
+    return [
+        [(os.path.relpath(item.impath, dataset.image_dir), item.label, item.classname) for item in items]
+        for items in (dataset.train_x, dataset.val, dataset.test)
+    ]
 
 
 def files(folder: Path) -> set[str]:

@@ -93,7 +93,9 @@ def test_a_folder_is_a_list(root, cfg):
     assert manager.test_loader is None and len(manager.train_loader_x) == 3
 
 
-@pytest.mark.parametrize("paths", [("web",), ("web/*.tar",), ("web/s-{000..002}.tar",), ("web/s-000.tar", "web/s-00[12].tar")])
+@pytest.mark.parametrize(
+    "paths", [("web",), ("web/*.tar",), ("web/s-{000..002}.tar",), ("web/s-000.tar", "web/s-00[12].tar")]
+)
 def test_ways_to_name_shards(root, cfg, paths):
     data = UnlabeledImages(cfg(*paths))
     assert isinstance(data.train_x, torch.utils.data.IterableDataset) and len(data.train_x) == 60
@@ -109,7 +111,9 @@ def test_without_paths_the_root_is_read(root, cfg):
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-@pytest.mark.parametrize(("workers", "batch"), [(0, 1), (0, 7), (0, 85), (0, 100), (1, 7), (1, 100), (2, 7), (3, 7), (3, 85)])
+@pytest.mark.parametrize(
+    ("workers", "batch"), [(0, 1), (0, 7), (0, 85), (0, 100), (1, 7), (1, 100), (2, 7), (3, 7), (3, 85)]
+)
 def test_a_pass_has_the_same_number_of_batches_with_any_workers(root, cfg, workers, batch):
     """Full batches, each image at most once, and all but a rest that changes."""
     torch.manual_seed(0)
@@ -216,7 +220,10 @@ def test_mistakes(root, cfg):
         (lambda: cfg("web/s-{000..002}.tar"), r"there is no .*/web/s-000\.tar"),
         (lambda: cfg("names.txt"), r"names\.txt \(DATASET\.PATHS\) is no folder and no \.tar file"),
         (lambda: cfg("empty"), r"empty \(DATASET\.PATHS\) holds no images and no \.tar files in 0 files"),
-        (lambda: cfg("loose", CLASSNAMES=""), r"DATASET\.CLASSNAMES is empty, expected a text file with the class names"),
+        (
+            lambda: cfg("loose", CLASSNAMES=""),
+            r"DATASET\.CLASSNAMES is empty, expected a text file with the class names",
+        ),
         (lambda: cfg("loose", CLASSNAMES="none.txt"), r"none\.txt cannot be read"),
         (lambda: cfg("loose", CLASSNAMES="names2.txt"), r"names2\.txt is empty"),
         (lambda: cfg("loose", NUM_SHOTS=16), r"DATASET\.NUM_SHOTS is 16 and .* leave them at -1 and all"),
@@ -352,7 +359,9 @@ def test_in_a_dassl_that_has_to_have_test_images(root, cfg, run, monkeypatch):
 
 def test_what_needs_labels_says_so(root, run, capsys):
     assert run("CoOp", "out", "unlabeled", *WEB) == 2
-    assert "UnlabeledImages (DATASET.NAME) has no labels, and CoOp needs them; train CasPLBoost" in capsys.readouterr().err
+    assert (
+        "UnlabeledImages (DATASET.NAME) has no labels, and CoOp needs them; train CasPLBoost" in capsys.readouterr().err
+    )
     assert run("CasPLBoost", "out", "unlabeled", "TEST.FINAL_MODEL", "best_val", "OPTIM.MAX_EPOCH", "1", *WEB[:2]) == 2
     assert "UnlabeledImages has no test images to evaluate on" in capsys.readouterr().err
 
@@ -368,8 +377,20 @@ def test_the_whole_method_on_ones_own_images(root, run):
             Image.new("RGB", (40, 30), tuple(colour)).save(path)
     boost = ("DATASET.CLASSNAMES", "names.txt", "DATASET.PATHS", "['mine']", "OPTIM.MAX_EPOCH", "1")
     assert run("CasPLBoost", "boost", "unlabeled", *boost) == 0
-    keys = ("DATASET.PATHS", "['mine']", "DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "1", "DATALOADER.NUM_WORKERS", "0",
-            "TRAINER.CASPL.BOOSTING", str(root / "boost"), "DATASET.SUBSAMPLE_CLASSES", "base")
+    keys = (
+        "DATASET.PATHS",
+        "['mine']",
+        "DATASET.NUM_SHOTS",
+        "2",
+        "OPTIM.MAX_EPOCH",
+        "1",
+        "DATALOADER.NUM_WORKERS",
+        "0",
+        "TRAINER.CASPL.BOOSTING",
+        str(root / "boost"),
+        "DATASET.SUBSAMPLE_CLASSES",
+        "base",
+    )
     assert run("CasPL_CoOp", "coop", "image_folder", *keys) == 0
     log = (root / "coop" / "log.txt").read_text()
     assert "taught by demo/teacher on UnlabeledImages: mine" in log and "* total: 4" in log

@@ -46,7 +46,16 @@ def setup_cfg(args):
 
 def main(argv=None):
     parser = argparse.ArgumentParser()
-    for name in ("root", "output-dir", "resume", "config-file", "dataset-config-file", "trainer", "backbone", "model-dir"):
+    for name in (
+        "root",
+        "output-dir",
+        "resume",
+        "config-file",
+        "dataset-config-file",
+        "trainer",
+        "backbone",
+        "model-dir",
+    ):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--seed", type=int, default=-1)
     parser.add_argument("--load-epoch", type=int)

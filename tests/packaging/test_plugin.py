@@ -35,7 +35,16 @@ def train_all(python, commands, cwd):
 
 def command(trainer, output, *more, config="", flags=()):
     """Arguments of train.py: four images of each base class of digits, one epoch."""
-    arguments = ["--root", output.parent / "data", "--seed", "1", "--trainer", trainer, "--output-dir", output / trainer]
+    arguments = [
+        "--root",
+        output.parent / "data",
+        "--seed",
+        "1",
+        "--trainer",
+        trainer,
+        "--output-dir",
+        output / trainer,
+    ]
     arguments += ["--dataset-config-file", "configs/datasets/digits.yaml"]
     arguments += ["--config-file", config or f"configs/trainers/{trainer}/digits.yaml", *flags]
     return [*arguments, "OPTIM.MAX_EPOCH", "1", "DATASET.NUM_SHOTS", "4", "DATASET.SUBSAMPLE_CLASSES", "base", *more]
@@ -116,9 +125,18 @@ def test_what_is_the_hosts_stays_the_hosts(environment, make_host):
     assert found["trainers"]["CasPL_CoOp"] == "caspl.trainers.caspl"
     assert found["trainers"]["CasPL_PlainPrompts"] == "trainers.prompts"
     assert not any(name.startswith("CasPL_CasPL") or name == "CasPL_LinearProbe" for name in found["trainers"])
-    assert found["datasets"]["OxfordPets"] == "datasets.shapes" and found["datasets"]["Digits"] == "caspl.datasets.digits"
+    assert (
+        found["datasets"]["OxfordPets"] == "datasets.shapes" and found["datasets"]["Digits"] == "caspl.datasets.digits"
+    )
     # The host's defaults and what the user set, and CasPL's for the rest
-    assert found["coop"] == {"N_CTX": 3, "CTX_INIT": "", "PREC": "fp32", "CSC": False, "CLASS_TOKEN_POSITION": "end", "W": 8.0}
+    assert found["coop"] == {
+        "N_CTX": 3,
+        "CTX_INIT": "",
+        "PREC": "fp32",
+        "CSC": False,
+        "CLASS_TOKEN_POSITION": "end",
+        "W": 8.0,
+    }
     assert found["same"] == [found["same"][0] | {"N_CTX": 16}, True]
 
 
@@ -288,7 +306,9 @@ def test_a_dassl_whose_checkpoints_this_pytorch_refuses(environment, make_host):
     host = make_host()
     tools = host / "dassl" / "utils" / "__init__.py"
     tools.write_text(tools.read_text() + OLD_READER)
-    code = "import warnings; warnings.simplefilter('error')\ntry: import caspl.plugin\nexcept UserWarning as w: print(w)"
+    code = (
+        "import warnings; warnings.simplefilter('error')\ntry: import caspl.plugin\nexcept UserWarning as w: print(w)"
+    )
     said = call(environment / "python", "-c", code, cwd=host)
     assert f"do not fit where checkpoints are read: {tools}, line" in said
     assert 'is "return torch.load(path)", which refuses the schedule' in said and "weights_only=False" in said

@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # Of the whole benchmark, whatever the checkout has by now
-BENCHMARK = "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat ucf101"
+BENCHMARK = (
+    "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat ucf101"
+)
 DATASETS = f"{BENCHMARK} imagenetv2 imagenet_sketch imagenet_a imagenet_r digits union".split(" ")
 
 

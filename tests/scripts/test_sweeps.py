@@ -277,7 +277,9 @@ def test_one_phase_has_the_same_number_of_tokens(sweeps):
 def test_domains(sweeps):
     choice = ["--grid", "domain", "--datasets", "oxford_pets digits", "--seeds", "1"]
     plan = sweeps.plan("ablations", *choice, "--values", "self dtd self+dtd")
-    boosting = {run.folder.split("/")[4] + run.folder.split("=")[-1]: run[BOOSTING] for run in plan.values() if BOOSTING in run}
+    boosting = {
+        run.folder.split("/")[4] + run.folder.split("=")[-1]: run[BOOSTING] for run in plan.values() if BOOSTING in run
+    }
     assert boosting == {
         "oxford_petsself/seed1": f"boost/oxford_pets/{PHASE1}/seed1",
         "oxford_petsdtd/seed1": f"boost/dtd/{PHASE1}/seed1",
@@ -289,7 +291,18 @@ def test_domains(sweeps):
 
 
 def test_phase1_alone_in_a_grid(sweeps):
-    choice = ["--grid", "temperature", "--datasets", "digits", "--values", "2", "--seeds", "1", "--trainers", "CasPLBoost"]
+    choice = [
+        "--grid",
+        "temperature",
+        "--datasets",
+        "digits",
+        "--values",
+        "2",
+        "--seeds",
+        "1",
+        "--trainers",
+        "CasPLBoost",
+    ]
     phase1, *tests = sweeps.plan("ablations", *choice).values()
     assert [run["--model-dir"] for run in tests] == [phase1.folder] * 2
     assert all(run["TRAINER.CASPL.TEMPERATURE"] == "2" for run in tests)
@@ -405,7 +418,10 @@ GRID_MISTAKES = {
     "value": (["--grid", "loss", "--values", "kl ce"], '--values has "ce", which the grid loss does not know'),
     "plain trainer": (["--grid", "loss", "--trainers", "CoOp"], "CoOp has no boosting prompts to vary"),
     "phase 1 alone": (["--grid", "frozen", "--trainers", "CasPLBoost"], "the grid frozen leaves CasPLBoost as it is"),
-    "depth of CoOp": (["--grid", "depth", "--values", "adapting_2"], "depth adapting_2 is nothing that CasPL_CoOp could"),
+    "depth of CoOp": (
+        ["--grid", "depth", "--values", "adapting_2"],
+        "depth adapting_2 is nothing that CasPL_CoOp could",
+    ),
     "domain": (["--grid", "domain", "--values", "self+dtt"], 'no dataset is called "dtt"'),
     "boosting": (["--grid", "loss", "--boosting", "x"], "--boosting is of no use here"),
 }

@@ -166,7 +166,9 @@ def test_the_command_writes_all_and_predicts_new_classes(trained, tmp_path, caps
     trainer = trained("CasPL_CoOp")
     (tmp_path / "names.txt").write_text("five\nsix\n")
     result, names = str(tmp_path / "out"), ["--classes", str(tmp_path / "names.txt")]
-    assert main(["export", result, *names, "--onnx", str(tmp_path / "a.onnx"), "--program", str(tmp_path / "a.pt2")]) == 0
+    assert (
+        main(["export", result, *names, "--onnx", str(tmp_path / "a.onnx"), "--program", str(tmp_path / "a.pt2")]) == 0
+    )
     assert capsys.readouterr().out.count("2 classes, logits within") == 2
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
     assert session.get_outputs()[0].shape[1] == 2
