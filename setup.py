@@ -6,10 +6,16 @@ dassl/ and train.py stay in the checkout. In somebody else's checkout the plug-i
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "caspl" / "__init__.py").read_text(encoding="utf-8")).group(1)
+
+# The folders at the top that are packages in `caspl`. In a checkout links in caspl/ say the same to Python and to editors; what
+# is built does not depend on them, since not every system has links.
+MAPPED = {"caspl.trainers": "trainers", "caspl.datasets": "datasets", "caspl.configs": "configs"}
+ROOMS = [name for name in find_packages(include=["caspl", "caspl.*"]) if ".".join(name.split(".")[:2]) not in MAPPED]
+OUTSIDE = [f"{name}.{inner}" for name, folder in MAPPED.items() for inner in find_packages(folder)]
 
 setup(
     name="caspl",
@@ -18,14 +24,9 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     python_requires=">=3.10",
-    packages=["caspl", "caspl.demo", "caspl.results", "caspl.trainers", "caspl.datasets", "caspl.configs"],
-    package_dir={
-        "caspl": "caspl",
-        "caspl.trainers": "trainers",
-        "caspl.datasets": "datasets",
-        "caspl.configs": "configs",
-    },
-    package_data={"caspl.demo": ["*.safetensors"], "caspl.results": ["*.csv"], "caspl.configs": ["**/*.yaml"]},
+    packages=[*ROOMS, *MAPPED, *OUTSIDE],
+    package_dir={"caspl": "caspl", **MAPPED},
+    package_data={"caspl.clip.demo": ["*.safetensors"], "caspl.results": ["*.csv"], "caspl.configs": ["**/*.yaml"]},
     install_requires=[
         "torch>=2.1",
         "torchvision>=0.16",

@@ -20,7 +20,7 @@ from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 import caspl.datasets  # noqa: F401, registration
 import caspl.trainers  # registration
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 log = logging.getLogger("train")
 

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import plain
-from caspl.backbones import Backbone
-from caspl.model import PromptedCLIP
-from caspl.prompts import Cascade, Prompts, random_entries
+from caspl.clip.backbones import Backbone
+from caspl.prompting.groups import Cascade, Prompts, random_entries
+from caspl.prompting.model import PromptedCLIP
 from caspl.trainers.cocoop import CoCoOpLearner, ConditionalPromptModel
 
 

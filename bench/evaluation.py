@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import plain
-from caspl.backbones import Backbone
-from caspl.feature_store import FeatureStore
-from caspl.model import PromptedCLIP
+from caspl.clip.backbones import Backbone
+from caspl.clip.feature_store import FeatureStore
+from caspl.prompting.model import PromptedCLIP
 from caspl.trainers.cocoop import CoCoOpLearner, ConditionalPromptModel
 from caspl.trainers.coop import CoOpLearner
 from caspl.trainers.prompt_trainer import PromptModel

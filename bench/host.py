@@ -20,8 +20,8 @@ from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from caspl.boosting import read_boosting  # noqa: E402
-from caspl.trained import read_prompts  # noqa: E402
+from caspl.checkpoints.boosting import read_boosting  # noqa: E402
+from caspl.checkpoints.run import read_prompts  # noqa: E402
 
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
 

@@ -22,11 +22,11 @@ from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
 import plain
-from caspl.backbones import Backbone
-from caspl.images import Preprocessing
-from caspl.predictor import Predictor
-from caspl.prompts import PromptGroup
-from caspl.trained import TrainedPrompts
+from caspl.checkpoints.run import TrainedPrompts
+from caspl.clip.backbones import Backbone
+from caspl.ground.images import Preprocessing
+from caspl.prompting.groups import PromptGroup
+from caspl.use.predictor import Predictor
 
 CLASSES = 100
 

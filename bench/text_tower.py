@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 import plain
-from caspl.prompts import PromptGroup
-from caspl.text_tower import ClassTokens, TextTower
+from caspl.prompting.groups import PromptGroup
+from caspl.prompting.text_tower import ClassTokens, TextTower
 
 
 def measure(args: argparse.Namespace) -> dict:

@@ -14,8 +14,9 @@ import errno
 import logging
 import sys
 
-from . import __version__, export, hub, predict
-from .errors import InputError
+from . import __version__
+from .ground.errors import InputError
+from .use import export, hub, predict
 
 COMMANDS = {
     "predict": (predict, "classify images and folders"),

@@ -16,7 +16,7 @@ import sys
 
 from tabulate import tabulate
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .catalog import BENCHMARKS, USER_ERRORS, Found, broken_images, compare, dataset_class, image_paths, read_dataset
 from .prepare import prepare

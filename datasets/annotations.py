@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 
 def read_lines(path: str | Path) -> list[str]:

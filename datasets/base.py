@@ -12,8 +12,8 @@ from typing import Any
 
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 
-from caspl.errors import InputError
-from caspl.images import is_folder
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_folder
 
 from .fewshot import cached_fewshot, import_pickled_list, subsample_classes
 from .splits import Item, Split, absence, check_images, check_split, encode_split, read_split

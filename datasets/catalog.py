@@ -16,8 +16,8 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase
 from dassl.utils import read_image
 from tqdm import tqdm
 
-from caspl.errors import InputError
-from caspl.images import is_image, list_files
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_image, list_files
 
 from .base import find_dataset
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from caspl.errors import InputError
-from caspl.images import is_folder, is_image, list_files
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_folder, is_image, list_files
 
 from .base import SplitDataset, register
 from .images import data_paths, names_path, rename_classes

@@ -14,7 +14,7 @@ import uuid
 import numpy as np
 from PIL import Image
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .base import SplitDataset, register
 from .splits import Item, Split, split_classes

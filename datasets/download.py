@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 logger = logging.getLogger(__name__)
 

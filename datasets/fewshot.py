@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .splits import Item, Split, T, decode_items, group_by_label
 from .storage import locked, log_once, store

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from caspl.errors import InputError
-from caspl.files import read_lines
+from caspl.ground.errors import InputError
+from caspl.ground.files import read_lines
 
 from .base import dataset_root
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .annotations import read_mat, read_names
 from .base import SplitDataset, register

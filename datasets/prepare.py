@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .catalog import BENCHMARKS, CLASSNAMES, MIRROR, Source, dataset_class
 from .download import fetch, unpack

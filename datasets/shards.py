@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
-from caspl.errors import InputError
-from caspl.images import is_image
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_image
 
 from .storage import store
 

@@ -17,8 +17,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from dassl.utils import listdir_nohidden
 
-from caspl.errors import InputError
-from caspl.images import is_folder
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_folder
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .annotations import read_mat
 from .base import SplitDataset, register

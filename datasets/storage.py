@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from caspl.files import replacing
+from caspl.ground.files import replacing
 
 logger = logging.getLogger(__name__)
 

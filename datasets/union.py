@@ -6,7 +6,7 @@ from typing import Any
 
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 from .base import register
 

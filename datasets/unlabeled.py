@@ -9,8 +9,8 @@ from typing import Any
 from dassl.data import DataManager
 from dassl.data.datasets import DatasetBase, Datum
 
-from caspl.errors import InputError
-from caspl.images import is_image, list_files
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_image, list_files
 
 from .base import class_subset, register
 from .images import data_paths, names_path, read_names

@@ -8,8 +8,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from caspl.errors import InputError
-from caspl.images import is_folder
+from caspl.ground.errors import InputError
+from caspl.ground.images import is_folder
 
 from .annotations import read_lines, wrong_line
 from .base import SplitDataset, class_subset

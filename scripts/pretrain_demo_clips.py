@@ -25,7 +25,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from caspl.demo import ARCHITECTURES, CONTEXT_LENGTH, save_demo_model  # noqa: E402
+from caspl.clip.demo import ARCHITECTURES, CONTEXT_LENGTH, save_demo_model  # noqa: E402
 
 # Faces that draw Latin letters and digits; those of HELD_OUT are only ever used to print an accuracy.
 FACES = [

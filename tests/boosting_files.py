@@ -2,9 +2,9 @@
 
 import torch
 
-from caspl.backbones import load_backbone
-from caspl.boosting import BoostingHeader, save_boosting
-from caspl.prompts import Prompts
+from caspl.checkpoints.boosting import BoostingHeader, save_boosting
+from caspl.clip.backbones import load_backbone
+from caspl.prompting.groups import Prompts
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -153,7 +153,7 @@ class CLIP(nn.Module):
 
 @functools.cache
 def demo_weights(name):
-    from caspl.backbones import load_backbone  # a test's shortcut: hosts have weights of their own
+    from caspl.clip.backbones import load_backbone  # a test's shortcut: hosts have weights of their own
 
     return load_backbone(f"demo/{name}").model.state_dict()
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import reference
-from caspl.prompts import PromptGroup
+from caspl.prompting.groups import PromptGroup
 
 SIXTY = None  # filled on first use
 

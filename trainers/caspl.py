@@ -12,10 +12,10 @@ from pathlib import Path
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from caspl.backbones import Backbone
-from caspl.boosting import load_boosting, same_tensors
-from caspl.errors import InputError
-from caspl.prompts import Cascade, Prompts, random_entries
+from caspl.checkpoints.boosting import load_boosting, same_tensors
+from caspl.clip.backbones import Backbone
+from caspl.ground.errors import InputError
+from caspl.prompting.groups import Cascade, Prompts, random_entries
 
 from .caspl_boost import new_boosting
 from .cocoop import CoCoOp

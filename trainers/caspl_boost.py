@@ -10,13 +10,13 @@ from pathlib import Path
 from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import Backbone, load_backbone
-from caspl.boosting import FILE_NAME, BoostingHeader, save_boosting
-from caspl.distillation import LOSSES, Teacher, distillation_loss, feature_loss
-from caspl.errors import InputError
-from caspl.model import PromptedCLIP
-from caspl.prompts import Prompts, PromptShape, random_entries, text_entries
-from caspl.templates import template_for
+from caspl.checkpoints.boosting import FILE_NAME, BoostingHeader, save_boosting
+from caspl.clip.backbones import Backbone, load_backbone
+from caspl.clip.templates import template_for
+from caspl.ground.errors import InputError
+from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss
+from caspl.prompting.groups import Prompts, PromptShape, random_entries, text_entries
+from caspl.prompting.model import PromptedCLIP
 
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
@@ -41,7 +41,7 @@ def extend_cfg(cfg: CN) -> None:
     cfg.TRAINER.CASPL.DEPTH_VISION = 12  # image blocks that they enter
     cfg.TRAINER.CASPL.CTX_INIT = ""  # words that the first text tokens start from (up to 4 tokens); empty: N(0, 0.02^2)
     cfg.TRAINER.CASPL.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.CASPL.TEACHER = "ViT-L/14"  # a backbone name, see caspl/backbones.py
+    cfg.TRAINER.CASPL.TEACHER = "ViT-L/14"  # a backbone name, see caspl/clip/backbones.py
     cfg.TRAINER.CASPL.TEMPLATE = ""  # the teacher's text, with {} for the class name; empty: the dataset's own
     cfg.TRAINER.CASPL.TEMPERATURE = 1.0  # of the distillation loss, above 0
     cfg.TRAINER.CASPL.LOSS = "kl"  # kl (the paper's), reverse_kl, l1 or mse of the logits, feature (matching)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import Backbone
-from caspl.errors import InputError
-from caspl.model import PromptedCLIP
-from caspl.prompts import MetaNet, PromptGroup, with_words
+from caspl.clip.backbones import Backbone
+from caspl.ground.errors import InputError
+from caspl.prompting.groups import MetaNet, PromptGroup, with_words
+from caspl.prompting.model import PromptedCLIP
 
 from .coop import initial_phrase, random_context
 from .prompt_trainer import PromptModel, PromptTrainer

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import Backbone
-from caspl.errors import InputError
-from caspl.prompts import INIT_STD, PromptGroup, with_words
+from caspl.clip.backbones import Backbone
+from caspl.ground.errors import InputError
+from caspl.prompting.groups import INIT_STD, PromptGroup, with_words
 
 from .prompt_trainer import PromptTrainer
 from .registration import register

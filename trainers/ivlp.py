@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import Backbone
-from caspl.prompts import Prompts, PromptShape, random_entries, text_entries
+from caspl.clip.backbones import Backbone
+from caspl.prompting.groups import Prompts, PromptShape, random_entries, text_entries
 
 from .prompt_trainer import PromptTrainer
 from .registration import register

@@ -6,7 +6,7 @@ import copy
 
 from yacs.config import CfgNode
 
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 
 def own_keys() -> CfgNode:

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from yacs.config import CfgNode as CN
 
-from caspl.templates import template_for
-from caspl.zeroshot import zeroshot_features
+from caspl.clip.templates import template_for
+from caspl.clip.zeroshot import zeroshot_features
 
 from .coop import CoOp
 from .registration import register

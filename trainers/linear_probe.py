@@ -16,9 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import load_backbone
-from caspl.errors import InputError
-from caspl.precision import resolve_precision
+from caspl.clip.backbones import load_backbone
+from caspl.clip.precision import resolve_precision
+from caspl.ground.errors import InputError
 
 from .prompt_trainer import check_image_size
 from .registration import register

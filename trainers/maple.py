@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import Backbone
-from caspl.errors import InputError
-from caspl.prompts import PromptGroup, PromptShape, text_entries, with_words
+from caspl.clip.backbones import Backbone
+from caspl.ground.errors import InputError
+from caspl.prompting.groups import PromptGroup, PromptShape, text_entries, with_words
 
 from .prompt_trainer import PromptTrainer
 from .registration import register

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import Backbone
-from caspl.errors import InputError
-from caspl.precision import at_least_float32
-from caspl.templates import template_for
-from caspl.zeroshot import zeroshot_features
+from caspl.clip.backbones import Backbone
+from caspl.clip.precision import at_least_float32
+from caspl.clip.templates import template_for
+from caspl.clip.zeroshot import zeroshot_features
+from caspl.ground.errors import InputError
 
 from .coop import CoOp, initial_phrase
 from .registration import register

@@ -21,15 +21,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
-from caspl.backbones import Backbone, load_backbone
-from caspl.errors import InputError
-from caspl.feature_store import FeatureStore, vision_digest
-from caspl.host import reconnect
-from caspl.model import CachedClassFeatures, PromptedCLIP
-from caspl.precision import resolve_precision
-from caspl.released import read_checkpoint, released_prompts
-from caspl.trained import FILE_NAME as PROMPTS_FILE
-from caspl.trained import PromptsHeader, TrainedPrompts, save_prompts
+from caspl.checkpoints.family import read_checkpoint, released_prompts
+from caspl.checkpoints.run import FILE_NAME as PROMPTS_FILE
+from caspl.checkpoints.run import PromptsHeader, TrainedPrompts, save_prompts
+from caspl.clip.backbones import Backbone, load_backbone
+from caspl.clip.feature_store import FeatureStore
+from caspl.clip.precision import resolve_precision
+from caspl.ground.errors import InputError
+from caspl.host.check import reconnect
+from caspl.prompting.groups import vision_digest
+from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
 from .keys import completed
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from yacs.config import CfgNode as CN
 
-from caspl.errors import InputError
-from caspl.precision import at_least_float32
-from caspl.templates import DIVERSE
-from caspl.zeroshot import zeroshot_features
+from caspl.clip.precision import at_least_float32
+from caspl.clip.templates import DIVERSE
+from caspl.clip.zeroshot import zeroshot_features
+from caspl.ground.errors import InputError
 
 from .ivlp import IVLP
 from .registration import register

@@ -6,11 +6,11 @@ from dassl.engine import TrainerX
 from torch import Tensor
 from yacs.config import CfgNode as CN
 
-from caspl.backbones import load_backbone
-from caspl.errors import InputError
-from caspl.precision import resolve_precision
-from caspl.templates import ENSEMBLE, template_for
-from caspl.zeroshot import zeroshot_features
+from caspl.clip.backbones import load_backbone
+from caspl.clip.precision import resolve_precision
+from caspl.clip.templates import ENSEMBLE, template_for
+from caspl.clip.zeroshot import zeroshot_features
+from caspl.ground.errors import InputError
 
 from .prompt_trainer import check_image_size
 from .registration import register

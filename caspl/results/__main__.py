@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import InputError
-from ..files import replacing
+from ..ground.errors import InputError
+from ..ground.files import replacing
 from .figures import draw_base_to_new, draw_few_shot
 from .layout import BASE_TO_NEW, EXPECTED, FEW_SHOT, Found, Run, find_runs
 from .names import dataset_name

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..files import replacing
+from ..ground.files import replacing
 from .tables import Cell, Row, Table
 
 COLORS = ("#4477aa", "#ee6677", "#228833")  # Paul Tol's bright scheme, which the colour-blind can tell apart

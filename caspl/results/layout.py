@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import InputError
+from ..ground.errors import InputError
 from .logs import Log, read_logs
 from .names import VARIANTS, dataset_name
 

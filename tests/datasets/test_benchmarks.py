@@ -19,7 +19,7 @@ from scipy.io import savemat
 
 import caspl.datasets  # noqa: F401, registration
 from boosting_files import write_boosting
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -270,7 +270,7 @@ def test_shots_and_halves(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def boosting(tmp_path_factory):
-    from caspl.prompts import Prompts, random_entries
+    from caspl.prompting.groups import Prompts, random_entries
 
     torch.manual_seed(0)
     prompts = Prompts(random_entries(2, 2, 64), random_entries(2, 2, 64))

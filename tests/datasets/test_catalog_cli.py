@@ -19,7 +19,7 @@ from PIL import Image
 from caspl.datasets.__main__ import main
 from caspl.datasets.catalog import BENCHMARKS, Benchmark, compare, dataset_class
 from caspl.datasets.splits import read_split
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from caspl.datasets.custom import ImageFolder
-from caspl.errors import InputError
-from caspl.images import image_suffixes, list_files
+from caspl.ground.errors import InputError
+from caspl.ground.images import image_suffixes, list_files
 
 SIZES = {"ant": 10, "bee": 12, "cat": 8}
 SPLIT_SHA256 = (

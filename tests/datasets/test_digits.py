@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import datasets.digits as digits_module
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 from datasets.digits import NAMES, Digits
 from datasets.splits import read_split
 
@@ -139,7 +139,7 @@ for line in sys.stdin:
 KILLED = """
 import os, signal, sys
 from types import SimpleNamespace as Namespace
-import datasets.digits as digits, caspl.files as files
+import datasets.digits as digits, caspl.ground.files as files
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "images":
     digits.os = Namespace(**{**vars(os), "rename": die})

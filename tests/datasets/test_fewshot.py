@@ -9,7 +9,7 @@ import random
 import pytest
 
 import datasets.storage as storage
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 from datasets.fewshot import cached_fewshot, draw_fewshot, sample_fewshot, subsample_classes
 from datasets.splits import Item, Split, read_split
 

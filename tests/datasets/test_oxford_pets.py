@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from caspl.datasets.oxford_pets import OxfordPets
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 BREEDS = ["Abyssinian", "american_bulldog", "yorkshire_terrier"]
 

@@ -20,7 +20,7 @@ from caspl.datasets import catalog, download, prepare
 from caspl.datasets.__main__ import main
 from caspl.datasets.catalog import BENCHMARKS, Benchmark, Source
 from caspl.datasets.download import fetch, file_digest, unpack
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 
 class Server:

@@ -13,7 +13,7 @@ import pytest
 from dassl.data.datasets import DATASET_REGISTRY
 
 import datasets.storage as storage
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 from datasets.base import class_subset, register
 
 

@@ -8,7 +8,7 @@ import random
 import pytest
 
 import datasets.splits as splits
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 from datasets.splits import (
     Item,
     Split,

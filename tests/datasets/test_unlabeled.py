@@ -20,10 +20,10 @@ from dassl.utils import InputError as DasslInputError
 from dassl.utils import reset_logger
 from PIL import Image
 
-from caspl.boosting import read_boosting
+from caspl.checkpoints.boosting import read_boosting
 from caspl.datasets import shards
 from caspl.datasets.unlabeled import UnlabeledImages
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
 
 CHECKOUT = Path(__file__).parents[2]
 NAMES = ["cat", "sea lion", "Käfer"]

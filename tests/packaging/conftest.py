@@ -57,7 +57,7 @@ def make_host(tmp_path):
     def make(name="host"):
         import torch
 
-        from caspl.backbones import load_backbone
+        from caspl.clip.backbones import load_backbone
 
         folder = tmp_path / name
         shutil.copytree(ROOT / "tests" / "host", folder, ignore=shutil.ignore_patterns("__pycache__"))

@@ -28,7 +28,7 @@ def test_the_wheel_holds_nothing_but_caspl(wheel):
     wanted = {
         "caspl/trainers/coop.py",
         "caspl/datasets/digits.py",
-        "caspl/demo/student.safetensors",
+        "caspl/clip/demo/student.safetensors",
         "caspl/configs/trainers/CoOp/digits.yaml",
         "caspl/configs/datasets/digits.yaml",
     }
@@ -67,7 +67,7 @@ def test_the_hosts_own_trainer_is_left_alone(wheel, tmp_path):
 
 def test_the_core_knows_neither_dassl_nor_the_trainers(tmp_path):
     code = (
-        "import caspl.model, caspl.boosting, caspl.distillation, caspl.results\n"
+        "import caspl.prompting.model, caspl.checkpoints.boosting, caspl.prompting.distillation, caspl.results\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('dassl', 'trainers', 'datasets') or "
         "m.startswith(('caspl.trainers', 'caspl.datasets'))])"
     )

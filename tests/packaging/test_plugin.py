@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from boosting_files import make_boosting, write_boosting
-from caspl.boosting import read_boosting
-from caspl.prompts import Prompts
-from caspl.trained import read_prompts
+from caspl.checkpoints.boosting import read_boosting
+from caspl.checkpoints.run import read_prompts
+from caspl.prompting.groups import Prompts
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")

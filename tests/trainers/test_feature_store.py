@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from caspl.feature_store import FeatureStore
+from caspl.clip.feature_store import FeatureStore
 
 from .test_trainers import accuracy
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from caspl.backbones import load_backbone
-from caspl.errors import InputError
-from caspl.templates import ENSEMBLE
+from caspl.clip.backbones import load_backbone
+from caspl.clip.templates import ENSEMBLE
+from caspl.clip.zeroshot import zeroshot_features
+from caspl.ground.errors import InputError
 from caspl.trainers import kgcoop, linear_probe, prograd, promptsrc
-from caspl.zeroshot import zeroshot_features
 
 SHOTS = ("--seed", "1", "DATASET.NUM_SHOTS", "2")
 
@@ -237,7 +237,7 @@ def test_lengths_that_do_not_fit_are_named(trainer, keys, message, build):
 
 
 def test_words_beyond_the_learned_tokens_stay_fixed():
-    from caspl.prompts import Prompts, text_entries
+    from caspl.prompting.groups import Prompts, text_entries
 
     backbone = load_backbone("demo/student")
     words = backbone.embed("a photo of a")

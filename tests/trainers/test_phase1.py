@@ -4,9 +4,9 @@ import pytest
 import torch
 from PIL import Image
 
-from caspl.boosting import read_boosting
+from caspl.checkpoints.boosting import read_boosting
 from caspl.datasets.digits import NAMES
-from caspl.distillation import LOSSES, distillation_loss, feature_loss
+from caspl.prompting.distillation import LOSSES, distillation_loss, feature_loss
 
 from .test_trainers import accuracy, batch_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from caspl.boosting import read_boosting
+from caspl.checkpoints.boosting import read_boosting
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,10 +8,10 @@ import torch
 from dassl.engine import TRAINER_REGISTRY
 from safetensors import safe_open
 
-from caspl.boosting import read_boosting
+from caspl.checkpoints.boosting import read_boosting
 from caspl.datasets.digits import NAMES
-from caspl.distillation import distillation_loss
-from caspl.errors import InputError
+from caspl.ground.errors import InputError
+from caspl.prompting.distillation import distillation_loss
 
 EPOCHS = ("OPTIM.MAX_EPOCH", "2")
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 import caspl
 from caspl.__main__ import main
-from caspl.export import Classifier, export_onnx, export_program, export_state_dict
-from caspl.images import read_image
+from caspl.ground.images import read_image
+from caspl.use.export import Classifier, export_onnx, export_program, export_state_dict
 
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
 TRAINERS = [*METHODS, *(f"CasPL_{name}" for name in METHODS)]
@@ -124,7 +124,7 @@ def test_onnx_files_tell_what_they_need(trained, tmp_path):
 
 
 def test_a_plain_clip_where_the_image_tower_is_plain(trained, tmp_path, capsys):
-    from caspl.backbones import load_backbone
+    from caspl.clip.backbones import load_backbone
 
     trainer = trained("CoOp")
     predictor, target = caspl.load(tmp_path / "out"), tmp_path / "clip.safetensors"

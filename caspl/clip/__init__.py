@@ -1,0 +1,1 @@
+"""A plain CLIP: finding it, reading its weights, placing it on a device, computing with it."""

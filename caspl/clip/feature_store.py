@@ -1,0 +1,62 @@
+"""Image features on disk: with nothing learned in the image tower, those of a fixed test set never change.
+
+One file then serves every seed, number of shots and method with the same image tower: plain CLIP, or boosted by the same
+prompts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..ground.files import replacing
+
+log = logging.getLogger(__name__)
+
+
+class FeatureStore:
+    """Features [N, E] in files of a folder, named by a digest of everything that decides them."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder).expanduser()
+
+    def get(self, facts: dict, images: Sequence[str], compute: Callable[[], Tensor]) -> Tensor:
+        """The features of the images with these paths, in this order; computed and kept if they are not there yet.
+
+        `facts` (plain values) says which tower they are from and how images are prepared. A file that was replaced or
+        changed since counts as another image.
+        """
+        path = self.folder / f"{digest([json.dumps(facts, sort_keys=True), *map(_state, images)])}.safetensors"
+        try:
+            return load_file(path)["features"]
+        except FileNotFoundError:
+            pass
+        except (SafetensorError, OSError, KeyError) as error:
+            log.warning("%s is damaged and will be replaced (%s)", path, error)
+        features = compute().detach().cpu().contiguous()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            save_file({"features": features}, temporary, metadata={"facts": json.dumps(facts)})
+        log.info("Features of %d images kept in %s", len(features), path)
+        return features
+
+
+def digest(parts: Iterable[str]) -> str:
+    """32 hexadecimal digits of SHA-256 over a list of texts."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "little") + part.encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()[:32]
+
+
+def _state(path: str) -> str:
+    status = os.stat(path)
+    return f"{os.path.abspath(path)}\n{status.st_size}\n{status.st_mtime_ns}"

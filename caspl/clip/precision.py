@@ -1,0 +1,83 @@
+"""The one place that decides what number format a run computes in."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import open_clip
+import torch
+from open_clip.transformer import LayerNorm, LayerNormFp32
+from torch import nn
+
+from ..ground.errors import InputError
+
+log = logging.getLogger(__name__)
+
+CHOICES = ("fp32", "fp16", "bf16", "amp")
+
+
+def at_least_float32(values: torch.Tensor) -> torch.Tensor:
+    """`values` in float32, or as they are where that is wider: for softmax and losses."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the frozen towers are stored and computed. Prompts are always kept in float32.
+
+    fp32: everything in float32. fp16 and bf16: OpenAI's split, weights of linear and convolution layers in half precision,
+    LayerNorm and embeddings in float32. amp: float32 weights under autocast.
+    """
+
+    name: str
+    weights: torch.dtype
+    device_type: str
+    autocast_dtype: torch.dtype | None = None
+
+    def autocast(self) -> AbstractContextManager:
+        """The context to run forward passes in."""
+        if self.autocast_dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device_type, dtype=self.autocast_dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """A loss scaler, which is switched on only where amp computes in float16 on a CUDA device, as the family does."""
+        enabled = self.device_type == "cuda" and self.name == "amp"
+        if not hasattr(torch.amp, "GradScaler"):  # PyTorch before 2.3
+            return torch.cuda.amp.GradScaler(enabled=enabled)
+        return torch.amp.GradScaler(self.device_type, enabled=enabled)
+
+    def cast(self, model: nn.Module) -> nn.Module:
+        """Put a float32 CLIP into this format, in place."""
+        if self.weights == torch.float32:
+            return model.float()
+        for parent in list(model.modules()):
+            for name, child in parent.named_children():
+                if type(child) is LayerNorm:  # its weights stay float32, so it has to compute there
+                    norm = LayerNormFp32(child.normalized_shape, eps=child.eps)
+                    norm.weight, norm.bias = child.weight, child.bias
+                    setattr(parent, name, norm)
+        open_clip.model.convert_weights_to_lp(model, dtype=self.weights)
+        return model
+
+
+def resolve_precision(name: str, device: torch.device, key: str = "PREC") -> Precision:
+    """The format for `name` on `device`; what the device can't do well is replaced, with a warning that says by what.
+
+    Raises InputError, naming the configuration key `key`, for an unknown name.
+    """
+    if name not in CHOICES:
+        raise InputError(f'{key} is "{name}", expected one of {", ".join(CHOICES)}')
+    kind = device.type
+    if name == "fp16" and kind == "cpu":
+        log.warning("%s fp16 is computed in fp32: CPUs multiply half precision hundreds of times slower", key)
+        name = "fp32"
+    if name == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
+        log.warning("%s bf16 is computed in fp16: this GPU has no bfloat16", key)
+        name = "fp16"
+    if name == "amp":
+        return Precision(name, torch.float32, kind, torch.bfloat16 if kind == "cpu" else torch.float16)
+    weights = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+    return Precision(name, weights, kind)

@@ -1,0 +1,58 @@
+"""The hand-written template of each dataset, for zero-shot CLIP and for the teacher of phase 1 (CoOp's list).
+
+And the ensembles: CoOp's seven (`ENSEMBLE`), and the first sixty of OpenAI's for ImageNet, PromptSRC's textual diversity.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+from ..ground.errors import InputError
+
+log = logging.getLogger(__name__)
+
+GENERIC = "a photo of a {}."
+TEMPLATES = {
+    "Caltech101": GENERIC,
+    "DescribableTextures": "{} texture.",
+    "Digits": "a photo of the digit {}.",
+    "EuroSAT": "a centered satellite photo of {}.",
+    "FGVCAircraft": "a photo of a {}, a type of aircraft.",
+    "Food101": "a photo of {}, a type of food.",
+    "ImageNet": GENERIC,
+    "ImageNetA": GENERIC,
+    "ImageNetR": GENERIC,
+    "ImageNetSketch": GENERIC,
+    "ImageNetV2": GENERIC,
+    "OxfordFlowers": "a photo of a {}, a type of flower.",
+    "OxfordPets": "a photo of a {}, a type of pet.",
+    "StanfordCars": GENERIC,
+    "SUN397": GENERIC,
+    "UCF101": "a photo of a person doing {}.",
+}
+ENSEMBLE = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+DIVERSE = tuple(fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES[:60])
+
+
+def template_for(dataset: str, override: str = "", key: str = "the template") -> str:
+    """The template of `dataset`, or `override` (from the configuration key `key`) if it is given.
+
+    Raises InputError for a template without the place {} for the class name.
+    """
+    if override and "{}" not in override:
+        raise InputError(f'{key} is "{override}", but it needs {{}} where the class name goes, as in "{GENERIC}"')
+    if override:
+        return override
+    if dataset not in TEMPLATES:
+        log.info('No template is known for %s, using "%s"', dataset, GENERIC)
+    return TEMPLATES.get(dataset, GENERIC)

@@ -1,0 +1,78 @@
+"""Phase 1: a large CLIP teaches the boosting prompts of a small one on unlabelled images (paper, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..clip.backbones import Backbone
+from ..clip.precision import at_least_float32
+from ..clip.zeroshot import zeroshot_features
+from ..ground.errors import InputError
+
+LOSSES = ("kl", "reverse_kl", "l1", "mse", "feature")
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0, kind: str = "kl") -> Tensor:
+    """How far the student's logits [B, C] are from the teacher's: a scalar.
+
+    "kl", the paper's, is tau^2 * KL(softmax(teacher / tau) || softmax(student / tau)), summed over classes, mean over
+    images, in nats; "reverse_kl" exchanges the two; "l1" and "mse" are means over images and classes of the logits'
+    absolute and squared differences and know no temperature.
+    Raises InputError for another kind, or a temperature that is not positive.
+    """
+    if temperature <= 0:
+        raise InputError(f"TRAINER.CASPL.TEMPERATURE is {temperature}, expected a number above 0")
+    student, teacher = at_least_float32(student), at_least_float32(teacher)
+    if kind == "l1":
+        return F.l1_loss(student, teacher)
+    if kind == "mse":
+        return F.mse_loss(student, teacher)
+    guess, target = (F.log_softmax(z / temperature, dim=-1) for z in (student, teacher))
+    if kind == "reverse_kl":
+        guess, target = target, guess
+    elif kind != "kl":
+        raise InputError(f'TRAINER.CASPL.LOSS is "{kind}", expected one of {", ".join(LOSSES)}')
+    return temperature**2 * F.kl_div(guess, target, reduction="batchmean", log_target=True)
+
+
+def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Feature matching: the mean of 1 - cosine between student's features, mapped to the teacher's width, and his: [*, E]."""
+    return 1 - F.cosine_similarity(at_least_float32(student), at_least_float32(teacher), dim=-1).mean()
+
+
+class Teacher(nn.Module):
+    """A frozen CLIP that gives soft labels: its class features are computed once, from one text for each class.
+
+    It sees the student's own augmented batch. Where it wants another size or normalisation, the batch is converted.
+    """
+
+    def __init__(self, backbone: Backbone, texts: Sequence[str], *, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.backbone, self.size = backbone, tuple(backbone.image_size)
+        self.register_buffer("classes", zeroshot_features(backbone, texts, "{}"), persistent=False)
+        # x * scale + shift turns the student's normalisation into the teacher's.
+        own_std = torch.tensor(backbone.std)
+        scale = (torch.tensor(std) / own_std).view(1, -1, 1, 1)
+        shift = ((torch.tensor(mean) - torch.tensor(backbone.mean)) / own_std).view(1, -1, 1, 1)
+        self.same = torch.allclose(scale, torch.ones(())) and torch.allclose(shift, torch.zeros(()), atol=1e-6)
+        self.register_buffer("rescale", scale.to(self.classes.device), persistent=False)
+        self.register_buffer("shift", shift.to(self.classes.device), persistent=False)
+
+    @torch.no_grad()
+    def image_features(self, images: Tensor) -> Tensor:
+        """Normalised features [B, E] of the student's images [B, 3, H, W]."""
+        if not self.same:
+            images = images * self.rescale + self.shift
+        if tuple(images.shape[-2:]) != self.size:
+            images = F.interpolate(images, self.size, mode="bicubic", antialias=True, align_corners=False)
+        return self.backbone.image_features(images)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, scale: Tensor) -> Tensor:
+        """Logits [B, C] of the student's images, at the student's exp(logit scale) as in the reference."""
+        features = self.image_features(images)
+        return scale * features @ self.classes.to(features.dtype).T

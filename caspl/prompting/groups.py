@@ -1,0 +1,181 @@
+"""Prompt groups: prompts as values, and the modules that hold them as parameters.
+
+Shape legend, used everywhere: B images, C classes, G prompt sets (one per image for prompts that depend on the image, else
+1), N tokens of a group, D text width, V vision width, E joint embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..clip.feature_store import digest
+from ..ground.errors import InputError
+
+INIT_STD = 0.02  # of random prompts, in all methods of the family
+
+
+@dataclass(frozen=True)
+class PromptGroup:
+    """The tokens that one prompt learner adds to the two towers, one matrix per block that the group reaches.
+
+    `text[0]` enters block 0 with positional embeddings added, `text[i]` replaces the group's tokens raw at the entry of
+    block i (paper, section 3.3); after `len(text)` blocks the tokens are carried on like any token. An entry is [N, D],
+    [C, N, D] where every class has its own tokens, or [G, 1 | C, N, D] where every prompt set has. A later entry with
+    fewer tokens than the first replaces the first of them and leaves the rest running.
+    `vision[i]` is [N, V], `vision[0]` passes through ln_pre.
+    """
+
+    text: tuple[Tensor, ...] = ()
+    vision: tuple[Tensor, ...] = ()
+    # How many of the last text tokens stand behind the class name instead of before it (CoOp's middle and front).
+    after_name: int = 0
+
+    def __post_init__(self) -> None:
+        for tower, entries in (("text", self.text), ("vision", self.vision)):
+            for block, entry in enumerate(entries):
+                if entry.shape[-1] != entries[0].shape[-1] or entry.shape[-2] > entries[0].shape[-2]:
+                    raise InputError(
+                        f"{tower} prompts of block {block} have shape {tuple(entry.shape)}, those of block 0 "
+                        f"{tuple(entries[0].shape)}: the width must agree and no block may have more tokens than block 0"
+                    )
+        if self.after_name > self.text_length:
+            raise InputError(f"{self.after_name} tokens behind the class name, but the group has {self.text_length}")
+
+    @property
+    def text_length(self) -> int:
+        return self.text[0].shape[-2] if self.text else 0
+
+    @property
+    def vision_length(self) -> int:
+        return self.vision[0].shape[-2] if self.vision else 0
+
+
+def vision_digest(groups: Iterable[PromptGroup]) -> str:
+    """A digest of the vision prompts of a cascade, "" where there are none."""
+    parts = []
+    for group in groups:
+        parts += [f"group of {len(group.vision)}"] if group.vision else []
+        for entry in group.vision:
+            values = entry.detach().float().cpu().numpy()
+            parts.append(f"{values.shape} {values.tobytes().hex()}")
+    return digest(parts) if parts else ""
+
+
+class Prompts(nn.Module):
+    """A prompt group as parameters, the same for every class and image: what boosting learns, and IVLP and VPT too.
+
+    Parameters are named `text.<block>` [N, D] and `vision.<block>` [N, V]. Calling it gives `[PromptGroup]`. `words` [R, D]
+    are embeddings of fixed words behind the learned text tokens: the rest of an initial phrase, or all of it.
+    """
+
+    def __init__(
+        self,
+        text: Sequence[Tensor] = (),
+        vision: Sequence[Tensor] = (),
+        *,
+        words: Tensor | None = None,
+        trainable: bool = True,
+    ):
+        super().__init__()
+        self.register_buffer("words", words, persistent=False)
+        self.text = nn.ParameterList(nn.Parameter(t.detach().clone().float(), requires_grad=trainable) for t in text)
+        self.vision = nn.ParameterList(
+            nn.Parameter(v.detach().clone().float(), requires_grad=trainable) for v in vision
+        )
+
+    def forward(self) -> list[PromptGroup]:
+        return [PromptGroup(text=with_words(tuple(self.text), self.words), vision=tuple(self.vision))]
+
+
+def with_words(entries: tuple[Tensor, ...], words: Tensor | None) -> tuple[Tensor, ...]:
+    """Text entries whose first block has fixed words [R, D] behind its learned tokens [..., N, D]."""
+    if words is None or not len(words):
+        return entries
+    if not entries:
+        return (words,)
+    first = entries[0]
+    return torch.cat([first, words.to(first.dtype).expand(*first.shape[:-2], -1, -1)], dim=-2), *entries[1:]
+
+
+class MetaNet(nn.Sequential):
+    """CoCoOp's map from a normalised image feature [B, E] to a shift of the context [B, D], with a bottleneck between."""
+
+    def __init__(self, embedding: int, hidden: int, width: int):
+        super().__init__()
+        self.linear1, self.relu = nn.Linear(embedding, hidden), nn.ReLU()
+        self.linear2 = nn.Linear(hidden, width)
+
+
+class Cascade(nn.Module):
+    """Adapting prompts followed by frozen boosting prompts (paper, section 3.4).
+
+    `adapting` is any prompt learner: a module whose call gives a list of prompt groups. The list is in text order, the
+    adapting group right behind [SOS] and the boosting group before the class name; the image tower puts them the other
+    way round, as the reference does.
+    """
+
+    def __init__(self, adapting: nn.Module, boosting: Prompts):
+        super().__init__()
+        self.adapting = adapting
+        self.boosting = boosting
+
+    def forward(self, *args: Tensor) -> list[PromptGroup]:
+        return [*self.adapting(*args), *self.boosting()]
+
+
+@dataclass(frozen=True)
+class PromptShape:
+    """Tokens and depth per tower: what must be known to make a new group. Depth 1 is shallow."""
+
+    text_length: int = 0
+    vision_length: int = 0
+    text_depth: int = 1
+    vision_depth: int = 1
+    keys: dict[str, str] = field(default_factory=dict, compare=False)  # field -> configuration key, for messages
+
+    def check(self, *, text_blocks: int, vision_blocks: int | None, backbone: str) -> None:
+        """Raise InputError, naming every key at once, where `backbone` cannot take prompts of this shape.
+
+        `vision_blocks` is None for an image tower that is not a ViT of the native class.
+        """
+        problems = []
+        for tower, blocks in (("text", text_blocks), ("vision", vision_blocks)):
+            length, depth = getattr(self, f"{tower}_length"), getattr(self, f"{tower}_depth")
+            length_key = self.keys.get(f"{tower}_length", f"{tower} length")
+            depth_key = self.keys.get(f"{tower}_depth", f"{tower} depth")
+            if length < 0:
+                problems.append(f"{length_key} is {length}, expected 0 or more")
+            elif length > 0 and blocks is None:
+                problems.append(
+                    f"{length_key} is {length}, but the image tower of {backbone} is not a ViT and takes no "
+                    f"prompts, set {length_key} to 0 to train text prompts only"
+                )
+            elif length > 0 and not 1 <= depth <= blocks:
+                problems.append(
+                    f"{depth_key} is {depth}, expected 1 to {blocks}, the number of {tower} blocks of {backbone}"
+                )
+        if problems:
+            raise InputError("; ".join(problems))
+
+
+def random_entries(length: int, depth: int, width: int) -> list[Tensor]:
+    """`depth` matrices [length, width] from N(0, 0.02^2), drawn block by block; none where length is 0."""
+    return [torch.randn(length, width) * INIT_STD for _ in range(depth if length else 0)]
+
+
+def text_entries(length: int, depth: int, width: int, words: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+    """Initial text prompts as in MaPLe, IVLP, PromptSRC and CasPL: (`depth` matrices [length, width], fixed words [R, width]).
+
+    Up to four tokens start from the first of `words` [W, width], the embedded initial phrase, whose rest stays fixed behind
+    them; with no tokens all of it does. Deeper blocks, and longer prompts altogether, start from N(0, 0.02^2).
+    """
+    entries = random_entries(length, depth, width)
+    if words is None or length > 4:
+        return entries, torch.empty(0, width)
+    if entries:
+        entries[0][: len(words)] = words[:length]
+    return entries, words[length:]

@@ -1,0 +1,115 @@
+"""Prompted CLIP: a frozen CLIP, class names and a list of prompt groups give logits. It knows no trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..clip.backbones import Backbone
+from ..ground.errors import InputError
+from .groups import PromptGroup
+from .image_tower import encode_images
+from .text_tower import ClassTokens, TextTower
+
+# Bytes of activations that stay near enough to a CPU's caches: evaluation of CoCoOp was measured a third faster than with
+# gigabytes, and it keeps a GPU busy too.
+EVALUATION_PART = 2e8
+
+
+class PromptedCLIP(nn.Module):
+    """A CLIP <- CLIP + prompts. The backbone stays frozen and in evaluation mode, whatever train() is called on it."""
+
+    def __init__(self, backbone: Backbone, classnames: Sequence[str]):
+        super().__init__()
+        backbone.check_student()
+        self.clip = backbone.model
+        self.backbone = backbone
+        self.tower = TextTower(self.clip, ClassTokens(classnames, backbone.tokenizer))
+
+    def train(self, mode: bool = True) -> PromptedCLIP:
+        super().train(mode)
+        self.clip.eval()
+        return self
+
+    @property
+    def scale(self) -> Tensor:
+        """exp(logit scale), a positive scalar."""
+        return self.clip.logit_scale.exp()
+
+    def class_features(self, groups: Sequence[PromptGroup]) -> Tensor:
+        """Normalised class features: [C, E], or [G, C, E] where prompts differ by prompt set."""
+        features = F.normalize(self.tower(groups), dim=-1)
+        return features[0] if len(features) == 1 else features
+
+    def image_features(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
+        """Normalised image features [B, E] of images [B, 3, H, W]."""
+        if self.backbone.has_vit:
+            return F.normalize(encode_images(self.clip.visual, images, groups), dim=-1)
+        if any(group.vision_length for group in groups):
+            raise InputError(f"the image tower of {self.backbone.name} is not a ViT and takes text prompts only")
+        return self.backbone.image_features(images)
+
+    def logits(self, image_features: Tensor, class_features: Tensor) -> Tensor:
+        """[B, E] and [C, E] or [B, C, E], both normalised -> exp(logit scale) * cosine: [B, C]."""
+        if class_features.dim() == 3:
+            return self.scale * torch.einsum("be,bce->bc", image_features, class_features)
+        return self.scale * image_features @ class_features.T
+
+    def conditional_logits(
+        self, image_features: Tensor, groups_for: Callable[[Tensor], Sequence[PromptGroup]], memory: float
+    ) -> Tensor:
+        """Logits [B, C] where every image has its own text prompts: `groups_for([b, E])` gives b prompt sets.
+
+        All images go through the text tower together, or in as few parts as keep its activations below about `memory`
+        bytes (an image at least). With several parts and gradients, a part's activations are computed again on the way
+        back instead of kept: the same numbers, a third more work.
+        """
+
+        def part_logits(part: Tensor) -> Tensor:
+            return self.logits(part, self.class_features(groups_for(part)))
+
+        if not torch.is_grad_enabled():  # smaller parts cost nothing then
+            memory = min(memory, EVALUATION_PART)
+        size = max(1, int(memory // self.tower.activation_bytes(groups_for(image_features[:1]))))
+        parts = image_features.split(size)
+        if len(parts) > 1 and torch.is_grad_enabled():
+            return torch.cat([checkpoint(part_logits, part, use_reentrant=False) for part in parts])
+        return torch.cat([part_logits(part) for part in parts])
+
+    def forward(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
+        return self.logits(self.image_features(images, groups), self.class_features(groups))
+
+
+class CachedClassFeatures:
+    """Class features that are encoded once as long as the text prompts stay the same, instead of once per batch.
+
+    In evaluation that is once per test; in training it holds where nothing in the text tower learns (VPT).
+    """
+
+    def __init__(self, model: PromptedCLIP):
+        self.model = model
+        self._seen: list[Tensor] | None = None
+        self._features: Tensor | None = None
+
+    def __call__(self, groups: Sequence[PromptGroup]) -> Tensor:
+        tensors = [t for group in groups for t in group.text]
+        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+            return self.model.class_features(groups)
+        # What decides the features: the prompts, where they stand, and the tower's number format.
+        layout = [float(number) for group in groups for number in (len(group.text), group.after_name)]
+        seen = [torch.tensor(layout), self.model.clip.positional_embedding[:0], *(t.detach() for t in tensors)]
+        if self._seen is None or not _same(seen, self._seen):
+            with torch.no_grad():
+                self._features = self.model.class_features(groups)
+            self._seen = [t.clone() for t in seen]
+        return self._features
+
+
+def _same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
+    return len(a) == len(b) and all(
+        x.dtype == y.dtype and x.device == y.device and torch.equal(x, y) for x, y in zip(a, b, strict=True)
+    )

@@ -1,0 +1,1 @@
+"""What was trained, in use without Dassl: classifying, exporting, sharing."""

@@ -1,0 +1,231 @@
+"""Write the boosted and adapted image tower, with the class features, as one file that needs no CasPL to run.
+
+    caspl export output/coop --onnx coop.onnx --program coop.pt2 --state-dict clip.safetensors
+
+ONNX files and torch.export archives take `images`, float32 [B, 3, H, W], RGB in [0, 1], resized and cut to the size of the
+tower but not normalised, and give `logits` [B, C]. Every file is read again and compared with the model before it is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..checkpoints.run import TrainedPrompts
+from ..ground.errors import InputError
+from ..ground.files import replacing
+from ..ground.images import Preprocessing
+from ..ground.quiet import quiet
+from ..prompting.groups import PromptGroup
+from ..prompting.image_tower import encode_images
+from .predict import add_result_arguments, load_result
+from .predictor import Predictor
+
+TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit, that a runtime may show
+OPSET = 18
+EXPORTERS = (
+    "torch.onnx",
+    "onnxscript",
+    "onnx_ir",
+    "torch.export",
+)  # whose loggers tell what no user can do anything about
+MOST_IMAGES = 2**16  # in a batch; without a bound, PyTorch 2.5 and 2.6 refuse a size that may vary
+
+
+class Classifier(nn.Module):
+    """Images [B, 3, H, W] in [0, 1] -> logits [B, C]: normalisation, image tower with its prompts, class features."""
+
+    def __init__(self, predictor: Predictor):
+        super().__init__()
+        self.visual, self.has_vit = predictor.backbone.model.visual, predictor.backbone.has_vit
+        self.prompts = TrainedPrompts([PromptGroup(vision=group.vision) for group in predictor.prompts()])
+        self.preprocessing = predictor.preprocessing
+        self.register_buffer("classifier", predictor.classifier.clone())
+        self.register_buffer("scale", torch.tensor(predictor.scale))
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = self.preprocessing.normalize(images)
+        features = encode_images(self.visual, pixels, self.prompts()) if self.has_vit else self.visual(pixels)
+        return self.scale * F.normalize(features, dim=-1) @ self.classifier.T
+
+
+def facts(predictor: Predictor) -> dict[str, str]:
+    """What a reader of the file must know: class names (JSON), how images are prepared, and where all came from."""
+    preprocessing: Preprocessing = predictor.preprocessing
+    return {
+        "classnames": json.dumps(predictor.classnames),
+        "height": str(preprocessing.size[0]),
+        "width": str(preprocessing.size[1]),
+        "interpolation": preprocessing.interpolation,
+        "method": predictor.method,
+        "backbone": predictor.backbone.name,
+        "input": "float32 [B, 3, height, width], RGB in [0, 1]: smaller edge resized, centre cut, not normalised",
+        "output": "logits [B, C]; their softmax are the classes' probabilities",
+    }
+
+
+def export_onnx(predictor: Predictor, path: str | Path) -> float:
+    """Write one ONNX file, with any batch size, and give its largest difference from the model's logits.
+
+    Raises:
+        InputError: the method has no static class features (CoCoOp), PyTorch is older than 2.7, `onnx`, `onnxscript` or
+            `onnxruntime` is not installed, or onnxruntime's answers differ; nothing is written then.
+    """
+    needs("2.7", "onnx", "onnxscript", "onnxruntime")
+    import onnx
+    import onnxruntime
+
+    classifier, images = _prepare(predictor)
+    with replacing(path) as temporary, quiet(*EXPORTERS):
+        program = torch.onnx.export(
+            classifier,
+            (images,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=_any_batch(),
+            verbose=False,
+        )
+        program.save(temporary)
+        model = onnx.load(temporary)
+        onnx.helper.set_model_props(model, facts(predictor))
+        onnx.save(model, temporary)
+        session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
+        return _verify(classifier, lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), path)
+
+
+def export_program(predictor: Predictor, path: str | Path) -> float:
+    """Write a `torch.export` archive (.pt2), with any batch size, and give its largest difference from the model's logits.
+
+    Its extra file `facts.json` holds what `facts` says. Raises InputError as `export_onnx`.
+    """
+    needs("2.4")
+    classifier, images = _prepare(predictor)
+    with replacing(path) as temporary, quiet(*EXPORTERS):
+        program = torch.export.export(classifier, (images,), dynamic_shapes=_any_batch())
+        with temporary.open("wb") as file:
+            torch.export.save(program, file, extra_files={"facts.json": json.dumps(facts(predictor))})
+        with temporary.open("rb") as file:
+            again = torch.export.load(file).module()
+        return _verify(classifier, again, path)
+
+
+def export_state_dict(predictor: Predictor, path: str | Path) -> float:
+    """Write a CLIP in OpenAI's layout (safetensors) whose plain `encode_image` is the trained one, where that is possible.
+
+    The class features [C, E], which hold all that text prompts have learned, are `classifier` in the file
+    `<name>.classifier.safetensors` beside it, so that this one fits a CLIP exactly. Gives the largest difference of logits.
+
+    Raises:
+        InputError: there are prompts in the image tower, which have no place in CLIP's layout, or as `export_onnx`.
+    """
+    _check_plain(predictor, path)
+    classifier, images = _prepare(predictor)
+    path = Path(path).expanduser()
+    features = path.with_name(f"{path.stem}.classifier.safetensors")
+    weights = {key: value.cpu().contiguous() for key, value in predictor.backbone.model.state_dict().items()}
+    with replacing(path) as temporary, replacing(features) as beside:
+        save_file(weights, temporary, metadata=facts(predictor))
+        save_file({"classifier": classifier.classifier.cpu().contiguous()}, beside, metadata=facts(predictor))
+        matrix, plain = load_file(beside)["classifier"], predictor.backbone
+        plain.model.load_state_dict(load_file(temporary))
+
+        def again(images: Tensor) -> Tensor:
+            return predictor.scale * plain.image_features(predictor.preprocessing.normalize(images)) @ matrix.T
+
+        return _verify(classifier, again, path)
+
+
+def _check_plain(predictor: Predictor, path: str | Path) -> None:
+    """Raise InputError where `export_state_dict` can't do what it is asked for."""
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"a state dict is written as safetensors, but {path} has another ending; name it .safetensors")
+    if any(group.vision_length for group in predictor.prompts()):
+        raise InputError(
+            f"{predictor.source} has prompts in the image tower, which have no place in a plain CLIP's state dict; use --onnx "
+            f"or --program"
+        )
+
+
+def _any_batch() -> dict:
+    return {"images": {0: torch.export.Dim("batch", max=MOST_IMAGES)}}
+
+
+def needs(pytorch: str, *packages: str) -> None:
+    """Raise InputError where PyTorch is older than `pytorch`, or a package of the extra `export` is not installed."""
+    from importlib.util import find_spec
+
+    if tuple(map(int, torch.__version__.split(".")[:2])) < tuple(map(int, pytorch.split("."))):
+        raise InputError(f"this export needs PyTorch {pytorch} or later, {torch.__version__} is installed; update it")
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} must be installed to write ONNX; pip install {' '.join(missing)}")
+
+
+def _prepare(predictor: Predictor) -> tuple[Classifier, Tensor]:
+    """The module to export, on the CPU in float32, and two images to trace it with."""
+    if predictor.conditional:
+        raise InputError(
+            f"{predictor.source} is {predictor.method}'s, which encodes its classes anew for each image, so there is no static "
+            f"class matrix to export; use caspl predict or caspl.load"
+        )
+    if predictor.device.type != "cpu" or predictor.precision.name != "fp32":
+        raise InputError("exports are made on the CPU in fp32; load the result with device cpu and precision fp32")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, *predictor.preprocessing.size, generator=generator)
+    return Classifier(predictor).eval().requires_grad_(False), images
+
+
+@torch.no_grad()
+def _verify(expected: nn.Module, found: Callable[[Tensor], Tensor], path: str | Path) -> float:
+    """Compare on batches of one and five random images. Raises InputError where the logits differ by more than TOLERANCE."""
+    generator, worst = torch.Generator().manual_seed(1), 0.0
+    size = expected.preprocessing.size
+    for batch in (1, 5):
+        images = torch.rand(batch, 3, *size, generator=generator)
+        logits = expected(images)
+        difference = float((found(images) - logits).abs().max())
+        worst = max(worst, difference)
+        if not difference <= TOLERANCE * float(logits.abs().max()):
+            raise InputError(
+                f"{path} was not written: its logits differ from the model's by {difference:.3g}, where they should agree to "
+                f"rounding; report this with the versions of torch and onnxruntime"
+            )
+    return worst
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_result_arguments(parser)
+    parser.add_argument("--onnx", type=Path, help="write an ONNX file")
+    parser.add_argument("--program", type=Path, help="write a torch.export archive (.pt2)")
+    parser.add_argument(
+        "--state-dict", type=Path, help="write CLIP's own layout; for methods that learn text prompts only"
+    )
+
+
+WRITERS = {"onnx": export_onnx, "program": export_program, "state_dict": export_state_dict}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status 0. Raises InputError."""
+    wanted = {name: getattr(args, name) for name in WRITERS if getattr(args, name)}
+    if not wanted:
+        raise InputError("nothing to write; give --onnx, --program or --state-dict with a file")
+    predictor = load_result(args)
+    if "state_dict" in wanted:  # said before the others have been written
+        _check_plain(predictor, args.state_dict)
+    for name, path in wanted.items():
+        path = path.expanduser()
+        difference = WRITERS[name](predictor, path)
+        print(
+            f"{path}: {path.stat().st_size:,} bytes, {len(predictor.classnames):,} classes, logits within {difference:.1g}"
+        )
+    return 0

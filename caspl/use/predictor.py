@@ -1,0 +1,290 @@
+"""Using what was trained: a CLIP with its prompts, class names, and answers. Needs neither Dassl nor the trainers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..checkpoints import boosting
+from ..checkpoints import run as trained
+from ..checkpoints.run import TrainedPrompts
+from ..clip.backbones import Backbone, load_backbone
+from ..clip.precision import resolve_precision
+from ..ground.errors import InputError
+from ..ground.images import Preprocessing, read_image, to_rgb
+from ..prompting.groups import PromptGroup
+from ..prompting.model import PromptedCLIP
+
+OneImage = Tensor | Image.Image | str | Path
+Images = OneImage | Sequence[OneImage]
+BATCH = 64  # images that go through the image tower together
+CONDITIONAL_MEMORY = 4e9  # bytes that the text tower may take where every image has its own class features
+
+
+class Predictor:
+    """A boosted or adapted CLIP that classifies images. `caspl.load` makes it.
+
+    Attributes:
+        classnames: the C class names; `with_classes` gives a predictor with others.
+        preprocessing: from an RGB image to what `encode_image` takes.
+        source: the file that was loaded.
+        method: the trainer's name, "CasPLBoost" for boosting prompts alone.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        prompts: TrainedPrompts,
+        classnames: Sequence[str],
+        preprocessing: Preprocessing,
+        *,
+        source: str = "",
+        method: str = "",
+        device: str | torch.device = "cpu",
+        precision: str = "fp32",
+    ):
+        self.device = usable_device(device)
+        self.precision = resolve_precision(precision, self.device, "precision")
+        self.backbone = backbone.place(self.device, self.precision)
+        self.prompts = prompts.to(self.device)
+        self.preprocessing, self.source, self.method = preprocessing, source, method
+        self._set_classes(classnames)
+
+    def _set_classes(self, classnames: Sequence[str]) -> None:
+        own = self.prompts.class_specific
+        if own and own != len(classnames):
+            raise InputError(
+                f"{self.source} has a context of its own for each of its {own} classes (TRAINER.COOP.CSC), so it has none for "
+                f"{len(classnames)} others; use its own class names, or train a context that classes share"
+            )
+        self.classnames = list(classnames)
+        self.model = PromptedCLIP(self.backbone, self.classnames).to(self.device)
+        self.model.tower.check(self.prompts())
+        self._classifier: Tensor | None = None
+
+    def with_classes(self, classnames: Sequence[str]) -> Predictor:
+        """The same prompts with other class names; nothing is trained, the backbone is shared.
+
+        Raises:
+            InputError: no names, a name too long for the text tower, or a context that belongs to classes (CoOp's CSC).
+        """
+        classnames = _several(classnames)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._set_classes(classnames)
+        return other
+
+    @property
+    def conditional(self) -> bool:
+        """Whether class features depend on the image (CoCoOp), so that there is no classifier."""
+        return self.prompts.meta_net is not None
+
+    @property
+    def scale(self) -> float:
+        """exp(logit scale), what cosines are multiplied by before the softmax."""
+        return float(self.model.scale)
+
+    @property
+    @torch.no_grad()
+    def classifier(self) -> Tensor:
+        """The static class features [C, E], normalised: logits are scale * encode_image(images) @ classifier.T.
+
+        Raises:
+            InputError: the method makes other class features for each image (CoCoOp).
+        """
+        if self.conditional:
+            raise InputError(
+                f"{self.method} makes its class features anew for each image, so it has no static classifier; use "
+                f"logits or predict"
+            )
+        if self._classifier is None:
+            with self.precision.autocast():
+                self._classifier = self.model.class_features(self.prompts())
+        return self._classifier
+
+    @torch.no_grad()
+    def encode_image(self, images: Images) -> Tensor:
+        """Normalised features [B, E] of images: paths, PIL images, or tensors of `prepare`, [3, H, W] each or [B, 3, H, W].
+
+        Raises:
+            InputError: an image cannot be read, is no image, or a tensor is not of the kind and size that `prepare` gives.
+        """
+        with self.precision.autocast():
+            parts = [
+                self.model.image_features(batch.to(self.device), self.prompts()) for batch in self._batches(images)
+            ]
+        return torch.cat(parts) if parts else torch.zeros(0, self.backbone.embedding_width, device=self.device)
+
+    @torch.no_grad()
+    def logits(self, images: Images) -> Tensor:
+        """Logits [B, C], float32, of images as in `encode_image`."""
+        features = self.encode_image(images)
+        with self.precision.autocast():
+            if self.conditional:
+                return self.model.conditional_logits(features, self.prompts, CONDITIONAL_MEMORY).float()
+            return self.model.logits(features, self.classifier).float()
+
+    def predict(self, images: Images, top_k: int = 1) -> list[list[tuple[str, float]]]:
+        """For each image its `top_k` most probable classes (all, if there are fewer): (class name, probability), best first."""
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}, expected 1 or more")
+        best = self.logits(images).softmax(dim=-1).topk(min(top_k, len(self.classnames)))
+        return [
+            [(self.classnames[c], p) for c, p in zip(classes, probabilities, strict=True)]
+            for classes, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    def _batches(self, images: Images) -> Iterator[Tensor]:
+        if isinstance(images, Tensor) and images.dim() == 4:
+            self._check_prepared(images)
+            yield from images.split(BATCH)
+            return
+        several = [images] if isinstance(images, (Tensor, Image.Image, str, Path)) else list(images)
+        for first in range(0, len(several), BATCH):
+            yield torch.stack([self.prepare(image) for image in several[first : first + BATCH]])
+
+    def prepare(self, image: OneImage) -> Tensor:
+        """A path or a PIL image as a tensor [3, H, W] for `encode_image`; such a tensor stays as it is.
+
+        Raises InputError for what cannot be read or is no image.
+        """
+        if isinstance(image, Tensor):
+            self._check_prepared(image[None])
+            return image
+        if isinstance(image, Image.Image):
+            return self.preprocessing(to_rgb(image))
+        if isinstance(image, (str, Path)):
+            return self.preprocessing(read_image(image))
+        raise InputError(f"an image is a {type(image).__name__}, expected a path, a PIL image or a tensor of prepare()")
+
+    def _check_prepared(self, images: Tensor) -> None:
+        wanted = (3, *self.preprocessing.size)
+        if tuple(images.shape[1:]) != wanted or not images.is_floating_point():
+            raise InputError(
+                f"a tensor of images has the shape {tuple(images.shape)} and the type {images.dtype}, expected "
+                f"{('B', *wanted)} and normalised pixels; prepare() makes such tensors of PIL images and paths"
+            )
+
+
+def usable_device(name: str | torch.device) -> torch.device:
+    """The device of that name. Raises InputError where PyTorch knows none, or has none here."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except Exception as error:  # of whatever kind the device's package answers with
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise InputError(
+            f'the device "{name}" cannot be used ({reason}); expected one that is here, such as cpu'
+        ) from None
+    return device
+
+
+def load(
+    source: str | Path,
+    *,
+    classnames: Iterable[str] | None = None,
+    backbone: str = "",
+    device: str | torch.device = "cpu",
+    precision: str = "fp32",
+) -> Predictor:
+    """What a run has learned, ready to classify.
+
+    Args:
+        source: the folder of a run, its `prompts.safetensors` (any prompt learner) or `boosting.safetensors` (phase 1), or
+            `hub:org/name` with boosting prompts.
+        classnames: in place of those of the run.
+        backbone: where the CLIP is found, if not under the name in the file: a path, for example.
+        device: as PyTorch names it.
+        precision: fp32, fp16, bf16 or amp.
+
+    Raises:
+        InputError: there is no such file, it is damaged or of another kind, the CLIP can't be had or has other weights than
+            the prompts were trained with, or no class names are known.
+    """
+    path = find_result(source)
+    metadata, _ = trained.read_safetensors(path)
+    if metadata.get("format") == boosting.FORMAT:
+        return _load_boosting(path, classnames, backbone, device, precision)
+    prompts, header = trained.read_prompts(path)
+    clip = load_backbone(backbone or header.backbone)
+    if clip.fingerprint != header.backbone_fingerprint:
+        raise InputError(
+            f"{path} was trained with {header.backbone} (weights {header.backbone_fingerprint}), but {clip.name} has the "
+            f"weights {clip.fingerprint}; give the CLIP that it was trained with"
+        )
+    preprocessing = Preprocessing(tuple(header.size), tuple(header.mean), tuple(header.std), header.interpolation)
+    names = _names(classnames, header.classnames, path)
+    return Predictor(
+        clip, prompts, names, preprocessing, source=str(path), method=header.trainer, device=device, precision=precision
+    )
+
+
+def _load_boosting(
+    path: Path, classnames: Iterable[str] | None, name: str, device: str | torch.device, precision: str
+) -> Predictor:
+    _, header = boosting.read_boosting(path)
+    clip = load_backbone(name or header.student)
+    group, header = boosting.load_boosting(path, clip)
+    preprocessing = Preprocessing(clip.image_size, clip.mean, clip.std)
+    names = _names(classnames, header.classnames, path)
+    prompts = TrainedPrompts([PromptGroup(tuple(group.text), tuple(group.vision))])
+    return Predictor(
+        clip, prompts, names, preprocessing, source=str(path), method="CasPLBoost", device=device, precision=precision
+    )
+
+
+def find_result(source: str | Path) -> Path:
+    """The file that `source` stands for: see `load`. Raises InputError, naming what was looked for."""
+    if str(source).startswith("hub:"):
+        from .hub import fetch_boosting
+
+        return fetch_boosting(str(source))
+    path = Path(source).expanduser()
+    names = (trained.FILE_NAME, boosting.FILE_NAME)
+    if path.is_dir():
+        found = [path / name for name in names if (path / name).is_file()]
+        if found:
+            return found[0]
+        below = sorted(str(file.parent) for name in names for file in path.rglob(name))
+        if below:
+            more = f" and {len(below) - 3} more" if len(below) > 3 else ""
+            raise InputError(f"{path} is no run, but holds some; name one of {', '.join(below[:3])}{more}")
+        if any(".pth" in name for _, _, files in os.walk(path) for name in files):
+            if any((path.parent / name).is_file() for name in names):
+                raise InputError(f"{path} holds a run's checkpoints; name the run, {path.parent}")
+            raise InputError(
+                f"{path} holds checkpoints, but no {trained.FILE_NAME}; make one with python train.py --eval-only --model-dir "
+                f"{path} --output-dir FOLDER and the flags of the run"
+            )
+        raise InputError(
+            f"{path} holds neither {names[0]} nor {names[1]}; expected the output folder of a finished run"
+        )
+    if not path.is_file():
+        raise InputError(
+            f"there is no file or folder {path}; expected the output folder of a run, or its {' or '.join(names)}"
+        )
+    if ".pth" in path.name:
+        raise InputError(
+            f"{path} is a checkpoint, which does not say what it belongs to; expected a {trained.FILE_NAME}, which python "
+            f"train.py --eval-only --model-dir ... --output-dir FOLDER writes"
+        )
+    return path
+
+
+def _several(names: Iterable[str]) -> list[str]:
+    """Raises InputError for a single name, which would be taken letter by letter."""
+    if isinstance(names, str):
+        raise InputError(f'the class names are "{names}", expected a list of names, such as ["{names}"]')
+    return list(names)
+
+
+def _names(given: Iterable[str] | None, own: Sequence[str], path: Path) -> list[str]:
+    names = list(own) if given is None else _several(given)
+    if not names:
+        raise InputError(f"{path} does not know its class names; give them (classnames, --classes)")
+    return names

@@ -1,0 +1,157 @@
+"""Both towers against the plain reference, in float64: values within 1e-9, gradients within 1e-8 relative."""
+
+import open_clip
+import pytest
+import torch
+
+import reference
+from caspl.ground.errors import InputError
+from caspl.prompting.groups import PromptGroup
+from caspl.prompting.image_tower import encode_images
+from caspl.prompting.text_tower import ClassTokens, TextTower
+
+NAMES = ["cat", "a very long name of some dog", "x", "great white shark", "cat (wild)", "great_white_owl"]
+D, V, TEXT_BLOCKS, VISION_BLOCKS = 32, 48, 4, 3
+
+
+@pytest.fixture(scope="module")
+def clip():
+    torch.manual_seed(0)
+    model = open_clip.CLIP(
+        embed_dim=24,
+        vision_cfg=dict(image_size=32, patch_size=8, width=V, layers=VISION_BLOCKS, head_width=16),
+        text_cfg=dict(width=D, heads=4, layers=TEXT_BLOCKS),
+        quick_gelu=True,
+    )
+    return model.double().eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return open_clip.SimpleTokenizer()
+
+
+def prompt(*shape):
+    return torch.randn(*shape, dtype=torch.double).mul_(0.5).requires_grad_()
+
+
+def text(length, depth, classes=None, after=0):
+    shape = (length, D) if classes is None else (classes, length, D)
+    return PromptGroup(text=tuple(prompt(*shape) for _ in range(depth)), after_name=after)
+
+
+C = len(NAMES)
+CASCADES = {
+    "no prompts": lambda: [],
+    "L = 0": lambda: [text(4, 1), PromptGroup()],
+    "shallow": lambda: [text(4, 1)],
+    "deep": lambda: [text(3, TEXT_BLOCKS)],
+    "shallow before deep": lambda: [text(4, 1), text(3, TEXT_BLOCKS)],
+    "unequal depths": lambda: [text(2, 3), text(3, 2)],
+    "three groups": lambda: [text(2, 1), text(1, 2), text(3, 4)],
+    "middle": lambda: [text(5, 1, after=3)],
+    "middle before boosting": lambda: [text(4, 1, after=2), text(3, 3)],
+    "front": lambda: [text(4, 1, after=4)],
+    "front before boosting": lambda: [text(4, 1, after=4), text(3, TEXT_BLOCKS)],
+    "deep prompts around the name": lambda: [text(4, 3, after=2), text(2, 2)],
+    "class-specific": lambda: [text(4, 1, C)],
+    "class-specific before boosting": lambda: [text(4, 1, C), text(3, 3)],
+    "class-specific in the middle": lambda: [text(4, 1, C, after=2), text(3, TEXT_BLOCKS)],
+    "class-specific behind shared": lambda: [text(2, 2), text(3, 2, C)],
+    "deeper entries shorter": lambda: [PromptGroup(text=(prompt(4, D), prompt(2, D), prompt(2, D))), text(3, 4)],
+}
+
+
+def compare(ours, plain, leaves):
+    assert (ours - plain).abs().max() < 1e-9
+    weights = torch.randn_like(plain)
+    ours_grads = torch.autograd.grad((ours * weights).sum(), leaves) if leaves else []
+    plain_grads = torch.autograd.grad((plain * weights).sum(), leaves) if leaves else []
+    for a, b in zip(ours_grads, plain_grads, strict=True):
+        assert b.abs().max() > 0
+        assert (a - b).abs().max() / b.abs().max() < 1e-8
+
+
+@pytest.mark.parametrize("cascade", CASCADES)
+def test_text_tower_is_exact(clip, tokenizer, cascade):
+    torch.manual_seed(1)
+    groups, tokens = CASCADES[cascade](), ClassTokens(NAMES, tokenizer)
+    features = TextTower(clip, tokens)(groups)
+    assert features.shape == (1, C, 24)
+    compare(features[0], reference.text_features(clip, tokens, groups), [t for g in groups for t in g.text])
+
+
+@pytest.mark.parametrize("names", [["owl"], ["owl", "owl"], ["a b c d e f g h i j k l m n o p", "x"]])
+def test_one_class_and_extreme_names(clip, tokenizer, names):
+    torch.manual_seed(2)
+    groups, tokens = [text(4, 1), text(3, 4)], ClassTokens(names, tokenizer)
+    leaves = [t for g in groups for t in g.text]
+    compare(TextTower(clip, tokens)(groups)[0], reference.text_features(clip, tokens, groups), leaves)
+
+
+def test_without_prompts_it_is_encode_text(clip, tokenizer):
+    ours = TextTower(clip, ClassTokens(NAMES, tokenizer))([])[0]
+    plain = clip.encode_text(tokenizer([f"{name.replace('_', ' ')}." for name in NAMES]))
+    assert (ours - plain).abs().max() < 1e-9
+
+
+def test_prompt_sets_are_independent(clip, tokenizer):
+    """Prompts that depend on the image: [G, 1, N, D] gives what each set gives alone."""
+    torch.manual_seed(3)
+    tower = TextTower(clip, ClassTokens(NAMES, tokenizer))
+    sets, boosting = prompt(5, 1, 4, D), text(3, 3)
+    together = tower([PromptGroup(text=(sets,)), boosting])
+    assert together.shape == (5, C, 24)
+    for g in range(5):
+        alone = tower([PromptGroup(text=(sets[g, 0],)), boosting])[0]
+        assert (together[g] - alone).abs().max() < 1e-9
+
+
+def test_a_name_too_long_is_named(clip, tokenizer):
+    tower = TextTower(clip, ClassTokens(["owl", "very " * 70 + "long"], tokenizer))
+    with pytest.raises(InputError, match=r'"very very .* takes 73 tokens .* 8 prompt tokens makes 82.* 77 positions'):
+        tower([text(8, 1)])
+
+
+def test_class_specific_prompts_for_other_classes_are_refused(clip, tokenizer):
+    with pytest.raises(InputError, match="for 5 classes, but there are 6"):
+        TextTower(clip, ClassTokens(NAMES, tokenizer))([text(4, 1, 5)])
+
+
+def vision(length, depth):
+    return PromptGroup(vision=tuple(prompt(length, V) for _ in range(depth)))
+
+
+IMAGE_CASCADES = {
+    "no prompts": lambda: [],
+    "shallow": lambda: [vision(4, 1)],
+    "deep": lambda: [vision(3, VISION_BLOCKS)],
+    "two groups": lambda: [vision(4, VISION_BLOCKS), vision(2, VISION_BLOCKS)],
+    "unequal depths": lambda: [vision(2, 1), vision(3, 2)],
+    "the other way round": lambda: [vision(2, 3), vision(3, 1)],
+}
+
+
+@pytest.mark.parametrize("cascade", IMAGE_CASCADES)
+def test_image_tower_is_exact(clip, cascade):
+    torch.manual_seed(4)
+    groups, images = IMAGE_CASCADES[cascade](), torch.randn(3, 3, 32, 32, dtype=torch.double)
+    ours = encode_images(clip.visual, images, groups)
+    compare(ours, reference.image_features(clip.visual, images, groups), [v for g in groups for v in g.vision])
+    if not groups:
+        assert (ours - clip.encode_image(images)).abs().max() < 1e-9
+
+
+def test_average_pooling_reads_all_patches():
+    torch.manual_seed(5)
+    cfg = dict(image_size=32, patch_size=8, width=V, layers=2, head_width=16, pool_type="avg")
+    model = open_clip.CLIP(embed_dim=24, vision_cfg=cfg, text_cfg=dict(width=32, heads=2, layers=1)).double().eval()
+    images = torch.randn(2, 3, 32, 32, dtype=torch.double)
+    assert (encode_images(model.visual, images) - model.encode_image(images)).abs().max() < 1e-9
+
+
+def test_wrong_image_size_and_too_deep_prompts_are_refused(clip):
+    with pytest.raises(InputError, match="INPUT.SIZE"):
+        encode_images(clip.visual, torch.zeros(1, 3, 40, 40, dtype=torch.double))
+    with pytest.raises(InputError, match="reach 4 blocks, but the tower has 3"):
+        encode_images(clip.visual, torch.zeros(1, 3, 32, 32, dtype=torch.double), [vision(2, 4)])
