@@ -98,7 +98,7 @@ def test_ensembles_average_features():
 
 
 def test_the_sixty_templates_are_promptsrcs():
-    shared = Path(__file__).resolve().parents[3] / "shared" / "facts" / "promptsrc_templates.txt"
+    shared = Path(__file__).resolve().parents[4] / "shared" / "facts" / "promptsrc_templates.txt"
     assert len(DIVERSE) == 60 and len(set(DIVERSE)) == 60 and DIVERSE[0] == "a bad photo of a {}."
     if not shared.is_file():
         pytest.skip("the list of PromptSRC's templates is not beside this checkout")
