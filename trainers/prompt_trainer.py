@@ -28,6 +28,7 @@ from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError
+from caspl.ground.shapes import differences, listed, shapes_of
 from caspl.host.check import reconnect
 from caspl.prompting.groups import vision_digest
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
@@ -282,14 +283,9 @@ class PromptTrainer(TrainerX):
 
     def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
         """Fill `learner` with exactly the tensors of `state`."""
-        expected = {key: tuple(value.shape) for key, value in learner.state_dict().items()}
-        found = {key: tuple(value.shape) for key, value in state.items()}
-        wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-        if wrong:
-            key = wrong[0]
+        if problems := differences(shapes_of(state), shapes_of(learner.state_dict())):
             raise InputError(
-                f"{path} does not fit this {type(self).__name__} run: {key} is {found.get(key, 'missing')} there, "
-                f"expected {expected.get(key, 'nothing of that name')}; check the trainer, the number of "
+                f"{path} does not fit this {type(self).__name__} run: {listed(problems)}; check the trainer, the number of "
                 f"context tokens and the class list"
             )
         learner.load_state_dict(state)

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from ..ground.errors import InputError
 from ..ground.quiet import quiet
+from ..ground.shapes import differences, listed, shapes_of
 from . import demo
 from .blocks import check_blocks
 from .precision import Precision
@@ -249,15 +250,9 @@ def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn
 
 def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
     expected = model.state_dict()
-    problems = [
-        f"{key} is {tuple(weights[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in weights and weights[key].shape != value.shape
-    ]
-    problems += [f"{key} is missing" for key in expected if key not in weights]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise InputError(f"{path} does not fit the model: {'; '.join(problems[:3])}{more}")
+    found = {key: value for key, value in weights.items() if key in expected}
+    if problems := differences(shapes_of(found), shapes_of(expected)):
+        raise InputError(f"{path} does not fit the model: {listed(problems)}")
     model.load_state_dict({key: weights[key].to(value.dtype) for key, value in expected.items()})
     return model
 

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from caspl.ground.shapes import differences, listed, shapes_of
+
 from .errors import InputError, MissingFileError
 from .files import replace_atomically
 
@@ -138,12 +140,13 @@ def load_into(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: 
     """Load weights strictly.
 
     Raises:
-        InputError: names or shapes do not fit the model; the sentence names `source` and all misfits.
+        InputError: names or shapes do not fit the model; the sentence names `source` and the first misfits.
     """
     try:
         model.load_state_dict(state_dict)
     except RuntimeError as error:
-        raise InputError(f"{source} does not fit the model: {' '.join(str(error).split())}") from None
+        problems = differences(shapes_of(state_dict), shapes_of(model.state_dict())) or [" ".join(str(error).split())]
+        raise InputError(f"{source} does not fit the model: {listed(problems)}") from None
 
 
 def resume_from_checkpoint(
