@@ -85,5 +85,5 @@ def test_released_prompts_of_another_shape_are_named(build, tmp_path):
     state = {"ctx": torch.ones(16, 64), "token_prefix": torch.zeros(5, 1, 64), "token_suffix": torch.zeros(5, 39, 64)}
     save(tmp_path / "released" / "prompt_learner" / "model.pth.tar-5", state)
     trainer = build("CoOp", "new", "out", "--seed", "1")
-    with pytest.raises(ValueError, match=r"ctx is \(16, 64\) there, expected \(8, 64\)"):
+    with pytest.raises(ValueError, match=r"ctx is \(16, 64\), expected \(8, 64\)"):
         trainer.load_model(str(tmp_path / "released"), epoch=5)
