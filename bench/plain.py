@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from caspl.prompting.groups import PromptGroup  # noqa: E402
-from caspl.prompting.text_tower import ClassTokens  # noqa: E402
+from caspl.prompting.layout import ClassTokens  # noqa: E402
 
 
 def build_clip(backbone: str, device: str) -> nn.Module:

@@ -21,7 +21,8 @@ from torch import Tensor
 
 import plain
 from caspl.prompting.groups import PromptGroup
-from caspl.prompting.text_tower import ClassTokens, TextTower
+from caspl.prompting.layout import ClassTokens
+from caspl.prompting.text_tower import TextTower
 
 
 def measure(args: argparse.Namespace) -> dict:

@@ -13,7 +13,8 @@ from ..clip.backbones import Backbone
 from ..ground.errors import InputError
 from .groups import PromptGroup
 from .image_tower import encode_images
-from .text_tower import ClassTokens, TextTower
+from .layout import ClassTokens
+from .text_tower import TextTower
 
 # Bytes of activations that stay near enough to a CPU's caches: evaluation of CoCoOp was measured a third faster than with
 # gigabytes, and it keeps a GPU busy too.

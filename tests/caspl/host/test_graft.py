@@ -16,8 +16,8 @@ from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
 from caspl.host.graft import HostCLIP, boost, graft, is_grafted
 from caspl.prompting.groups import PromptGroup, Prompts
+from caspl.prompting.layout import ClassTokens
 from caspl.prompting.model import PromptedCLIP
-from caspl.prompting.text_tower import ClassTokens
 
 NAMES = ["zero", "one", "a rather long name of two", "three (3)"]
 POSITIONS = 48

@@ -8,7 +8,8 @@ import reference
 from caspl.ground.errors import InputError
 from caspl.prompting.groups import PromptGroup
 from caspl.prompting.image_tower import encode_images
-from caspl.prompting.text_tower import ClassTokens, TextTower
+from caspl.prompting.layout import ClassTokens
+from caspl.prompting.text_tower import TextTower
 
 NAMES = ["cat", "a very long name of some dog", "x", "great white shark", "cat (wild)", "great_white_owl"]
 D, V, TEXT_BLOCKS, VISION_BLOCKS = 32, 48, 4, 3
@@ -58,6 +59,7 @@ CASCADES = {
     "class-specific before boosting": lambda: [text(4, 1, C), text(3, 3)],
     "class-specific in the middle": lambda: [text(4, 1, C, after=2), text(3, TEXT_BLOCKS)],
     "class-specific behind shared": lambda: [text(2, 2), text(3, 2, C)],
+    "class-specific from block 1 on": lambda: [PromptGroup(text=(prompt(4, D), prompt(C, 4, D))), text(3, 3)],
     "deeper entries shorter": lambda: [PromptGroup(text=(prompt(4, D), prompt(2, D), prompt(2, D))), text(3, 4)],
 }
 
@@ -107,6 +109,26 @@ def test_prompt_sets_are_independent(clip, tokenizer):
         assert (together[g] - alone).abs().max() < 1e-9
 
 
+def test_another_attention_can_stand_beside_the_grouped_one(clip, tokenizer):
+    """Written from the contract in attention.py alone: one dense mask over all slots."""
+
+    def dense(q, k, v, step, layout):
+        owner = torch.tensor([-1 if slot.owner is None else slot.owner for slot in layout.slots])
+        position = layout.positions
+        visible = (owner == -1) | (owner == owner[:, None])
+        visible &= position <= position[:, None]
+        visible = visible if step.live is None else visible[step.live]
+        called.append(q.shape[1])
+        heads_first = (x.transpose(1, 2) for x in (q, k, v))
+        return torch.nn.functional.scaled_dot_product_attention(*heads_first, attn_mask=visible).transpose(1, 2)
+
+    torch.manual_seed(6)
+    groups, tokens, called = [text(4, 2, after=2), text(3, 3, C)], ClassTokens(NAMES, tokenizer), []
+    ours, other = TextTower(clip, tokens)(groups), TextTower(clip, tokens, attention=dense)(groups)
+    assert len(called) == TEXT_BLOCKS
+    compare(other, ours, [t for g in groups for t in g.text])
+
+
 def test_a_name_too_long_is_named(clip, tokenizer):
     tower = TextTower(clip, ClassTokens(["owl", "very " * 70 + "long"], tokenizer))
     with pytest.raises(InputError, match=r'"very very .* takes 73 tokens .* 8 prompt tokens makes 82.* 77 positions'):
@@ -116,6 +138,8 @@ def test_a_name_too_long_is_named(clip, tokenizer):
 def test_class_specific_prompts_for_other_classes_are_refused(clip, tokenizer):
     with pytest.raises(InputError, match="for 5 classes, but there are 6"):
         TextTower(clip, ClassTokens(NAMES, tokenizer))([text(4, 1, 5)])
+    with pytest.raises(InputError, match="for 5 classes, but there are 6"):
+        TextTower(clip, ClassTokens(NAMES, tokenizer))([PromptGroup(text=(prompt(C, 4, D), prompt(5, 4, D)))])
 
 
 def vision(length, depth):
