@@ -1,0 +1,202 @@
+"""Keys of a configuration, each declared once: default, type, bounds or choices, and a sentence.
+
+This is the mechanism; it knows no key. A module declares `KEYS`, a list of `Key`, beside the code that reads them, and the
+rest follows from it: `add_keys` puts the defaults into a configuration, `check` finds values that cannot be, `as_text` and
+`as_table` document. A configuration is a yacs node, or any other dict of dicts whose class can be made empty.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from .errors import InputError
+
+_ONE = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
+_MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key. Bounds, choices and, where the value is a list, `items` are about each entry of it.
+
+    Attributes:
+        name: its full path, such as "OPTIM.LR".
+        default: its value where nobody sets it.
+        about: what it means, one sentence or less, with the unit; it ends without a full stop.
+        kind: the type of its values; that of the default if not given. float takes whole numbers, too; a list is a tuple, too.
+        items: the type of a list's entries; that of the default's first entry if not given.
+        least, above, most, below: bounds of a number, with and without the bound itself.
+        choices: all values that there are.
+        length: how many entries a list has.
+        check: whether a value of the right type and within the bounds can be.
+        rule: what `check` asks for, in words that go on after "expected a number, ".
+    """
+
+    name: str
+    default: Any
+    about: str
+    _: KW_ONLY
+    kind: type | None = None
+    items: type | None = None
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    choices: tuple[Any, ...] = ()
+    length: int | None = None
+    check: Callable[[Any], bool] | None = None
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        kind = self.kind or type(self.default)
+        object.__setattr__(self, "kind", list if kind is tuple else kind)
+        if self.kind is list and self.items is None:
+            object.__setattr__(self, "items", type(self.default[0]))
+
+    @property
+    def section(self) -> str:
+        """The path without the last word; "" for a key at the top."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be, in words: "a whole number, 1 or more"."""
+        rule = f", {self.rule}" if self.rule else ""
+        if self.kind is not list:
+            return self._entries(_ONE) + rule
+        count = f"{self.length} " if self.length else ""
+        return f"a list of {count}{self._entries(_MANY)}{rule}"
+
+    def problem(self, value: Any) -> str:
+        """What is wrong with `value` as one clause, with the key, what was found and what was expected; "" if nothing is."""
+        if self._holds(value):
+            return ""
+        found = f'"{value}"' if isinstance(value, str) else value
+        return f"{self.name} is {found}, expected {self._range_alone(value) or self.expected}"
+
+    def _range_alone(self, value: Any) -> str:
+        """The bounds, where they are what a number is refused for."""
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and self.kind in (type(value), float)
+        return self._bounds() if number and math.isfinite(value) and not self._within(value) else ""
+
+    def _entries(self, words: dict[type, str]) -> str:
+        entry = self.items if self.kind is list else self.kind
+        if self.choices:
+            return f"{'one of' if words is _ONE else 'words out of'} {', '.join(map(str, self.choices))}"
+        bounds = self._bounds()
+        return f"{words[entry]}{', ' if bounds[:1].isdigit() else ' '}{bounds}".strip()
+
+    def _bounds(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"{self.least} to {self.most}"
+        bounds = [
+            text.format(bound)
+            for text, bound in (
+                ("{} or more", self.least),
+                ("above {}", self.above),
+                ("{} or less", self.most),
+                ("below {}", self.below),
+            )
+            if bound is not None
+        ]
+        return " and ".join(bounds)
+
+    def _holds(self, value: Any) -> bool:
+        if self.kind is not list:
+            right = self._entry_holds(value, self.kind)
+        elif not isinstance(value, (list, tuple)) or self.length not in (None, len(value)):
+            right = False
+        else:
+            right = all(self._entry_holds(entry, self.items) for entry in value)
+        return right and (self.check is None or self.check(value))
+
+    def _entry_holds(self, value: Any, kind: type) -> bool:
+        if kind is str and value in (None, False):  # what YAML makes of nothing, and other code's word for no text
+            value = ""
+        types = (int, float) if kind is float else kind
+        if not isinstance(value, types) or isinstance(value, bool) and kind is not bool:
+            return False
+        if self.choices:
+            return value in self.choices
+        return kind not in (int, float) or self._within(value)
+
+    def _within(self, value: float) -> bool:
+        return (
+            math.isfinite(value)
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+
+def add_keys(cfg: Any, keys: Iterable[Key]) -> None:
+    """Add to the configuration those of `keys` that it lacks, with their defaults and the sections that they are in.
+
+    Raises InputError where a section that a key is in is a value there.
+    """
+    for key in keys:
+        *sections, name = key.name.split(".")
+        node = cfg
+        for depth, section in enumerate(sections):
+            node = node.setdefault(section, type(cfg)())
+            if not isinstance(node, dict):
+                raise InputError(
+                    f"the configuration has {'.'.join(sections[: depth + 1])} = {node!r}, where {key.name} is to be; give "
+                    f"that key of the host another name"
+                )
+        if name not in node:
+            node[name] = copy.deepcopy(key.default)
+
+
+def problems(cfg: Any, keys: Iterable[Key]) -> list[str]:
+    """What is wrong with the values of `keys` in a configuration, a clause each. Keys that it lacks are not looked at."""
+    found = []
+    for key in keys:
+        node = cfg
+        for word in key.name.split("."):
+            node = node[word] if isinstance(node, dict) and word in node else _MISSING
+        if node is not _MISSING and (problem := key.problem(node)):
+            found.append(problem)
+    return found
+
+
+def check(cfg: Any, keys: Iterable[Key]) -> None:
+    """Raise InputError, with all mistakes in one sentence, unless the values of `keys` in a configuration can be."""
+    if found := problems(cfg, keys):
+        raise InputError("; ".join(found))
+
+
+def matching(keys: Iterable[Key], word: str) -> list[Key]:
+    """Those whose name or sentence contains `word`, in whatever case."""
+    return [key for key in keys if word.lower() in f"{key.name} {key.about}".lower()]
+
+
+def as_text(keys: Iterable[Key]) -> str:
+    """Two lines for each key: name, default and what it takes, then its sentence."""
+    return "\n".join(f"{key.name} = {_shown(key.default)}  ({key.expected})\n    {key.about}" for key in keys)
+
+
+def as_table(keys: Sequence[Key]) -> str:
+    """A table in Markdown: key, default, what it takes, meaning."""
+    rows = [f"| `{key.name}` | `{_shown(key.default)}` | {key.expected} | {key.about} |" for key in keys]
+    return "\n".join(["| key | default | takes | meaning |", "|---|---|---|---|", *rows])
+
+
+def as_sections(keys: Iterable[Key], top: str) -> Iterator[tuple[str, list[Key]]]:
+    """Each section's name and keys, in the order of their first keys; `top` is the name for keys without a section."""
+    groups: dict[str, list[Key]] = {}
+    for key in keys:
+        groups.setdefault(key.section or top, []).append(key)
+    yield from groups.items()
+
+
+def _shown(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+_MISSING = object()
