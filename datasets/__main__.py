@@ -18,10 +18,11 @@ from tabulate import tabulate
 
 from caspl.ground.errors import InputError
 
-from .catalog import BENCHMARKS, USER_ERRORS, Found, broken_images, compare, dataset_class, image_paths, read_dataset
-from .prepare import prepare
-
-PARTS = ("train", "val", "test")
+from .files.catalog import BENCHMARKS
+from .files.comparison import USER_ERRORS, Comparison, broken_images, compare, image_paths
+from .files.prepare import prepare
+from .files.registry import dataset_class, read_dataset
+from .splits.split_file import PARTS
 
 
 def show_list(args: argparse.Namespace) -> int:
@@ -49,7 +50,7 @@ def check(args: argparse.Namespace) -> int:
     if args.name in BENCHMARKS:
         found = compare(args.name, args.root)
     else:
-        found = Found("complete", data=read_dataset(args.name, args.root))
+        found = Comparison("complete", data=read_dataset(args.name, args.root))
     problems = list(found.problems)
     for problem in problems:
         print(problem)

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_folder, is_image, list_files
 
-from .base import SplitDataset, register
-from .images import data_paths, names_path, rename_classes
-from .splits import Item, Split, split_classes
+from .files.own_data import data_paths, names_path, rename_classes
+from .files.registry import register
+from .splits.dataset import SplitDataset
+from .splits.making import split_classes
+from .splits.split_file import Item, Split
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,11 @@ from PIL import Image
 
 from caspl.ground.errors import InputError
 
-from .base import SplitDataset, register
-from .splits import Item, Split, split_classes
-from .storage import locked
+from .files.registry import register
+from .files.storage import locked
+from .splits.dataset import SplitDataset
+from .splits.making import split_classes
+from .splits.split_file import Item, Split
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NUM_IMAGES = 1797

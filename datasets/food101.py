@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .base import SplitDataset, register
-from .splits import Split, split_folders
+from .files.registry import register
+from .splits.dataset import SplitDataset
+from .splits.making import split_folders
+from .splits.split_file import Split
 
 
 @register

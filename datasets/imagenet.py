@@ -12,14 +12,15 @@ from typing import Any
 
 from dassl.data.datasets import Datum
 
-from .base import SplitDataset, register
-from .splits import Item, Split
-from .storage import locked, log_once, store
-from .wordnet import check_folders, class_folders, list_images, read_classnames
+from .files.registry import register
+from .files.storage import locked, log_once, store
+from .splits.dataset import SplitDataset
+from .splits.split_file import Item, Split
+from .splits.wordnet import check_folders, class_folders, list_images, read_wordnet_names
 
 logger = logging.getLogger(__name__)
 
-PARTS = ("train", "val")
+FOLDERS = ("train", "val")
 LISTING = "listing.json"
 SETTLED_SECONDS = 10  # a folder changed more recently may change again within the resolution of its time stamp
 
@@ -38,13 +39,13 @@ class ImageNet(SplitDataset):
     image_dir = "images"
 
     def load_split(self) -> Split:
-        names = read_classnames(self.dataset_dir)
+        names = read_wordnet_names(self.dataset_dir)
         if os.path.exists(os.path.join(self.dataset_dir, "preprocessed.pkl")):
             log_once(
                 logging.INFO,
                 f"Ignoring preprocessed.pkl in {self.dataset_dir}: pickles can run code and hold absolute paths",
             )
-        folders = {part: class_folders(os.path.join(self.image_dir, part)) for part in PARTS}
+        folders = {part: class_folders(os.path.join(self.image_dir, part)) for part in FOLDERS}
         for part, found in folders.items():
             check_folders(os.path.join(self.image_dir, part), found, names)
         listing = cached_listing(self.image_dir, folders, self.dataset_dir)
@@ -54,7 +55,7 @@ class ImageNet(SplitDataset):
                 for label, (wnid, name) in enumerate(names.items())
                 for image in listing[part][wnid]
             ]
-            for part in PARTS
+            for part in FOLDERS
         )
         return Split(train, [], val)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .base import register
-from .wordnet import ImageNetVariant
+from .files.registry import register
+from .splits.wordnet import ImageNetVariant
 
 
 @register

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .base import register
-from .wordnet import ImageNetVariant, check_folders, class_folders
+from .files.registry import register
+from .splits.wordnet import ImageNetVariant, check_folders, class_folders
 
 
 @register

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from caspl.ground.errors import InputError
 
-from .annotations import read_mat, read_names
-from .base import SplitDataset, register
-from .splits import Item, Split, split_classes
+from .files.registry import register
+from .splits.annotations import read_json_names, read_mat
+from .splits.dataset import SplitDataset
+from .splits.making import split_classes
+from .splits.split_file import Item, Split
 
 
 @register
@@ -25,7 +27,7 @@ class OxfordFlowers(SplitDataset):
     def make_split(self) -> Split:
         labels = read_mat(self.annotation("imagelabels.mat", remedy="download imagelabels.mat there"), "labels")
         path = self.annotation("cat_to_name.json", remedy="download cat_to_name.json there")
-        names = read_names(path)
+        names = read_json_names(path)
         unnamed = sorted({int(label) for label in labels} - {int(number) for number in names if number.isdigit()})
         if unnamed:
             raise InputError(

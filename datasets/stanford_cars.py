@@ -6,9 +6,11 @@ import os
 
 from caspl.ground.errors import InputError
 
-from .annotations import read_mat
-from .base import SplitDataset, register
-from .splits import Item, Split, split_trainval
+from .files.registry import register
+from .splits.annotations import read_mat
+from .splits.dataset import SplitDataset
+from .splits.making import split_trainval
+from .splits.split_file import Item, Split
 
 FOLDERS = ("cars_train", "cars_test")
 

@@ -8,7 +8,7 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 
 from caspl.ground.errors import InputError
 
-from .base import register
+from .files.registry import register
 
 
 @register

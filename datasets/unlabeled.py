@@ -12,9 +12,10 @@ from dassl.data.datasets import DatasetBase, Datum
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_image, list_files
 
-from .base import class_subset, register
-from .images import data_paths, names_path, read_names
-from .shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
+from .files.own_data import data_paths, names_path, read_class_names
+from .files.registry import register
+from .files.shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
+from .splits.fewshot import class_subset
 
 
 @register
@@ -46,11 +47,11 @@ class UnlabeledImages(DatasetBase):
                 "DATASET.CLASSNAMES is empty, expected a text file with the class names of the domain, one per "
                 "line; name it, relative to the root"
             )
-        self.names = read_names(path)
+        self.names = read_class_names(path)
         roots = data_paths(cfg)
         given = getattr(cfg.DATASET, "PATHS", ()) or [os.path.basename(roots[0])]
         self.origin = f"{type(self).__name__}: {', '.join(given)}"  # what the checkpoint calls it
-        found = [find_images(path) for path in roots]
+        found = [images_and_shards(path) for path in roots]
         own = getattr(DataManager, "takes_training_only", False)
         if any(shards for _, shards in found):
             if not own:
@@ -70,7 +71,7 @@ class UnlabeledImages(DatasetBase):
         return dict(enumerate(self.names)), self.names
 
 
-def find_images(path: str) -> tuple[list[str], list[str]]:
+def images_and_shards(path: str) -> tuple[list[str], list[str]]:
     """The image files and the tar files at one of DATASET.PATHS.
 
     Raises:

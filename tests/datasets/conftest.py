@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from datasets.base import SplitDataset
-from datasets.splits import Split, split_folders
-from datasets.storage import log_once
+from caspl.datasets.files.storage import log_once
+from caspl.datasets.splits.dataset import SplitDataset
+from caspl.datasets.splits.making import split_folders
+from caspl.datasets.splits.split_file import Split
 
 # Beside the checkout or where the variable says, not part of it
 PUBLISHED = Path(os.environ.get("CASPL_SHARED") or Path(__file__).parents[2].parent / "shared") / "data"

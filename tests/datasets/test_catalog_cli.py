@@ -17,8 +17,10 @@ from dassl.data.datasets.base_dataset import Datum
 from PIL import Image
 
 from caspl.datasets.__main__ import main
-from caspl.datasets.catalog import BENCHMARKS, Benchmark, compare, dataset_class
-from caspl.datasets.splits import read_split
+from caspl.datasets.files.catalog import BENCHMARKS, Benchmark
+from caspl.datasets.files.comparison import compare
+from caspl.datasets.files.registry import dataset_class
+from caspl.datasets.splits.split_file import read_split
 from caspl.ground.errors import InputError
 
 CHECKOUT = Path(__file__).parents[2]

@@ -191,8 +191,8 @@ def test_read_only_folder(folder, read, monkeypatch, caplog):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("caspl.datasets.custom.os.makedirs", refuse)
-    monkeypatch.setattr("caspl.datasets.storage.replacing", refuse)
-    monkeypatch.setattr("caspl.datasets.storage.FileLock.acquire", refuse)
+    monkeypatch.setattr("caspl.datasets.files.storage.replacing", refuse)
+    monkeypatch.setattr("caspl.datasets.files.storage.FileLock.acquire", refuse)
     assert lists(read(folder, shots=2)) == first
     assert "cannot be made (Permission denied): the split is not kept" in caplog.text
     assert not (folder / ".caspl").exists()

@@ -16,10 +16,10 @@ from dassl.data.datasets import DATASET_REGISTRY
 from PIL import Image
 from sklearn.datasets import load_digits
 
-import datasets.digits as digits_module
+import caspl.datasets.digits as digits_module
+from caspl.datasets.digits import NAMES, Digits
+from caspl.datasets.splits.split_file import read_split
 from caspl.ground.errors import InputError
-from datasets.digits import NAMES, Digits
-from datasets.splits import read_split
 
 SPLIT_SHA256 = "16723e51f41355c54a0be0b6a6bf84a086703f69a0e416d2996ac40fa9135ddf"  # pins the test images of every run
 CHECKOUT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ def test_same_images_of_a_run_without_lock_are_fine(tmp_path, root, monkeypatch)
 PREPARE = """
 import hashlib, sys
 from types import SimpleNamespace as Namespace
-from datasets.digits import Digits
+from caspl.datasets.digits import Digits
 print("ready", flush=True)
 for line in sys.stdin:
     cfg = Namespace(DATASET=Namespace(ROOT=line.strip(), NUM_SHOTS=16, SUBSAMPLE_CLASSES="all"), SEED=1)
@@ -139,7 +139,7 @@ for line in sys.stdin:
 KILLED = """
 import os, signal, sys
 from types import SimpleNamespace as Namespace
-import datasets.digits as digits, caspl.ground.files as files
+import caspl.datasets.digits as digits, caspl.ground.files as files
 die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "images":
     digits.os = Namespace(**{**vars(os), "rename": die})

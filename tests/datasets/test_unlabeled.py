@@ -21,7 +21,7 @@ from dassl.utils import reset_logger
 from PIL import Image
 
 from caspl.checkpoints.boosting import read_boosting
-from caspl.datasets import shards
+from caspl.datasets.files import shards
 from caspl.datasets.unlabeled import UnlabeledImages
 from caspl.ground.errors import InputError
 
@@ -187,7 +187,7 @@ def test_counts_are_kept_and_renewed(root, cfg, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     (root / "web" / shards.COUNTS).unlink()
-    monkeypatch.setattr("caspl.datasets.storage.replacing", refuse)
+    monkeypatch.setattr("caspl.datasets.files.storage.replacing", refuse)
     assert len(UnlabeledImages(cfg("web")).train_x) == 45
 
 

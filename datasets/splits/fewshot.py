@@ -11,11 +11,12 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from caspl.ground.errors import InputError
 
-from .splits import Item, Split, T, decode_items, group_by_label
-from .storage import locked, log_once, store
+from ..files.storage import locked, log_once, store
+from .split_file import Item, LabelledT, Split, decode_items, group_by_label
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,15 @@ MAX_VAL_SHOTS = 4  # the family never validates on more images per class than th
 SUBSETS = ("all", "base", "new")
 
 
-def sample_fewshot(items: Sequence[T], num_shots: int, rng: random.Random | None = None) -> list[T]:
+def class_subset(cfg: Any) -> str:
+    """DATASET.SUBSAMPLE_CLASSES: "all", "base" or "new".
+
+    The key is not Dassl's own, `train.py` adds it; in a host that does not have it, all classes are used.
+    """
+    return getattr(cfg.DATASET, "SUBSAMPLE_CLASSES", "all")
+
+
+def sample_fewshot(items: Sequence[LabelledT], num_shots: int, rng: random.Random | None = None) -> list[LabelledT]:
     """Draw `num_shots` images of each class, classes in order of first appearance, images in the order drawn.
 
     A class with fewer images gives all of them, in their order and without drawing (Dassl's generate_fewshot_dataset

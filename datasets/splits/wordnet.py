@@ -11,9 +11,11 @@ from typing import Any
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_folder
 
-from .annotations import read_lines, wrong_line
-from .base import SplitDataset, class_subset
-from .splits import Item, Split, absence, list_names
+from ..files.places import absence, list_names
+from .annotations import read_list, wrong_line
+from .dataset import SplitDataset
+from .fewshot import class_subset
+from .split_file import Item, Split
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ CLASSNAMES = "classnames.txt"
 IMAGES = (".jpeg", ".jpg", ".png")
 
 
-def read_classnames(dataset_dir: str) -> dict[str, str]:
+def read_wordnet_names(dataset_dir: str) -> dict[str, str]:
     """The class names of classnames.txt by wnid, ascending. A variant without that file takes ImageNet's beside it.
 
     A line is wnid, space, class name. Two names occur twice, so labels can't be told from names.
@@ -40,7 +42,7 @@ def read_classnames(dataset_dir: str) -> dict[str, str]:
         path = shared
     names: dict[str, str] = {}
     last = ""
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_list(path), 1):
         wnid, _, name = line.partition(" ")
         if not re.fullmatch(r"n\d{8}", wnid) or not name.strip() or wnid <= last:
             raise wrong_line(path, number, line, "a wnid above that of the line before, space, class name")
@@ -153,7 +155,7 @@ class ImageNetVariant(SplitDataset):
         return {folder: names[folder] for folder in found}
 
     def load_split(self) -> Split:
-        names = self.names_by_folder(read_classnames(self.dataset_dir))
+        names = self.names_by_folder(read_wordnet_names(self.dataset_dir))
         listing = list_images(self.image_dir, names)
         items = [
             Item(f"{folder}/{image}", label, name)

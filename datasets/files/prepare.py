@@ -14,8 +14,9 @@ from filelock import FileLock, Timeout
 
 from caspl.ground.errors import InputError
 
-from .catalog import BENCHMARKS, CLASSNAMES, MIRROR, Source, dataset_class
+from .catalog import BENCHMARKS, CLASSNAMES_SOURCE, MIRROR, Source
 from .download import fetch, unpack
+from .registry import dataset_class
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,11 @@ def _needed(name: str) -> list[str]:
     """The entries without which a dataset's folder is not complete: images first."""
     facts, kind = BENCHMARKS[name], dataset_class(name)
     lists = [kind.split_file] if kind.split_file else []
-    return [facts.entry or kind.image_dir, *lists, *([CLASSNAMES.entry] if CLASSNAMES in facts.official else [])]
+    return [
+        facts.entry or kind.image_dir,
+        *lists,
+        *([CLASSNAMES_SOURCE.entry] if CLASSNAMES_SOURCE in facts.official else []),
+    ]
 
 
 def _lacks(folder: str, entries: Iterable[str]) -> bool:

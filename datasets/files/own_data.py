@@ -8,7 +8,7 @@ from typing import Any
 from caspl.ground.errors import InputError
 from caspl.ground.files import read_lines
 
-from .base import dataset_root
+from .places import dataset_root
 
 
 def data_paths(cfg: Any) -> list[str]:
@@ -27,7 +27,7 @@ def names_path(cfg: Any) -> str:
     return os.path.normpath(os.path.join(dataset_root(cfg), path)) if path else ""
 
 
-def read_names(path: str) -> list[str]:
+def read_class_names(path: str) -> list[str]:
     """The class names of a text file, one per line."""
     return read_lines(path, "the file of class names (DATASET.CLASSNAMES)", ", which is relative to the root")
 
@@ -38,7 +38,7 @@ def rename_classes(classes: list[str], path: str) -> list[str]:
     Raises:
         InputError: the file does not give each class one name.
     """
-    lines = read_names(path)
+    lines = read_class_names(path)
     if "\t" not in lines[0]:
         if len(lines) != len(classes):
             raise InputError(

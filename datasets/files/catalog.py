@@ -1,28 +1,9 @@
-"""What is published about the benchmarks (sizes, sources), and how a folder on this disk compares with it."""
+"""What is published about the benchmarks: sizes and sources."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-
-import dassl.utils
-from dassl.config import get_cfg_default
-from dassl.data.datasets import DATASET_REGISTRY, DatasetBase
-from dassl.utils import read_image
-from tqdm import tqdm
-
-from caspl.ground.errors import InputError
-from caspl.ground.images import is_image, list_files
-
-from .base import find_dataset
-
-# Mistakes of users, in one sentence; the Dassl of a host has no such class of its own
-USER_ERRORS = (InputError, getattr(dassl.utils, "InputError", InputError), FileNotFoundError)
 
 GITHUB = "https://raw.githubusercontent.com/linzhiqiu/cross_modal_adaptation/main/splits/"
 OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/"
@@ -73,7 +54,7 @@ def _split(name: str, drive: str, sha256: str = "") -> Source:
     return Source(file, urls, f"sha256:{sha256}" if sha256 else "")
 
 
-CLASSNAMES = Source("classnames.txt", (_drive("1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF"),))
+CLASSNAMES_SOURCE = Source("classnames.txt", (_drive("1-61f_ol79pViBFDG_IDlUQSwoLcn2XXF"),))
 
 # Counts: CoOp's split files and lists. MD5 sums: torchvision's, which reads the same archives. SHA-256: of CoOp's files.
 BENCHMARKS = {
@@ -83,7 +64,7 @@ BENCHMARKS = {
         1281167,
         None,
         50000,
-        (CLASSNAMES,),
+        (CLASSNAMES_SOURCE,),
         manual="image-net.org gives ILSVRC2012 to those who have an account: put the training images (Task 1 & 2) into "
         "images/train/<wnid>/ and the validation images (all tasks) into images/val/<wnid>/, sorted as valprep.sh of "
         "github.com/soumith/imagenetloader.torch does",
@@ -276,7 +257,7 @@ BENCHMARKS = {
                 "imagenetv2-matched-frequency-format-val",
                 (f"{HUB}/datasets/vaishaal/ImageNetV2/resolve/main/imagenetv2-matched-frequency.tar.gz",),
             ),
-            CLASSNAMES,
+            CLASSNAMES_SOURCE,
         ),
         "imagenetv2.zip",
     ),
@@ -296,7 +277,7 @@ BENCHMARKS = {
         None,
         None,
         7500,
-        (Source("imagenet-a", (f"{BERKELEY}imagenet-a.tar",)), CLASSNAMES),
+        (Source("imagenet-a", (f"{BERKELEY}imagenet-a.tar",)), CLASSNAMES_SOURCE),
         "imagenet-adversarial.zip",
     ),
     "ImageNetR": Benchmark(
@@ -305,125 +286,7 @@ BENCHMARKS = {
         None,
         None,
         30000,
-        (Source("imagenet-r", (f"{BERKELEY}imagenet-r.tar",)), CLASSNAMES),
+        (Source("imagenet-r", (f"{BERKELEY}imagenet-r.tar",)), CLASSNAMES_SOURCE),
         "imagenet-rendition.zip",
     ),
 }
-
-
-def dataset_class(name: str) -> type[DatasetBase]:
-    """The registered dataset of that name.
-
-    Raises:
-        InputError: there is none.
-    """
-    known = sorted(DATASET_REGISTRY.registered_names())
-    if name not in known:
-        raise InputError(f"no dataset is called {name!r}, expected one of {', '.join(known)}")
-    return DATASET_REGISTRY.get(name)
-
-
-def read_dataset(name: str, root: str, shots: int = -1, seed: int = 1) -> DatasetBase:
-    """The dataset `name` under `root`, as a run with these shots and this seed reads it.
-
-    Raises:
-        InputError: it is not there, or not as expected.
-    """
-    cfg = get_cfg_default()
-    cfg.SEED = seed
-    cfg.DATASET.ROOT, cfg.DATASET.NAME, cfg.DATASET.NUM_SHOTS = root, name, shots
-    return dataset_class(name)(cfg)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is on the disk of a benchmark, and what differs from what is published."""
-
-    state: str  # complete, incomplete or missing
-    problems: tuple[str, ...] = ()
-    data: DatasetBase | None = None
-    folder: str = ""  # the dataset's; "" where it is missing
-
-    @property
-    def sizes(self) -> tuple[int, int, int] | None:
-        """Images of train, val and test."""
-        return (len(self.data.train_x), len(self.data.val or ()), len(self.data.test)) if self.data else None
-
-
-def compare(name: str, root: str) -> Found:
-    """Compare the files of a benchmark with what is published, without opening images and without writing a split."""
-    kind, facts = dataset_class(name), BENCHMARKS[name]
-    root = os.path.abspath(os.path.expanduser(root))
-    try:
-        folder = _folder(kind, root)
-    except InputError as error:
-        return Found("missing", (str(error),))
-    split_path = os.path.join(folder, getattr(kind, "split_file", ""))
-    if getattr(kind, "split_file", "") and not os.path.exists(split_path):
-        return Found(
-            "incomplete",
-            (
-                f"the split file {split_path} is missing; a run makes another one, whose results are not "
-                f"comparable with published ones",
-            ),
-            folder=folder,
-        )
-    enabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # what readers say while reading
-    try:
-        found = Found("complete", data=read_dataset(name, root), folder=folder)
-    except USER_ERRORS as error:
-        return Found("incomplete", (str(error),), folder=folder)
-    finally:
-        logging.disable(enabled)
-    problems = [
-        f"{part} has {size:,} images, published are {published:,}"
-        for part, size, published in zip(
-            ("train", "val", "test"), found.sizes, (facts.train, facts.val, facts.test), strict=True
-        )
-        if published not in (None, size)
-    ]
-    if found.data.num_classes != facts.classes:
-        problems.append(f"there are {found.data.num_classes:,} classes, published are {facts.classes:,}")
-    if expected := getattr(kind, "split_sha256", ""):
-        checksum = hashlib.sha256(Path(split_path).read_bytes().rstrip()).hexdigest()  # some copies end with a newline
-        if checksum != expected:
-            problems.append(f"{split_path} has the SHA-256 {checksum}, the published file {expected}")
-    return Found("incomplete", tuple(problems), found.data, folder) if problems else found
-
-
-def _folder(kind: type[DatasetBase], root: str) -> str:
-    if hasattr(kind, "locate"):
-        return kind.locate(object.__new__(kind), root)
-    return find_dataset(root, kind.dataset_dir, ())  # a host's own
-
-
-def image_paths(found: Found) -> list[str]:
-    """The images of a dataset; where it cannot be read, all that lie in its folder."""
-    if found.data is None:
-        return (
-            [os.path.join(found.folder, file) for file in list_files(found.folder) if is_image(file)]
-            if found.folder
-            else []
-        )
-    lists = (found.data.train_x, found.data.val or (), found.data.test or ())
-    return list(dict.fromkeys(item.impath for items in lists for item in items))
-
-
-def broken_images(paths: list[str]) -> Iterator[str]:
-    """A sentence for each image that cannot be read to its end, naming it."""
-
-    def fault(path: str) -> str:
-        try:
-            read_image(path)
-        except Exception as error:  # what Pillow's decoders raise is not limited to anything
-            sentence = " ".join(str(error).split())
-            return sentence if path in sentence else f"{path}: {sentence or type(error).__name__}"
-        return ""
-
-    with ThreadPoolExecutor() as pool:
-        for sentence in tqdm(
-            pool.map(fault, paths), total=len(paths), desc="reading images", unit="image", leave=False, disable=None
-        ):
-            if sentence:
-                yield sentence

@@ -8,10 +8,10 @@ import random
 
 import pytest
 
-import datasets.storage as storage
+from caspl.datasets.files import storage
+from caspl.datasets.splits.fewshot import cached_fewshot, draw_fewshot, sample_fewshot, subsample_classes
+from caspl.datasets.splits.split_file import Item, Split, read_split
 from caspl.ground.errors import InputError
-from datasets.fewshot import cached_fewshot, draw_fewshot, sample_fewshot, subsample_classes
-from datasets.splits import Item, Split, read_split
 
 TOY = Split(
     [Item(f"{label}_{i}", label, str(label)) for label in (2, 0, 1) for i in range(10)],

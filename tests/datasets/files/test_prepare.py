@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from caspl.datasets import catalog, download, prepare
 from caspl.datasets.__main__ import main
-from caspl.datasets.catalog import BENCHMARKS, Benchmark, Source
-from caspl.datasets.download import fetch, file_digest, unpack
+from caspl.datasets.files import catalog, download, prepare
+from caspl.datasets.files.catalog import BENCHMARKS, Benchmark, Source
+from caspl.datasets.files.download import fetch, file_digest, unpack
+from caspl.datasets.files.registry import dataset_class
 from caspl.ground.errors import InputError
 
 
@@ -417,7 +418,7 @@ def test_prepare_gives_folders_their_usual_name(server, offer, tmp_path):
 
 def test_what_cannot_be_downloaded_is_told(server, offer, tmp_path, capsys):
     server.files["/names"] = b"n00000001 ant"
-    offer("ImageNet", replace(catalog.CLASSNAMES, urls=("/names",)), manual="image-net.org needs an account")
+    offer("ImageNet", replace(catalog.CLASSNAMES_SOURCE, urls=("/names",)), manual="image-net.org needs an account")
     assert main(["prepare", "ImageNet", "--root", str(tmp_path / "a")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "imagenet cannot be completed by downloading; to do by hand: image-net.org needs an account" in error
@@ -500,7 +501,7 @@ def test_two_at_once(server, offer, tmp_path):
 
 def test_the_published_sources_are_well_formed():
     for name, facts in BENCHMARKS.items():
-        kind = catalog.dataset_class(name)
+        kind = dataset_class(name)
         entries = [source.entry for source in facts.official]
         assert facts.mirror or facts.manual
         assert not entries or name == "ImageNet" or kind.image_dir in entries

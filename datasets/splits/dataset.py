@@ -1,120 +1,24 @@
-"""What every dataset with a split file shares: finding its folder, split, few-shot lists, base/new classes."""
+"""What every dataset with a split file shares: its folder, split, few-shot lists, base/new classes."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
+from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_folder
 
-from .fewshot import cached_fewshot, import_pickled_list, subsample_classes
-from .splits import Item, Split, absence, check_images, check_split, encode_split, read_split
-from .storage import locked, store
+from ..files.places import absence, dataset_root, find_dataset, find_image_folder
+from ..files.storage import locked, store
+from .fewshot import cached_fewshot, class_subset, import_pickled_list, subsample_classes
+from .split_file import Item, Split, check_images, check_split, encode_split, read_split
 
 logger = logging.getLogger(__name__)
-
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
-
-
-def register(dataset: type) -> type:
-    """Class decorator: register a dataset, unless the host has one of that name (CoOp's own, in CoOp's checkout)."""
-    if dataset.__name__ not in DATASET_REGISTRY.registered_names():
-        DATASET_REGISTRY.register(dataset)
-    return dataset
-
-
-def class_subset(cfg: Any) -> str:
-    """DATASET.SUBSAMPLE_CLASSES: "all", "base" or "new".
-
-    The key is not Dassl's own, `train.py` adds it; in a host that does not have it, all classes are used.
-    """
-    return getattr(cfg.DATASET, "SUBSAMPLE_CLASSES", "all")
-
-
-def dataset_root(cfg: Any) -> str:
-    """DATASET.ROOT as an absolute path, with ~ expanded.
-
-    Raises:
-        InputError: it is not set.
-    """
-    if not cfg.DATASET.ROOT:
-        raise InputError("DATASET.ROOT is empty, expected the folder that holds the datasets; pass --root DATA")
-    return os.path.abspath(os.path.expanduser(cfg.DATASET.ROOT))
-
-
-def find_dataset(root: str, name: str, marks: Iterable[str], others: Iterable[str] = ()) -> str:
-    """The folder `name` under `root`, or one of `others`, the places that re-packed archives unpack to.
-
-    `marks` are entries that such a folder holds. They decide between the places, and tell a wrong root.
-
-    Raises:
-        InputError: there is none; says so where the root is one level off.
-    """
-    if not os.path.isdir(root):
-        raise InputError(
-            f"the root {root} is not a folder, expected the folder that holds {name}/; correct --root (DATASET.ROOT)"
-        )
-    marks = [mark for mark in marks if mark]
-    folder = os.path.join(root, name)
-    for place in (name, *others, f"{name}/{name}"):
-        if _holds_any(os.path.join(root, place), marks):
-            return os.path.join(root, place)
-    if os.path.isdir(folder):
-        return folder
-    start = f"the dataset folder {folder} is {absence(folder)}"
-    if os.path.basename(root) == name or _holds_any(root, marks):
-        rename = "" if os.path.basename(root) == name else f"rename it to {name} and "
-        raise InputError(
-            f"{start}: the root is one level too low, {root} looks like the dataset itself; {rename}pass "
-            f"--root {os.path.dirname(root)}"
-        )
-    entries = sorted(entry.name for entry in os.scandir(root) if is_folder(entry))
-    for entry in entries:
-        if os.path.isdir(os.path.join(root, entry, name)):
-            raise InputError(
-                f"{start}: the root is one level too high, the folder lies in {entry}/; pass --root "
-                f"{os.path.join(root, entry)}"
-            )
-    alike = [entry for entry in entries if _letters(entry) == _letters(name)]
-    if alike:
-        raise InputError(f"{start}, found {alike[0]}/, expected {name}/; rename it")
-    raise InputError(f"{start}, expected it in the root; extract the dataset there or correct --root (DATASET.ROOT)")
-
-
-def _holds_any(folder: str, marks: Iterable[str]) -> bool:
-    return any(os.path.exists(os.path.join(folder, mark)) for mark in marks)
-
-
-def find_images(dataset_dir: str, names: Sequence[str]) -> str:
-    """The image folder of a dataset: the first of `names` that is in `dataset_dir`, which "" stands for itself.
-
-    Raises:
-        InputError: there is none; says so where it lies one level deeper or was not extracted yet.
-    """
-    paths = [os.path.join(dataset_dir, name) if name else dataset_dir for name in names]
-    for path in paths:
-        if os.path.isdir(path):
-            return path
-    start = f"the image folder {paths[0]} is {absence(paths[0])}"
-    for entry in sorted(os.scandir(dataset_dir), key=lambda entry: entry.name):
-        if is_folder(entry) and os.path.isdir(os.path.join(entry.path, names[0])):
-            raise InputError(f"{start}, found it in {entry.path}; move what is in there up into {dataset_dir}")
-    archives = sorted(name for name in os.listdir(dataset_dir) if name.endswith(ARCHIVES))
-    if archives:
-        raise InputError(f"{start}, found the archive {archives[0]}; extract it in {dataset_dir}")
-    raise InputError(f"{start}, expected the images in it; extract them there")
-
-
-def _letters(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())
 
 
 class SplitDataset(DatasetBase):
@@ -149,7 +53,7 @@ class SplitDataset(DatasetBase):
             InputError: a folder, the split or images are missing or not as expected.
         """
         self.dataset_dir = self.locate(dataset_root(cfg))
-        self.image_dir = find_images(self.dataset_dir, (self.image_dir, *self.other_image_dirs))
+        self.image_dir = find_image_folder(self.dataset_dir, (self.image_dir, *self.other_image_dirs))
         self.split_path = os.path.join(self.dataset_dir, self.split_file)
         split = self.load_split()
         self.check_images(split)

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from dassl.data.datasets import DATASET_REGISTRY
 
-import datasets.storage as storage
+from caspl.datasets.files import storage
+from caspl.datasets.files.registry import register
+from caspl.datasets.splits.fewshot import class_subset
 from caspl.ground.errors import InputError
-from datasets.base import class_subset, register
 
 
 def lists(dataset) -> list[list[tuple]]:

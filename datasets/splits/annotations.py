@@ -11,7 +11,7 @@ import numpy as np
 from caspl.ground.errors import InputError
 
 
-def read_lines(path: str | Path) -> list[str]:
+def read_list(path: str | Path) -> list[str]:
     """The lines of a text file without surrounding white space; empty ones at the end are left out.
 
     Raises:
@@ -55,7 +55,7 @@ def read_mat(path: str | Path, key: str, *fields: str) -> np.ndarray:
     return row
 
 
-def read_names(path: str | Path) -> dict[str, str]:
+def read_json_names(path: str | Path) -> dict[str, str]:
     """The texts that a JSON object holds.
 
     Raises:
