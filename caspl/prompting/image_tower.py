@@ -1,8 +1,8 @@
 """The prompted image tower: a ViT that carries prompt tokens behind its patches.
 
-Layout at the input: ln_pre([CLS, patches, prompts]), positional embeddings on [CLS] and patches only; deep prompts replace
-the tokens of their group raw at the entry of a block. Attention knows no mask, so a token's place does not matter and two
-savings are exact:
+At the input stands ln_pre([CLS, patches, prompts]), with positional embeddings on [CLS] and patches only; deep prompts
+replace the tokens of their group raw at the entry of a block. Attention has no mask, so a token's place does not matter, and
+two savings of the text tower (`layout.py`) hold here too:
 
 (c) of the last block only the output at [CLS] is read: no other query, projection or MLP is computed there;
 (d) prompts that the next block replaces are the same for every image and need no output: their keys and values are
@@ -30,34 +30,47 @@ def encode_images(visual: nn.Module, images: Tensor, groups: Sequence[PromptGrou
     Raises InputError for images of another size and for prompts that reach more blocks than there are.
     """
     groups = [group for group in reversed(groups) if group.vision_length]
+    _check(visual, images, groups)
+    x = _embed(visual, images)  # [B, 1 + patches, V], later with the prompts that are carried on
+    patches = x.shape[1]
+    reads_cls = visual.attn_pool is None and visual.pool_type == "tok"
     blocks = visual.transformer.resblocks
+    for i, block in enumerate(blocks):
+        last = i == len(blocks) - 1
+        lasting, passing = _new_prompts(visual, groups, i, x.dtype)
+        x = torch.cat([x, *(tokens.expand(len(x), -1, -1) for tokens in lasting)], dim=1)
+        x = _block(block, x, passing, queries=1 if last and reads_cls else x.shape[1])
+    pooled = visual.ln_post(x[:, 0]) if reads_cls else visual._pool(x[:, :patches])[0]
+    return pooled if visual.proj is None else pooled @ visual.proj
+
+
+def _check(visual: nn.Module, images: Tensor, groups: Sequence[PromptGroup]) -> None:
     if images.shape[-2:] != torch.Size(visual.image_size):
         raise InputError(
             f"images are {tuple(images.shape[-2:])} pixels, but the image tower takes {visual.image_size}; "
-            f"set INPUT.SIZE to that"
+            f"resize them to that"
         )
+    blocks = len(visual.transformer.resblocks)
     for group in groups:
-        if len(group.vision) > len(blocks):
-            raise InputError(f"vision prompts reach {len(group.vision)} blocks, but the tower has {len(blocks)}")
+        if len(group.vision) > blocks:
+            raise InputError(f"vision prompts reach {len(group.vision)} blocks, but the tower has {blocks}")
 
-    x = _embed(visual, images)  # [B, 1 + patches, V], later with the prompts that are carried on
-    patches = x.shape[1]
-    pooled_token = visual.attn_pool is None and visual.pool_type == "tok"
-    for i, block in enumerate(blocks):
-        last = i == len(blocks) - 1
-        # A group's tokens are fresh, the same for all images, at blocks that it reaches.
-        fresh = [(group, group.vision[i].to(x.dtype)) for group in groups if i < len(group.vision)]
-        if i == 0:
-            fresh = [(group, visual.ln_pre(tokens)) for group, tokens in fresh]
-        carried = [tokens for group, tokens in fresh if not last and i + 1 >= len(group.vision)]
-        fresh = [tokens for group, tokens in fresh if last or i + 1 < len(group.vision)]
-        x = torch.cat([x, *(tokens.expand(x.shape[0], -1, -1) for tokens in carried)], dim=1)
-        x = _block(block, x, fresh, queries=1 if last and pooled_token else x.shape[1])
-    if pooled_token:
-        pooled = visual.ln_post(x[:, 0])
-    else:
-        pooled, _ = visual._pool(x[:, :patches])
-    return pooled if visual.proj is None else pooled @ visual.proj
+
+def _new_prompts(
+    visual: nn.Module, groups: Sequence[PromptGroup], block: int, dtype: torch.dtype
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Prompts [N, V] that enter `block`: those that the next block carries on, and those that need no output.
+
+    No output is needed of prompts that the next block replaces, and of any that enter the last block.
+    """
+    lasting, passing = [], []
+    last = block == len(visual.transformer.resblocks) - 1
+    for group in groups:
+        if block < len(group.vision):
+            tokens = group.vision[block].to(dtype)
+            replaced = block + 1 < len(group.vision)
+            (passing if last or replaced else lasting).append(visual.ln_pre(tokens) if block == 0 else tokens)
+    return lasting, passing
 
 
 def _embed(visual: nn.Module, images: Tensor) -> Tensor:
@@ -68,17 +81,17 @@ def _embed(visual: nn.Module, images: Tensor) -> Tensor:
     return visual.ln_pre(x)
 
 
-def _block(block: nn.Module, x: Tensor, fresh: Sequence[Tensor], queries: int) -> Tensor:
-    """Outputs [B, queries, V] for the first tokens of x [B, M, V], which attend to x and to the fresh prompts [N, V]."""
+def _block(block: nn.Module, x: Tensor, passing: Sequence[Tensor], queries: int) -> Tensor:
+    """Outputs [B, queries, V] for the first tokens of x [B, M, V], which attend to x and to the passing prompts [N, V]."""
     normed = block.ln_1(x)
     if queries == x.shape[1]:
         q, k, v = project(block, normed, "qkv")
     else:
         k, v = project(block, normed, "kv")
         (q,) = project(block, normed[:, :queries], "q")
-    if fresh:
-        own_k, own_v = project(block, block.ln_1(torch.cat(list(fresh))), "kv")  # [N, H, d]
-        k = torch.cat([k, own_k.expand(x.shape[0], -1, -1, -1)], dim=1)
-        v = torch.cat([v, own_v.expand(x.shape[0], -1, -1, -1)], dim=1)
+    if passing:
+        own_k, own_v = project(block, block.ln_1(torch.cat(list(passing))), "kv")  # [N, H, d], once for all images
+        k = torch.cat([k, own_k.expand(len(x), -1, -1, -1)], dim=1)
+        v = torch.cat([v, own_v.expand(len(x), -1, -1, -1)], dim=1)
     attended = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
     return finish(block, x[:, :queries], attended)

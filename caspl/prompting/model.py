@@ -93,20 +93,21 @@ class CachedClassFeatures:
 
     def __init__(self, model: PromptedCLIP):
         self.model = model
-        self._seen: list[Tensor] | None = None
+        self._kind: tuple | None = None
+        self._prompts: list[Tensor] = []
         self._features: Tensor | None = None
 
     def __call__(self, groups: Sequence[PromptGroup]) -> Tensor:
-        tensors = [t for group in groups for t in group.text]
-        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        prompts = [entry for group in groups for entry in group.text]
+        if torch.is_grad_enabled() and any(entry.requires_grad for entry in prompts):
             return self.model.class_features(groups)
-        # What decides the features: the prompts, where they stand, and the tower's number format.
-        layout = [float(number) for group in groups for number in (len(group.text), group.after_name)]
-        seen = [torch.tensor(layout), self.model.clip.positional_embedding[:0], *(t.detach() for t in tensors)]
-        if self._seen is None or not _same(seen, self._seen):
+        # Besides the prompts' values, where they stand and the tower's number format decide the features.
+        tower = self.model.clip.positional_embedding
+        kind = tuple((len(group.text), group.after_name) for group in groups), tower.dtype, tower.device
+        if kind != self._kind or not _same(prompts, self._prompts):
             with torch.no_grad():
                 self._features = self.model.class_features(groups)
-            self._seen = [t.clone() for t in seen]
+            self._kind, self._prompts = kind, [entry.detach().clone() for entry in prompts]
         return self._features
 
 
