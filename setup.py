@@ -34,6 +34,7 @@ setup(
         "safetensors",
         "huggingface_hub>=0.25",
         "yacs",
+        "pyyaml",
         "tabulate",
         "scikit-learn",
         "filelock",

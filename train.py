@@ -20,6 +20,7 @@ from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 import caspl.datasets  # noqa: F401, registration
 import caspl.trainers  # registration
+from caspl.configs import find_base
 from caspl.ground.errors import InputError
 
 log = logging.getLogger("train")
@@ -75,9 +76,9 @@ def setup_cfg(args: argparse.Namespace):
     cfg = get_cfg_default()
     caspl.trainers.extend_cfg(cfg)
     if args.dataset_config_file:
-        merge_file(cfg, args.dataset_config_file)
+        merge_file(cfg, args.dataset_config_file, find_base)
     if args.config_file:
-        merge_file(cfg, args.config_file)
+        merge_file(cfg, args.config_file, find_base)
     apply_flags(cfg, args)
     merge_options(cfg, args.opts)
     for flag, value in (("--trainer", cfg.TRAINER.NAME), ("--dataset-config-file", cfg.DATASET.NAME)):

@@ -1,27 +1,35 @@
-"""Configuration files: datasets/*.yaml and trainers/<Trainer>/*.yaml, named as in the family.
+"""Configuration files named as in the family: datasets/*.yaml, trainers/<Trainer>/*.yaml; bases/*.yaml hold what these share.
 
     python -m caspl.configs CasPL_PromptSRC
+    python -m caspl.configs show configs/trainers/CoOp/vit_b16.yaml
 
-lists those whose names contain a word. A host's `--config-file configs/...` means the host's file or, if it has none, ours.
+lists those whose names contain a word, and prints one with all that its `_BASE_` files say. docs/configs.md has more. A host's
+`--config-file configs/...` means the host's file or, if it has none, ours.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
+
+from ..ground.errors import InputError
+from ..ground.yaml_files import beside
 
 FOLDER = Path(__file__).resolve().parent
 
 
 def names() -> list[str]:
     """All files, as they are given to --config-file and --dataset-config-file: configs/..., sorted."""
-    return sorted(f"configs/{path.relative_to(FOLDER).as_posix()}" for path in FOLDER.rglob("*.yaml"))
+    return sorted(shown(path) for kind in ("datasets", "trainers") for path in (FOLDER / kind).rglob("*.yaml"))
 
 
-def nearest(path: str | Path) -> str:
-    """What to give instead of a file that is not there, as the end of a sentence."""
-    close = difflib.get_close_matches(Path(path).as_posix(), names(), n=1, cutoff=0)[0]
-    return f"correct the path; the nearest of CasPL's own is {close}"
+def shown(path: Path) -> str:
+    """`path` as people write it, configs/... if it is the package's."""
+    resolved = path.resolve()
+    if resolved.is_relative_to(FOLDER):
+        return f"configs/{resolved.relative_to(FOLDER).as_posix()}"
+    return os.path.normpath(path)
 
 
 def find(path: str | Path) -> Path:
@@ -32,3 +40,27 @@ def find(path: str | Path) -> Path:
         if own.is_file():
             return own
     return path
+
+
+def find_file(path: str | Path) -> Path:
+    """As `find`. Raises InputError, with the nearest name of the package's own, where there is no such file."""
+    found = find(path)
+    if not found.is_file():
+        close = difflib.get_close_matches(Path(path).as_posix(), names(), n=1, cutoff=0)[0]
+        raise InputError(
+            f"there is no configuration file {path}; correct the path; the nearest of CasPL's own is {close}"
+        )
+    return found
+
+
+def find_base(file: Path, base: str) -> Path:
+    """Where the `_BASE_` of `file` is: beside it; else, where the path comes to configs/... or reads so, as `find` has it.
+
+    So a copy of one of ours in a host's configs/ still stands on our bases, and any file can stand on configs/...
+    """
+    near = beside(file, base)
+    if not near.exists():
+        for path in (Path(os.path.normpath(near)), Path(os.path.normpath(base))):
+            if path.parts[:1] == ("configs",) and find(path).is_file():
+                return find(path)
+    return near

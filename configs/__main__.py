@@ -1,12 +1,25 @@
-"""`python -m caspl.configs WORD`: the configurations whose names contain a word; see the package."""
+"""What is in the package.
+
+python -m caspl.configs [WORD]        the configurations whose names contain a word
+python -m caspl.configs show FILE     one of them, or of your own, with all that its `_BASE_` files say
+"""
 
 import sys
 
-from . import names
+from . import names, show
+
+COMMANDS = {"show": show.main}
 
 
-def main() -> int:
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 1 no such configuration, 2 a mistake in what was given (one sentence on stderr)."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] and argv[0] in COMMANDS:
+        return COMMANDS[argv[0]](argv[1:])
+    return list_names(argv[0] if argv else "")
+
+
+def list_names(word: str) -> int:
     found = [name for name in names() if word in name]
     print("\n".join(found) if found else f'no configuration\'s name contains "{word}"; without a word all are listed')
     return 0 if found else 1

@@ -23,6 +23,7 @@ from typing import Any
 from yacs.config import CfgNode
 
 from ..ground.errors import InputError
+from ..ground.yaml_files import names_bases, read_yaml
 from .check import check_host
 
 
@@ -110,14 +111,18 @@ def extend_cfg(cfg: CfgNode) -> None:
 
 
 def merge_from_file(cfg: CfgNode, cfg_filename: str) -> None:
-    """yacs's, with the package's file where the host has none of the name. Raises InputError where neither has."""
+    """yacs's, with the package's file where the host has none of the name, and with `_BASE_`.
+
+    Raises InputError where neither has the file, and as `read_yaml`. A host's file without `_BASE_` is left to yacs.
+    """
     extend_cfg(cfg)  # the host's own extend_cfg may have put nodes in the place of ours
-    found = configs.find(cfg_filename)
-    if not found.is_file():
-        raise InputError(f"there is no configuration file {cfg_filename}; {configs.nearest(cfg_filename)}")
+    found = configs.find_file(cfg_filename)
     if found != Path(cfg_filename):
         log.info("%s is not here, CasPL's own is read (%s)", cfg_filename, found)
-    CfgNode.merge_from_file(cfg, str(found))
+    if names_bases(found):
+        CfgNode.merge_from_other_cfg(cfg, CfgNode(read_yaml(found, configs.find_base)))
+    else:
+        CfgNode.merge_from_file(cfg, str(found))
 
 
 def merge_from_list(cfg: CfgNode, cfg_list: list) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from dassl.utils.errors import InputError
 from dassl.utils.tools import get_most_similar_str_to_a_from_b
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError
+from caspl.ground.yaml_files import beside, read_yaml
 
 _WORDS = {
     bool: "True or False",
@@ -24,16 +24,16 @@ _WORDS = {
 }
 
 
-def merge_file(cfg: CfgNode, path: str) -> None:
-    """Overwrite values of `cfg` with those of a YAML file, as yacs's `merge_from_file`.
+def merge_file(cfg: CfgNode, path: str, locate: Callable[[Path, str], Path] = beside) -> None:
+    """Overwrite values of `cfg` with those of a YAML file over its `_BASE_`, as yacs's `merge_from_file`.
 
     A whole number is accepted for a key that holds a float. When anything is wrong `cfg` stays as it was. Python
-    files, which yacs would execute, are refused.
+    files, which yacs would execute, are refused. `locate` finds a base, see `caspl.ground.yaml_files.read_yaml`.
 
     Raises:
-        InputError: the file is missing, not YAML, or has unknown keys or values of a wrong type; all are listed.
+        InputError: the file or a base is missing or not YAML; or keys are unknown or values of a wrong type: all are listed.
     """
-    values = _read_yaml(Path(path))
+    values = read_yaml(path, locate)
     problems: list[str] = []
     _coerce_section(values, cfg, [], problems, cfg)
     if problems:
@@ -74,36 +74,6 @@ def merge_options(cfg: CfgNode, opts: Sequence[Any]) -> None:
 
 
 _MISSING = object()
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file; an empty file is an empty mapping."""
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        raise InputError(f"Configuration file {path} must end in .yaml or .yml.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"Configuration file {path} does not exist{_nearest_file(path)}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Configuration file {path} cannot be read: {error}.") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise InputError(f"Configuration file {path}{place} is not valid YAML: {reason}.") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise InputError(f"Configuration file {path} must hold keys and values, but holds {_word(content)}.")
-    return content
-
-
-def _nearest_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f", nor does the folder {path.parent}"
-    names = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in (".yaml", ".yml")]
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.0)
-    return f"; the nearest name in {path.parent} is {close[0]}" if close else f"; {path.parent} holds no YAML file"
 
 
 def _coerce_section(

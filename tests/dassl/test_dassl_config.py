@@ -1,6 +1,7 @@
 import pytest
 from dassl.config import clean_cfg, get_cfg_default, merge_file, merge_options
-from dassl.utils import InputError
+
+from caspl.ground.errors import InputError
 
 
 @pytest.fixture

@@ -180,12 +180,18 @@ def test_configuration_files_are_the_hosts_or_the_packages(environment, make_hos
     host = make_host()
     own = host / "configs" / "trainers" / "CasPL_CoOp" / "digits.yaml"
     own.parent.mkdir()
-    own.write_text("OPTIM:\n  MAX_EPOCH: 77\n")
+    own.write_text("OPTIM:\n  MAX_EPOCH: 77\n  MAX_EPOCH: 77\n")  # as read by yacs, for which the last one counts
+    own.with_name("mine.yaml").write_text("_BASE_: configs/trainers/CasPL_CoOp/vit_b16_ep50.yaml\nSEED: 4\n")
+    own.with_name("copied.yaml").write_text((ROOT / "configs/trainers/CasPL_MaPLe/digits.yaml").read_text())
     code = (
         "import caspl.plugin; from dassl.config import get_cfg_default; cfg = get_cfg_default().clone()\n"
         "for name in ('CoOp', 'KgCoOp'): cfg.merge_from_file(cfg_filename=f'./configs/trainers/CasPL_{name}/digits.yaml'); "
         "print(cfg.OPTIM.MAX_EPOCH)\n"
         "cfg.merge_from_list(cfg_list=['SEED', 3]); assert cfg.SEED == 3\n"
+        "cfg.merge_from_file('configs/trainers/CasPL_CoOp/mine.yaml')\n"  # a file of the host's on one of ours
+        "assert (cfg.SEED, cfg.INPUT.SIZE, cfg.OPTIM.WARMUP_CONS_LR, cfg.OPTIM.LR) == (4, (224, 224), 1e-5, 0.002)\n"
+        "cfg.merge_from_file('configs/trainers/CasPL_CoOp/copied.yaml')\n"
+        "assert (cfg.INPUT.SIZE, cfg.TRAINER.MAPLE.PROMPT_DEPTH, cfg.DATALOADER.NUM_WORKERS) == ((32, 32), 3, 0)\n"
         "try: cfg.merge_from_file('configs/trainers/CasPL_CoOp/none.yaml')\n"
         "except ValueError as error: print(error)"
     )

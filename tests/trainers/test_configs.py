@@ -3,11 +3,11 @@
 import shlex
 
 import pytest
-import yaml
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed
 
 import train
+from caspl.ground.yaml_files import read_yaml
 
 from .conftest import ROOT
 
@@ -44,7 +44,7 @@ def demo_depths(content):
 
 @pytest.mark.parametrize("path", TRAINERS, ids=named)
 def test_trainer_configuration(path, data, tmp_path):
-    content = yaml.safe_load(path.read_text())
+    content = read_yaml(path)
     name = path.parent.name
     words = launch_command(path)
     assert words[:2] == ["python", "train.py"] and train.parse_args(words[2:])  # the flags exist
@@ -86,7 +86,7 @@ def test_trainer_configuration(path, data, tmp_path):
 def test_dataset_configuration(path):
     from dassl.data.datasets import DATASET_REGISTRY
 
-    assert yaml.safe_load(path.read_text())["DATASET"]["NAME"] in DATASET_REGISTRY.registered_names()
+    assert read_yaml(path)["DATASET"]["NAME"] in DATASET_REGISTRY.registered_names()
 
 
 def test_every_trainer_has_the_configuration_of_the_demo():
@@ -124,7 +124,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_hyperparameters(name):
-    content = yaml.safe_load((ROOT / "configs" / "trainers" / f"{name}.yaml").read_text())
+    content = read_yaml(ROOT / "configs" / "trainers" / f"{name}.yaml")
     optim = content["OPTIM"]
     assert (optim["LR"], optim["MAX_EPOCH"], content["DATALOADER"]["TRAIN_X"]["BATCH_SIZE"]) == PUBLISHED[name]
     assert (optim["NAME"], optim["LR_SCHEDULER"]) == ("sgd", "cosine")
