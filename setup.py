@@ -1,6 +1,7 @@
 """Installs `caspl` and nothing else: trainers/, datasets/ and configs/ become caspl.trainers, caspl.datasets, caspl.configs.
 
-dassl/ and train.py stay in the checkout. In somebody else's checkout the plug-in registers into the Dassl that is there.
+train.py stays in the checkout. In somebody else's checkout the plug-in registers into the Dassl that is there; where none is,
+a copy of dassl/ inside the package stands in (caspl/own_dassl.py), which can't be imported under any name but dassl.
 """
 
 import re
@@ -11,9 +12,14 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "caspl" / "__init__.py").read_text(encoding="utf-8")).group(1)
 
-# The folders at the top that are packages in `caspl`. In a checkout links in caspl/ say the same to Python and to editors; what
-# is built does not depend on them, since not every system has links.
-MAPPED = {"caspl.trainers": "trainers", "caspl.datasets": "datasets", "caspl.configs": "configs"}
+# The folders at the top that become packages in `caspl`. In a checkout links in caspl/ say the same of the first three, to
+# Python and to editors; what is built does not depend on them, since not every system has links.
+MAPPED = {
+    "caspl.trainers": "trainers",
+    "caspl.datasets": "datasets",
+    "caspl.configs": "configs",
+    "caspl._bundled.dassl": "dassl",
+}
 ROOMS = [name for name in find_packages(include=["caspl", "caspl.*"]) if ".".join(name.split(".")[:2]) not in MAPPED]
 OUTSIDE = [f"{name}.{inner}" for name, folder in MAPPED.items() for inner in find_packages(folder)]
 

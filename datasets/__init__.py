@@ -5,6 +5,11 @@
 folder names and, where no split file exists, how to make one.
 """
 
+from caspl import own_dassl
+
+if not own_dassl.importable():
+    own_dassl.provide()
+
 from . import (  # noqa: F401, registration
     caltech101,
     custom,

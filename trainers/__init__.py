@@ -2,6 +2,11 @@
 
 from yacs.config import CfgNode
 
+from caspl import own_dassl
+
+if not own_dassl.importable():
+    own_dassl.provide()
+
 from . import caspl, caspl_boost, cocoop, coop, ivlp, kgcoop, linear_probe, maple, prograd, promptsrc, zsclip
 
 METHODS = (zsclip, linear_probe, coop, cocoop, ivlp, maple, promptsrc, kgcoop, prograd, caspl_boost)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dassl.engine import TRAINER_REGISTRY
 
+from caspl.ground.registration import enter
+
 
 def register(trainer: type) -> type:
     """Class decorator: enter `trainer` in Dassl's registry, unless the host has a trainer of that name already."""
-    if trainer.__name__ not in TRAINER_REGISTRY.registered_names():
-        TRAINER_REGISTRY.register(trainer)
+    enter(TRAINER_REGISTRY, trainer)
     return trainer

@@ -6,12 +6,12 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase
 
 from caspl.ground.errors import InputError
+from caspl.ground.registration import enter
 
 
 def register(dataset: type) -> type:
     """Class decorator: register a dataset, unless the host has one of that name (CoOp's own, in CoOp's checkout)."""
-    if dataset.__name__ not in DATASET_REGISTRY.registered_names():
-        DATASET_REGISTRY.register(dataset)
+    enter(DATASET_REGISTRY, dataset)
     return dataset
 
 

@@ -12,12 +12,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def _no_sources(folder, names):
+    """What a copy of the checkout leaves out; at the top also the folders of users, which may be large."""
+    patterns = [
+        ".git",
+        "build",
+        "*.egg-info",
+        "__pycache__",
+        ".venv",
+        *(["output", "data"] if Path(folder) == ROOT else []),
+    ]
+    return shutil.ignore_patterns(*patterns)(folder, names)
+
+
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory):
     """The built wheel; made from a copy so that no build folder is left behind."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignore = shutil.ignore_patterns(".git", "output", "data", "build", "*.egg-info", "__pycache__", ".venv")
-    shutil.copytree(ROOT, folder / "source", ignore=ignore)
+    shutil.copytree(ROOT, folder / "source", ignore=_no_sources)
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), "."],
         cwd=folder / "source",
