@@ -11,16 +11,17 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from functools import partial
 
 import torch
 from dassl.config import get_cfg_default, merge_file, merge_options
 from dassl.engine import build_trainer
-from dassl.utils import InputError as DasslInputError
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 import caspl.datasets  # noqa: F401, registration
 import caspl.trainers  # registration
 from caspl.configs import find_base
+from caspl.ground import door
 from caspl.ground.errors import InputError
 
 log = logging.getLogger("train")
@@ -109,19 +110,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr), 130 interrupted."""
-    try:
-        run(parse_args(argv))
-    except (InputError, DasslInputError, FileNotFoundError) as error:
-        # From a loader worker the message arrives behind the worker's own trace: the last line is the sentence.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        sentence = lines[-1].split("InputError: ", 1)[-1]
-        print(f"error: {sentence}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command resumes after the last finished epoch", file=sys.stderr)
-        return 130
-    return 0
+    """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr), 130 interrupted; see `door.run`."""
+    args = parse_args(argv)
+    return door.run(
+        partial(run, args), interrupted="interrupted; the same command resumes after the last finished epoch"
+    )
 
 
 if __name__ == "__main__":

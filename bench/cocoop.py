@@ -12,6 +12,7 @@ back; here the plain path goes back after each image and adds the gradients up: 
 from __future__ import annotations
 
 import argparse
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 import plain
 from caspl.clip.backbones import Backbone
+from caspl.ground import door
 from caspl.prompting.groups import Cascade, Prompts, random_entries
 from caspl.prompting.model import PromptedCLIP
 from caspl.trainers.cocoop import CoCoOpLearner, ConditionalPromptModel
@@ -85,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

@@ -13,6 +13,7 @@ many and scale the time up, which the report says; logits are compared on the im
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 
@@ -24,6 +25,7 @@ from torch import Tensor
 import plain
 from caspl.clip.backbones import Backbone
 from caspl.clip.feature_store import FeatureStore
+from caspl.ground import door
 from caspl.prompting.model import PromptedCLIP
 from caspl.trainers.cocoop import CoCoOpLearner, ConditionalPromptModel
 from caspl.trainers.coop import CoOpLearner
@@ -110,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 
 import open_clip
@@ -24,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import plain
 from caspl.checkpoints.run import TrainedPrompts
 from caspl.clip.backbones import Backbone
+from caspl.ground import door
 from caspl.ground.images import Preprocessing
 from caspl.prompting.groups import PromptGroup
 from caspl.use.predictor import Predictor
@@ -124,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import plain  # puts the checkout on the path, so before dassl
+from caspl.ground import door
 
 # isort: split
 import numpy as np
@@ -128,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

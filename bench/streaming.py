@@ -13,6 +13,7 @@ import argparse
 import gc
 import io
 import os
+import sys
 import tarfile
 import tempfile
 import time
@@ -20,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import plain  # puts the checkout on the path, so before dassl
+from caspl.ground import door
 
 # isort: split
 import numpy as np
@@ -113,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

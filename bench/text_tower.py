@@ -14,12 +14,14 @@ gradients up: the same work, but its peak is then that of one chunk.
 from __future__ import annotations
 
 import argparse
+import sys
 
 import open_clip
 import torch
 from torch import Tensor
 
 import plain
+from caspl.ground import door
 from caspl.prompting.groups import PromptGroup
 from caspl.prompting.layout import ClassTokens
 from caspl.prompting.text_tower import TextTower
@@ -67,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

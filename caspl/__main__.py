@@ -10,12 +10,12 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import sys
+from functools import partial
 
 from . import __version__
-from .ground.errors import InputError
+from .ground import door
 from .use import export, hub, predict
 
 COMMANDS = {
@@ -35,27 +35,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr), 130 interrupted."""
+    """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
     args = parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logging.getLogger(__package__).setLevel(logging.INFO)
-    try:
-        return COMMANDS[args.command][0].run(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as head, has gone
-        sys.stderr.close()
-        return 0
-    except OSError as error:
-        if error.filename is None and error.errno != errno.ENOSPC:
-            raise
-        place = error.filename or "the output"
-        print(f"error: {place} cannot be written or read ({error.strerror}); choose another place", file=sys.stderr)
-        return 2
+    return door.run(partial(COMMANDS[args.command][0].run, args))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ python -m caspl.configs show FILE     one of them, or of your own, with all that
 """
 
 import sys
+from functools import partial
 
+from ..ground import door
 from . import names, show
 
 COMMANDS = {"show": show.main}
@@ -16,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] and argv[0] in COMMANDS:
         return COMMANDS[argv[0]](argv[1:])
-    return list_names(argv[0] if argv else "")
+    return door.run(partial(list_names, argv[0] if argv else ""))
 
 
 def list_names(word: str) -> int:

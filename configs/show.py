@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ..ground import door
 from ..ground.errors import InputError
 from ..ground.yaml_files import lineage, merged
 from . import find_base, find_file, shown
@@ -15,14 +16,14 @@ from . import find_base, find_file, shown
 
 def main(argv: list[str]) -> int:
     """Exit status: 0 printed, 2 a mistake in what was given (one sentence on stderr)."""
-    try:
-        if len(argv) != 1:
-            raise InputError(f"show takes one FILE, found {len(argv)}; python -m caspl.configs lists CasPL's own")
-        print(flat(argv[0]), end="")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return door.run(partial(show, argv))
+
+
+def show(argv: list[str]) -> None:
+    """Print the one file that is named. Raises InputError."""
+    if len(argv) != 1:
+        raise InputError(f"show takes one FILE, found {len(argv)}; python -m caspl.configs lists CasPL's own")
+    print(flat(argv[0]), end="")
 
 
 def flat(path: str | Path) -> str:

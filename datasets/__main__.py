@@ -13,13 +13,15 @@ import argparse
 import logging
 import os
 import sys
+from functools import partial
 
 from tabulate import tabulate
 
+from caspl.ground import door
 from caspl.ground.errors import InputError
 
 from .files.catalog import BENCHMARKS
-from .files.comparison import USER_ERRORS, Comparison, broken_images, compare, image_paths
+from .files.comparison import Comparison, broken_images, compare, image_paths
 from .files.prepare import prepare
 from .files.registry import dataset_class, read_dataset
 from .splits.split_file import PARTS
@@ -129,19 +131,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 the check found something, 2 a mistake (one sentence on stderr), 130 interrupted."""
+    """Exit status: 0 done, 1 the check found something, 2 a mistake (one sentence on stderr); see `door.run`."""
     args = parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "httpx2", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        return args.run(args)
-    except (*USER_ERRORS, OSError) as error:  # disks are full or go away
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+    return door.run(partial(args.run, args), interrupted="interrupted; the same command goes on where it stopped")
 
 
 if __name__ == "__main__":

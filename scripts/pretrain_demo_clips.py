@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from caspl.clip.demo import ARCHITECTURES, CONTEXT_LENGTH, save_demo_model  # noqa: E402
+from caspl.ground import door  # noqa: E402
 
 # Faces that draw Latin letters and digits; those of HELD_OUT are only ever used to print an accuracy.
 FACES = [
@@ -284,4 +285,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.templates import template_for
+from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import read_lines
 from ..prompting.groups import Prompts
@@ -66,8 +68,8 @@ def check_student(prompts: Prompts, student: Backbone, source: Path) -> None:
         )
 
 
-def convert(args: argparse.Namespace) -> Path:
-    """Write the boosting checkpoint that `args` ask for and return its path. Raises InputError."""
+def convert(args: argparse.Namespace) -> None:
+    """Write the boosting checkpoint that `args` ask for, and print where. Raises InputError."""
     checkpoint = read_checkpoint(args.checkpoint)
     prompts = boosting_from_official(checkpoint["state_dict"], args.checkpoint)
     classes = official_class_count(checkpoint["state_dict"])
@@ -101,17 +103,11 @@ def convert(args: argparse.Namespace) -> Path:
         f"{path}: {header.text_length} text tokens in {header.text_depth} blocks, {header.vision_length} vision tokens "
         f"in {header.vision_depth} blocks, {path.stat().st_size} bytes\nuse it with TRAINER.CASPL.BOOSTING {path}"
     )
-    return path
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr)."""
-    try:
-        convert(parse_args(argv))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
+    return door.run(partial(convert, parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
+from ..ground import door
 from ..ground.errors import InputError
 from ..ground.yaml_files import names_bases, read_yaml
 from .check import check_host
@@ -30,7 +31,7 @@ from .check import check_host
 def tell(kind: type[BaseException], error: BaseException, trace: Any, *, others: Callable = sys.excepthook) -> None:
     """A mistake of the user ends in its sentence, without the trace; all else as before."""
     if issubclass(kind, InputError):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {door.told(error)[1]}", file=sys.stderr)
     else:
         others(kind, error, trace)
 

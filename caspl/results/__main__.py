@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from .figures import draw_base_to_new, draw_few_shot
@@ -37,14 +39,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 nothing found or a mistake in what was given (one sentence on stderr)."""
-    args = parse_args(argv)
-    try:
-        _collect(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Exit status: 0 done, 2 nothing found or a mistake in what was given (one sentence on stderr); see `door.run`."""
+    return door.run(partial(_collect, parse_args(argv)))
 
 
 def _collect(args: argparse.Namespace) -> None:

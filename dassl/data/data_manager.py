@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from yacs.config import CfgNode
 
 from .datasets import build_dataset
+from .loader import Loader, Mistake, item_or_mistake
 from .samplers import build_sampler
 from .transforms.transforms import build_plain_transform, build_transform
 
@@ -58,7 +60,7 @@ def build_data_loader(
         sampler = build_sampler(
             sampler_type, cfg=cfg, data_source=data_source, batch_size=batch_size, n_domain=n_domain, n_ins=n_ins
         )
-    return DataLoader(
+    return Loader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
@@ -209,9 +211,9 @@ class DatasetWrapper(TorchDataset):
     def __len__(self) -> int:
         return len(self.data_source)
 
-    def __getitem__(self, idx: int) -> dict[str, Any]:
+    def __getitem__(self, idx: int) -> dict[str, Any] | Mistake:
         item = self.data_source[idx]
-        return self._load(item, idx, read_image(item.impath))
+        return item_or_mistake(lambda: self._load(item, idx, read_image(item.impath)))
 
     def _load(self, item: Any, idx: int, img0: Any) -> dict[str, Any]:
         output = {"label": item.label, "domain": item.domain, "impath": item.impath, "index": idx}
@@ -254,7 +256,15 @@ class StreamWrapper(DatasetWrapper, IterableDataset):
         super().__init__(cfg, data_source, transform, is_train)
         self.batch_size = batch_size
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, Any] | Mistake]:
+        try:
+            yield from self._items()
+        except InputError as error:
+            if get_worker_info() is None:
+                raise
+            yield from repeat(Mistake(error), self.batch_size)  # at least one batch of it is whole, and so not dropped
+
+    def _items(self) -> Iterator[dict[str, Any]]:
         info = get_worker_info()
         if info is None:
             worker, workers, seed = 0, 1, int(torch.empty((), dtype=torch.int64).random_())

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-
-class InputError(ValueError):
-    """A sentence for the user: what was found, where, and what to do. Programs print it without a stack trace."""
-
-    def __init__(self, message: str = "") -> None:
-        # A loader's worker process sends its traceback as the message; the sentence is that text's last line
-        if message.startswith("Caught ") and "DataLoader worker" in message.split("\n", 1)[0]:
-            message = message.rstrip().rsplit("\n", 1)[-1].split("Error: ", 1)[-1]
-        super().__init__(message)
+from caspl.ground.errors import InputError
 
 
 class MissingFileError(InputError, FileNotFoundError):

@@ -7,9 +7,12 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 from tqdm import tqdm
+
+from caspl.ground.door import TRACES
 
 from .files import mkdir_if_missing
 
@@ -17,7 +20,8 @@ from .files import mkdir_if_missing
 class StdoutMirror:
     """Stands in for `sys.stdout` and also writes to a file, so that `print` of trainers reaches the log.
 
-    Everything but writing is passed on to the console, which is never closed.
+    Everything but writing is passed on to the console, which is never closed. Where nobody reads the console any more, as
+    behind `| head`, the file goes on alone.
     """
 
     def __init__(self, console: TextIO, file: TextIO | None = None) -> None:
@@ -26,7 +30,8 @@ class StdoutMirror:
 
     def write(self, text: str) -> int:
         """Write to the console and the file; the file is flushed at once, so that a killed run keeps its lines."""
-        self.console.write(text)
+        with suppress(BrokenPipeError):
+            self.console.write(text)
         if self.file is not None:
             self.file.write(text)
             self.file.flush()  # also keeps forked loader workers from writing an inherited buffer again
@@ -39,7 +44,8 @@ class StdoutMirror:
 
     def flush(self) -> None:
         """Flush the console; the file has nothing left to flush."""
-        self.console.flush()
+        with suppress(BrokenPipeError):
+            self.console.flush()
 
     def close(self) -> None:
         """Close the file only."""
@@ -63,6 +69,7 @@ class _Setup:
     """What `setup_logger` has changed, to be undone."""
 
     handler: logging.Handler | None = None
+    traces: logging.Handler | None = None
     mirror: StdoutMirror | None = None
     level: int = logging.WARNING
 
@@ -72,7 +79,7 @@ def setup_logger(output: str | None = None) -> None:
 
     As Dassl 0.6.3, `output` is a folder, which receives `log.txt`, or a path that ends in .txt or .log; an existing
     file is kept and the new one's name ends in the time. None or "" writes no file. A second call takes the place of
-    the first.
+    the first. The trace of an unexpected error goes to the file alone (caspl/ground/door.py).
     """
     reset_logger()
     file = _open_new(output) if output else None
@@ -84,6 +91,9 @@ def setup_logger(output: str | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     sys.stdout = mirror
+    if file is not None:
+        _Setup.traces = logging.StreamHandler(file)
+        TRACES.addHandler(_Setup.traces)
 
 
 def reset_logger() -> None:
@@ -92,11 +102,12 @@ def reset_logger() -> None:
         return
     root = logging.getLogger()
     root.removeHandler(_Setup.handler)
+    TRACES.removeHandler(_Setup.traces)
     root.setLevel(_Setup.level)
     if sys.stdout is _Setup.mirror:
         sys.stdout = _Setup.mirror.console
     _Setup.mirror.close()
-    _Setup.handler = _Setup.mirror = None
+    _Setup.handler = _Setup.traces = _Setup.mirror = None
 
 
 def _open_new(output: str) -> TextIO:

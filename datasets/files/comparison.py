@@ -10,20 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import dassl.utils
 from dassl.data.datasets import DatasetBase
-from dassl.utils import read_image
 from tqdm import tqdm
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_image, list_files
+from caspl.ground.images import is_image, list_files, read_image
 
 from .catalog import BENCHMARKS
 from .places import find_dataset
 from .registry import dataset_class, read_dataset
-
-# Mistakes of users, in one sentence; the Dassl of a host has no such class of its own
-USER_ERRORS = (InputError, getattr(dassl.utils, "InputError", InputError), FileNotFoundError)
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ def compare(name: str, root: str) -> Comparison:
     logging.disable(logging.WARNING)  # what readers say while reading
     try:
         found = Comparison("complete", data=read_dataset(name, root), folder=folder)
-    except USER_ERRORS as error:
+    except (InputError, FileNotFoundError) as error:
         return Comparison("incomplete", (str(error),), folder=folder)
     finally:
         logging.disable(enabled)

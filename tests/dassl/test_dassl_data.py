@@ -17,6 +17,7 @@ from dassl.data.transforms import AVAI_CHOICES, INTERPOLATION_MODES, build_trans
 from dassl.data.transforms.transforms import build_transform as build_transform2
 from dassl.utils import InputError, set_random_seed
 from PIL import Image
+from torch.utils.data import IterableDataset
 from torchvision import transforms as v1
 
 SIZES = [(40, 30), (30, 40), (32, 24), (24, 24), (25, 60), (16, 16)]  # width, height
@@ -338,3 +339,67 @@ def test_broken_image_in_a_worker_is_one_sentence(make_cfg, tmp_path):
     loader = build_data_loader(cfg, data_source=[Datum(str(path))], tfm=build_transform(cfg))
     with pytest.raises(InputError, match=r"^/\S+broken\.png is not an image, or of an unknown kind\.$"):
         next(iter(loader))
+
+
+def test_a_workers_mistake_is_the_same_error(make_cfg, tmp_path):
+    """The same type and sentence, at its place in the order; other batches come as ever."""
+    good, broken = tmp_path / "good.png", tmp_path / "broken.png"
+    Image.new("RGB", (4, 4)).save(good)
+    broken.touch()
+    items = [Datum(str(path)) for path in (good, good, good, broken, good, good)]
+    cfg = make_cfg(DATALOADER__NUM_WORKERS=2)
+    loader = build_data_loader(cfg, data_source=items, batch_size=2, tfm=build_transform(cfg), is_train=False)
+    batches = iter(loader)
+    assert len(batches) == len(loader) == 3 and next(batches)["index"].tolist() == [0, 1]
+    with pytest.raises(InputError) as raised:
+        next(batches)
+    assert (
+        type(raised.value) is InputError and str(raised.value).count(str(broken)) == 1 and "\n" not in str(raised.value)
+    )
+    assert next(batches)["index"].tolist() == [4, 5]
+    assert list(batches) == []
+
+
+class _Stream(IterableDataset):
+    """Items with contents; the third can't be read."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        return self.read(0, self.length, 0)
+
+    def read(self, first, last, seed):
+        for index in range(first, last):
+            if index == 2:
+                raise InputError("the third is damaged")
+            file = io.BytesIO()
+            Image.new("RGB", (4, 4)).save(file, "PNG")
+            yield SimpleNamespace(impath=str(index), label=0, domain=0, content=file.getvalue())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_streams_mistake_is_no_shorter_pass(make_cfg, workers):
+    """Though a batch that is not full is dropped in training."""
+    cfg = make_cfg(DATALOADER__NUM_WORKERS=workers)
+    loader = build_data_loader(cfg, data_source=_Stream(9), batch_size=4, tfm=build_transform(cfg))
+    with pytest.raises(InputError, match="^the third is damaged$"):
+        list(loader)
+
+
+def test_a_pass_begins_when_its_iterator_is_made(make_cfg, tmp_path):
+    """The seed of its workers is drawn then: what is drawn in between does not matter."""
+    path = tmp_path / "good.png"
+    Image.new("RGB", (4, 4)).save(path)
+    cfg = make_cfg(DATALOADER__NUM_WORKERS=1)
+    loader = build_data_loader(cfg, data_source=[Datum(str(path))], tfm=build_transform(cfg))
+    torch.manual_seed(1)
+    batches = iter(loader)
+    state = torch.get_rng_state()
+    next(batches)
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(1)
+    assert not torch.equal(state, torch.get_rng_state())
