@@ -21,9 +21,11 @@ from torch import Tensor, nn
 import plain
 from caspl.clip.backbones import Backbone
 from caspl.ground import door
-from caspl.prompting.groups import Cascade, Prompts, random_entries
+from caspl.prompting.cascade import Cascade
+from caspl.prompting.groups import random_entries
+from caspl.prompting.learners import ConditionalContext, Learner, Prompts
 from caspl.prompting.model import PromptedCLIP
-from caspl.trainers.cocoop import CoCoOpLearner, ConditionalPromptModel
+from caspl.trainers.cocoop import ConditionalPromptModel
 
 
 def build(args: argparse.Namespace) -> tuple[PromptedCLIP, nn.Module]:
@@ -34,7 +36,7 @@ def build(args: argparse.Namespace) -> tuple[PromptedCLIP, nn.Module]:
     size = model.visual.image_size
     backbone = Backbone(args.backbone, model, open_clip.SimpleTokenizer(), size, (0.5,) * 3, (0.5,) * 3)
     torch.manual_seed(1)
-    learner: nn.Module = CoCoOpLearner(
+    learner: Learner = ConditionalContext.new(
         torch.randn(args.ctx, backbone.text_width) * 0.02, None, model.text_projection.shape[1]
     )
     text = random_entries(args.boosting, args.depth, backbone.text_width)

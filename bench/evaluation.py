@@ -26,9 +26,9 @@ import plain
 from caspl.clip.backbones import Backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.ground import door
+from caspl.prompting.learners import ConditionalContext, Context
 from caspl.prompting.model import PromptedCLIP
-from caspl.trainers.cocoop import CoCoOpLearner, ConditionalPromptModel
-from caspl.trainers.coop import CoOpLearner
+from caspl.trainers.cocoop import ConditionalPromptModel
 from caspl.trainers.prompt_trainer import PromptModel
 
 
@@ -41,15 +41,15 @@ def build(args: argparse.Namespace) -> PromptModel:
     torch.manual_seed(1)
     context = torch.randn(args.ctx, backbone.text_width) * 0.02
     if args.method == "CoOp":
-        return PromptModel(prompted, CoOpLearner(context)).to(args.device)
-    learner = CoCoOpLearner(context, None, model.text_projection.shape[1])
+        return PromptModel(prompted, Context(context)).to(args.device)
+    learner = ConditionalContext.new(context, None, model.text_projection.shape[1])
     return ConditionalPromptModel(prompted, learner, args.memory * 1e9).to(args.device)
 
 
 def plain_logits(model: PromptModel, images: Tensor) -> Tensor:
     clip, tokens, learner = model.prompted.clip, model.prompted.tower.tokens, model.learner
     features = F.normalize(plain.image_features(clip.visual, images), dim=-1)
-    if isinstance(learner, CoOpLearner):
+    if isinstance(learner, Context):
         text = F.normalize(plain.text_features(clip, tokens, learner()), dim=-1)
         return model.prompted.scale * features @ text.T
     rows = []

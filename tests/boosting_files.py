@@ -4,7 +4,7 @@ import torch
 
 from caspl.checkpoints.boosting import BoostingHeader, save_boosting
 from caspl.clip.backbones import load_backbone
-from caspl.prompting.groups import Prompts
+from caspl.prompting.learners import Prompts
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -9,13 +9,15 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 from yacs.config import CfgNode
 
 from caspl.checkpoints.boosting import load_boosting, same_tensors
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import Cascade, Prompts, random_entries
+from caspl.prompting.cascade import Cascade
+from caspl.prompting.groups import random_entries
+from caspl.prompting.learners import Learner, Prompts
 
 from .caspl_boost import new_boosting
 from .cocoop import CoCoOp
@@ -97,7 +99,7 @@ def _prompts(stored: dict[str, Tensor], trainable: bool) -> Prompts:
     return Prompts(**towers, trainable=trainable)
 
 
-def _with_depth_of(adapting: nn.Module, boosting: Prompts) -> Prompts:
+def _with_depth_of(adapting: Learner, boosting: Prompts) -> Prompts:
     """`boosting` in as many blocks as the adapting group reaches in each tower: cut, or filled up with random prompts."""
     (group,) = adapting()
     towers = {}

@@ -15,7 +15,8 @@ from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.templates import template_for
 from caspl.ground.errors import InputError
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss
-from caspl.prompting.groups import Prompts, PromptShape, random_entries, text_entries
+from caspl.prompting.groups import PromptShape, random_entries, text_entries
+from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
 from .prompt_trainer import PromptModel, PromptTrainer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 from yacs.config import CfgNode as CN
 
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import MetaNet, PromptGroup, with_words
+from caspl.prompting.learners import ConditionalContext, Learner
 from caspl.prompting.model import PromptedCLIP
 
 from .coop import initial_phrase, random_context
@@ -26,32 +26,15 @@ def extend_cfg(cfg: CN) -> None:
     cfg.TRAINER.COCOOP.MEMORY = 4.0  # GB for the text tower's activations; a batch that needs more goes in parts
 
 
-class CoCoOpLearner(nn.Module):
-    """`ctx` [N, D], plus for each image a shift of all its tokens: meta_net(normalised image feature) [D].
-
-    The meta-net's bottleneck is E / 16. Without image features the context is not shifted.
-    """
-
-    def __init__(self, ctx: Tensor, words: Tensor | None, embedding: int):
-        super().__init__()
-        self.ctx = nn.Parameter(ctx)
-        self.register_buffer("words", words, persistent=False)
-        self.meta_net = MetaNet(embedding, embedding // 16, ctx.shape[-1])
-
-    def forward(self, image_features: Tensor | None = None) -> list[PromptGroup]:
-        ctx = self.ctx
-        if image_features is not None:
-            shift = self.meta_net(image_features.to(self.ctx.dtype))  # [B, D]
-            ctx = (ctx + shift[:, None])[:, None]  # [B, 1, N, D]
-        return [PromptGroup(text=with_words((ctx,), self.words))]
-
-
 class ConditionalPromptModel(PromptModel):
     """A prompted CLIP whose text prompts are different for every image, with all images of a batch together."""
 
-    def __init__(self, prompted: PromptedCLIP, learner: nn.Module, memory: float):
+    def __init__(self, prompted: PromptedCLIP, learner: Learner, memory: float):
         super().__init__(prompted, learner)
         self.memory = memory
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.encode_images(images))
 
     def classify(self, image_features: Tensor) -> Tensor:
         return self.prompted.conditional_logits(image_features, self.learner, self.memory)
@@ -63,15 +46,15 @@ class CoCoOp(PromptTrainer):
 
     method, node = "CoCoOp", "COCOOP"
 
-    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> CoCoOpLearner:
+    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> ConditionalContext:
         keys = self.keys
         embedding = backbone.model.text_projection.shape[-1]
         if keys.MEMORY <= 0:
             raise InputError(f"TRAINER.COCOOP.MEMORY is {keys.MEMORY}, expected GB above 0")
         if keys.CTX_INIT:
-            return CoCoOpLearner(*initial_phrase(backbone, keys.CTX_INIT), embedding)
+            return ConditionalContext.new(*initial_phrase(backbone, keys.CTX_INIT), embedding)
         context = random_context(keys.N_CTX, "TRAINER.COCOOP.N_CTX", backbone.text_width)
-        return CoCoOpLearner(context, None, embedding)
+        return ConditionalContext.new(context, None, embedding)
 
-    def build_prompt_model(self, prompted: PromptedCLIP, learner: nn.Module) -> ConditionalPromptModel:
+    def build_prompt_model(self, prompted: PromptedCLIP, learner: Learner) -> ConditionalPromptModel:
         return ConditionalPromptModel(prompted, learner, self.keys.MEMORY * 1e9)

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from yacs.config import CfgNode as CN
 
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import INIT_STD, PromptGroup, with_words
+from caspl.prompting.groups import INIT_STD
+from caspl.prompting.learners import Context
 
 from .prompt_trainer import PromptTrainer
 from .registration import register
@@ -50,23 +51,14 @@ def random_context(length: int, key: str, width: int, classes: int = 0) -> Tenso
     return torch.randn(*([classes] if classes else []), length, width) * INIT_STD
 
 
-class CoOpLearner(nn.Module):
-    """The context: one parameter `ctx`, [N, D] or, class-specific, [C, N, D], and fixed words [R, D] behind it."""
+def tokens_after_name(length: int, position: str) -> int:
+    """How many of `length` context tokens stand behind the class name. Raises InputError for a position that is none.
 
-    def __init__(self, ctx: Tensor, words: Tensor | None = None, position: str = "end"):
-        super().__init__()
-        if position not in POSITIONS:
-            raise InputError(
-                f'TRAINER.COOP.CLASS_TOKEN_POSITION is "{position}", expected one of {", ".join(POSITIONS)}'
-            )
-        self.ctx = nn.Parameter(ctx)
-        self.register_buffer("words", words, persistent=False)
-        length = ctx.shape[-2]
-        # In the middle, the first half (rounded down) stands before the name, as in the reference.
-        self.after_name = {"end": 0, "middle": length - length // 2, "front": length}[position]
-
-    def forward(self) -> list[PromptGroup]:
-        return [PromptGroup(text=with_words((self.ctx,), self.words), after_name=self.after_name)]
+    In the middle, the first half (rounded down) stands before the name, as in the reference.
+    """
+    if position not in POSITIONS:
+        raise InputError(f'TRAINER.COOP.CLASS_TOKEN_POSITION is "{position}", expected one of {", ".join(POSITIONS)}')
+    return {"end": 0, "middle": length - length // 2, "front": length}[position]
 
 
 @register
@@ -75,8 +67,9 @@ class CoOp(PromptTrainer):
 
     method, node = "CoOp", "COOP"
 
-    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> CoOpLearner:
-        return CoOpLearner(*self.initial_context(backbone, len(classnames)), self.keys.CLASS_TOKEN_POSITION)
+    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Context:
+        ctx, words = self.initial_context(backbone, len(classnames))
+        return Context(ctx, words, after_name=tokens_after_name(ctx.shape[-2], self.keys.CLASS_TOKEN_POSITION))
 
     def initial_context(self, backbone: Backbone, classes: int) -> tuple[Tensor, Tensor | None]:
         """The context at the start, [N, D] or [C, N, D], and the words [R, D] that stay fixed behind it."""

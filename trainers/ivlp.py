@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from yacs.config import CfgNode as CN
 
 from caspl.clip.backbones import Backbone
-from caspl.prompting.groups import Prompts, PromptShape, random_entries, text_entries
+from caspl.prompting.groups import PromptShape, random_entries, text_entries
+from caspl.prompting.learners import Prompts
 
 from .prompt_trainer import PromptTrainer
 from .registration import register

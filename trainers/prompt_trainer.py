@@ -31,6 +31,7 @@ from caspl.ground.errors import InputError
 from caspl.ground.shapes import differences, listed, shapes_of
 from caspl.host.check import reconnect
 from caspl.prompting.groups import vision_digest
+from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
 from .keys import completed
@@ -39,9 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class PromptModel(nn.Module):
-    """A prompted CLIP and the learner of its prompts, a module whose call gives the groups."""
+    """A prompted CLIP and the learner of its prompts."""
 
-    def __init__(self, prompted: PromptedCLIP, learner: nn.Module):
+    def __init__(self, prompted: PromptedCLIP, learner: Learner):
         super().__init__()
         self.prompted, self.learner = prompted, learner
         self.class_features = CachedClassFeatures(prompted)
@@ -61,7 +62,7 @@ class PromptModel(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> logits [B, C]."""
-        return self.classify(self.encode_images(images))
+        return self.prompted.logits(*self.encode(images))
 
 
 class StoredFeatures:
@@ -126,8 +127,8 @@ class PromptTrainer(TrainerX):
         """The method's configuration keys."""
         return self.cfg.TRAINER[self.node]
 
-    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> nn.Module:
-        """The module whose call gives the prompt groups; its parameters that need gradients are trained."""
+    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Learner:
+        """The learner of the adapting prompts; its parameters that need gradients are trained."""
         raise NotImplementedError
 
     def prepare(self) -> None:
@@ -182,7 +183,7 @@ class PromptTrainer(TrainerX):
         self.test_loader = StoredFeatures(self.test_loader, self)
         self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None
 
-    def build_prompt_model(self, prompted: PromptedCLIP, learner: nn.Module) -> PromptModel:
+    def build_prompt_model(self, prompted: PromptedCLIP, learner: Learner) -> PromptModel:
         return PromptModel(prompted, learner)
 
     def before_train(self) -> None:
@@ -281,7 +282,7 @@ class PromptTrainer(TrainerX):
             self.load_learner(model, released_prompts(checkpoint["state_dict"], method=self.method), path)
             log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, checkpoint.get("epoch"))
 
-    def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    def load_learner(self, learner: Learner, state: dict[str, Tensor], path: Path) -> None:
         """Fill `learner` with exactly the tensors of `state`."""
         if problems := differences(shapes_of(state), shapes_of(learner.state_dict())):
             raise InputError(

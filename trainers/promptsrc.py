@@ -15,6 +15,7 @@ from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import DIVERSE
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError
+from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
 from .registration import register
@@ -121,7 +122,7 @@ class PromptSRC(IVLP):
         else:
             super().save_prompts()
 
-    def load_learner(self, learner: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    def load_learner(self, learner: Learner, state: dict[str, Tensor], path: Path) -> None:
         super().load_learner(learner, state, path)
         if path.name.endswith(f"-{self.max_epoch}"):
             self.average_frozen()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..ground.errors import InputError
 from ..ground.files import replacing
-from ..prompting.groups import Prompts
+from ..prompting.learners import Prompts
 from .run import FILE_NAME as PROMPTS_FILE
 
 FILE_NAME = "boosting.safetensors"

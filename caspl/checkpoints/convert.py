@@ -18,7 +18,7 @@ from ..clip.templates import template_for
 from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import read_lines
-from ..prompting.groups import Prompts
+from ..prompting.learners import Prompts
 from .boosting import FILE_NAME, BoostingHeader, save_boosting
 from .family import boosting_from_official, official_class_count, read_checkpoint
 

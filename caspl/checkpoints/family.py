@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ..ground.archives import UnknownObjectError, UnreadableError, opened
 from ..ground.errors import InputError
-from ..prompting.groups import Prompts
+from ..prompting.learners import Prompts
 
 # Buffers that hold the embedded class names of the run; ours are made from the class names of the dataset at hand.
 CLASS_BUFFERS = ("token_prefix", "token_suffix", "token_midffix")
-# Methods whose prompts are free parameters of the towers, so that our learner is `caspl.prompting.groups.Prompts`.
+# Methods whose prompts are free parameters of the towers, so that our learner is `caspl.prompting.learners.Prompts`.
 IN_TOWERS = ("IVLP", "VPT", "PromptSRC")
 # Parameters that a released learner has and never uses.
 UNUSED = {"KgCoOp": ("bias_vectors", "meta_net.")}

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from ..ground.errors import InputError
 from ..ground.files import replacing
-from ..prompting.groups import MetaNet, PromptGroup
+from ..prompting.groups import PromptGroup
+from ..prompting.learners import MetaNet
 
 FILE_NAME = "prompts.safetensors"
 FORMAT, VERSION = "caspl-prompts", 1

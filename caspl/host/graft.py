@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from ..checkpoints.boosting import BoostingHeader, load_boosting
 from ..clip.backbones import weights_fingerprint
 from ..ground.errors import InputError
-from ..prompting.groups import Prompts
+from ..prompting.learners import Prompts
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Prompt groups: prompts as values, and the modules that hold them as parameters.
+"""Prompt groups: prompts as values, what a new group looks like, and what it starts from.
 
 Shape legend, used everywhere: B images, C classes, G prompt sets (one per image for prompts that depend on the image, else
 1), N tokens of a group, D text width, V vision width, E joint embedding.
@@ -6,11 +6,11 @@ Shape legend, used everywhere: B images, C classes, G prompt sets (one per image
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..clip.feature_store import digest
 from ..ground.errors import InputError
@@ -65,32 +65,6 @@ def vision_digest(groups: Iterable[PromptGroup]) -> str:
     return digest(parts) if parts else ""
 
 
-class Prompts(nn.Module):
-    """A prompt group as parameters, the same for every class and image: what boosting learns, and IVLP and VPT too.
-
-    Parameters are named `text.<block>` [N, D] and `vision.<block>` [N, V]. Calling it gives `[PromptGroup]`. `words` [R, D]
-    are embeddings of fixed words behind the learned text tokens: the rest of an initial phrase, or all of it.
-    """
-
-    def __init__(
-        self,
-        text: Sequence[Tensor] = (),
-        vision: Sequence[Tensor] = (),
-        *,
-        words: Tensor | None = None,
-        trainable: bool = True,
-    ):
-        super().__init__()
-        self.register_buffer("words", words, persistent=False)
-        self.text = nn.ParameterList(nn.Parameter(t.detach().clone().float(), requires_grad=trainable) for t in text)
-        self.vision = nn.ParameterList(
-            nn.Parameter(v.detach().clone().float(), requires_grad=trainable) for v in vision
-        )
-
-    def forward(self) -> list[PromptGroup]:
-        return [PromptGroup(text=with_words(tuple(self.text), self.words), vision=tuple(self.vision))]
-
-
 def with_words(entries: tuple[Tensor, ...], words: Tensor | None) -> tuple[Tensor, ...]:
     """Text entries whose first block has fixed words [R, D] behind its learned tokens [..., N, D]."""
     if words is None or not len(words):
@@ -99,32 +73,6 @@ def with_words(entries: tuple[Tensor, ...], words: Tensor | None) -> tuple[Tenso
         return (words,)
     first = entries[0]
     return torch.cat([first, words.to(first.dtype).expand(*first.shape[:-2], -1, -1)], dim=-2), *entries[1:]
-
-
-class MetaNet(nn.Sequential):
-    """CoCoOp's map from a normalised image feature [B, E] to a shift of the context [B, D], with a bottleneck between."""
-
-    def __init__(self, embedding: int, hidden: int, width: int):
-        super().__init__()
-        self.linear1, self.relu = nn.Linear(embedding, hidden), nn.ReLU()
-        self.linear2 = nn.Linear(hidden, width)
-
-
-class Cascade(nn.Module):
-    """Adapting prompts followed by frozen boosting prompts (paper, section 3.4).
-
-    `adapting` is any prompt learner: a module whose call gives a list of prompt groups. The list is in text order, the
-    adapting group right behind [SOS] and the boosting group before the class name; the image tower puts them the other
-    way round, as the reference does.
-    """
-
-    def __init__(self, adapting: nn.Module, boosting: Prompts):
-        super().__init__()
-        self.adapting = adapting
-        self.boosting = boosting
-
-    def forward(self, *args: Tensor) -> list[PromptGroup]:
-        return [*self.adapting(*args), *self.boosting()]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..clip.backbones import Backbone
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.quiet import quiet
-from ..prompting.groups import Prompts
+from ..prompting.learners import Prompts
 from .model_card import UNNAMED, model_card, read_results
 
 CONFIG, CARD = "config.json", "README.md"

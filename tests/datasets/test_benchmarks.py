@@ -270,7 +270,8 @@ def test_shots_and_halves(name, tmp_path):
 
 @pytest.fixture(scope="module")
 def boosting(tmp_path_factory):
-    from caspl.prompting.groups import Prompts, random_entries
+    from caspl.prompting.groups import random_entries
+    from caspl.prompting.learners import Prompts
 
     torch.manual_seed(0)
     prompts = Prompts(random_entries(2, 2, 64), random_entries(2, 2, 64))

@@ -13,7 +13,7 @@ import torch
 from boosting_files import make_boosting, write_boosting
 from caspl.checkpoints.boosting import read_boosting
 from caspl.checkpoints.run import read_prompts
-from caspl.prompting.groups import Prompts
+from caspl.prompting.learners import Prompts
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")

@@ -10,7 +10,8 @@ import reference_methods as plain
 from boosting_files import make_header
 from caspl.checkpoints.boosting import save_boosting
 from caspl.clip.backbones import load_backbone
-from caspl.prompting.groups import Prompts, random_entries
+from caspl.prompting.groups import random_entries
+from caspl.prompting.learners import Prompts
 
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
 # Variants beyond the digits configurations: depths that differ by tower, fewer learned tokens than words, none at all.
@@ -121,7 +122,7 @@ def test_cocoop_in_parts_is_cocoop(memory, cascaded, build, teacher_boosting):
 @pytest.mark.parametrize("method", METHODS)
 def test_an_empty_boosting_group_changes_nothing(method, build):
     """L = 0: CasPL + X is X, to the bit."""
-    from caspl.prompting.groups import Cascade
+    from caspl.prompting.cascade import Cascade
 
     trainer = build(method, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2")
     images = next(iter(trainer.train_loader_x))["img"]

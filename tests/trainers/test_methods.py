@@ -237,7 +237,8 @@ def test_lengths_that_do_not_fit_are_named(trainer, keys, message, build):
 
 
 def test_words_beyond_the_learned_tokens_stay_fixed():
-    from caspl.prompting.groups import Prompts, text_entries
+    from caspl.prompting.groups import text_entries
+    from caspl.prompting.learners import Prompts
 
     backbone = load_backbone("demo/student")
     words = backbone.embed("a photo of a")

@@ -11,7 +11,8 @@ from boosting_files import make_header
 from caspl.checkpoints.boosting import load_boosting, read_boosting, save_boosting
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import Prompts, random_entries
+from caspl.prompting.groups import random_entries
+from caspl.prompting.learners import Prompts
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from caspl.checkpoints.family import boosting_from_official, official_class_coun
 from caspl.clip.weights import read_weights
 from caspl.ground import archives
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import Cascade, Prompts
+from caspl.prompting.cascade import Cascade
+from caspl.prompting.learners import Prompts
 
 TEXT, VISION, BLOCKS, CLASSES = 8, 12, 3, 5
 

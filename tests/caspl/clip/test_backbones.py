@@ -12,8 +12,9 @@ from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.clip.weights import read_weights
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import Prompts, PromptShape
+from caspl.prompting.groups import PromptShape
 from caspl.prompting.image_tower import encode_images
+from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
 CPU = torch.device("cpu")

@@ -15,8 +15,9 @@ from caspl.checkpoints.boosting import OtherStudent
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
 from caspl.host.graft import HostCLIP, boost, graft, is_grafted
-from caspl.prompting.groups import PromptGroup, Prompts
+from caspl.prompting.groups import PromptGroup
 from caspl.prompting.layout import ClassTokens
+from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
 NAMES = ["zero", "one", "a rather long name of two", "three (3)"]

@@ -15,7 +15,7 @@ from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
 from caspl.host.graft import graft, is_grafted
 from caspl.host.twins import graftable, grafted_trainer
-from caspl.prompting.groups import Prompts
+from caspl.prompting.learners import Prompts
 
 NAMES = ["zero", "one", "a rather long name of two", "three (3)"]
 

@@ -22,7 +22,8 @@ from boosting_files import NAMES, make_header
 from caspl.checkpoints.boosting import BoostingHeader, load_boosting, read_boosting, save_boosting
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
-from caspl.prompting.groups import Prompts, random_entries
+from caspl.prompting.groups import random_entries
+from caspl.prompting.learners import Prompts
 from caspl.use import hub, model_card
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -21,7 +21,8 @@ from caspl.checkpoints.run import FILE_NAME, PromptsHeader, TrainedPrompts, read
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
 from caspl.ground.images import read_image
-from caspl.prompting.groups import MetaNet, PromptGroup
+from caspl.prompting.groups import PromptGroup
+from caspl.prompting.learners import MetaNet
 from caspl.use import predict
 
 NAMES = ["zero", "one", "two", "three"]
