@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from dassl.utils.tools import get_most_similar_str_to_a_from_b
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
-from caspl.ground.yaml_files import beside, read_yaml
+from caspl.ground.yaml_files import beside, lineage, merged
 
 _WORDS = {
     bool: "True or False",
@@ -28,17 +29,22 @@ def merge_file(cfg: CfgNode, path: str, locate: Callable[[Path, str], Path] = be
     """Overwrite values of `cfg` with those of a YAML file over its `_BASE_`, as yacs's `merge_from_file`.
 
     A whole number is accepted for a key that holds a float. When anything is wrong `cfg` stays as it was. Python
-    files, which yacs would execute, are refused. `locate` finds a base, see `caspl.ground.yaml_files.read_yaml`.
+    files, which yacs would execute, are refused. `locate` finds a base, see `caspl.ground.yaml_files`.
 
     Raises:
-        InputError: the file or a base is missing or not YAML; or keys are unknown or values of a wrong type: all are listed.
+        InputError: the file or a base is missing or not YAML; or keys are unknown or values of a wrong type: all are listed,
+            each with its file.
     """
-    values = read_yaml(path, locate)
-    problems: list[str] = []
-    _coerce_section(values, cfg, [], problems, cfg)
-    if problems:
-        raise InputError(f"Configuration file {path}: {'; '.join(problems)}.")
-    cfg.merge_from_other_cfg(CfgNode(values))
+    files = lineage(path, locate)
+    mistakes: list[str] = []
+    for file, values in files:
+        problems: list[str] = []
+        _coerce_section(values, cfg, [], problems, cfg)
+        if problems:
+            mistakes.append(f"{os.path.normpath(file)}: {'; '.join(problems)}")
+    if mistakes:
+        raise InputError(f"Configuration file {'; '.join(mistakes)}.")
+    cfg.merge_from_other_cfg(CfgNode(merged(files)))
 
 
 def merge_options(cfg: CfgNode, opts: Sequence[Any]) -> None:

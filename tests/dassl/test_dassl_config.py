@@ -68,6 +68,17 @@ def test_merge_file_mistakes(cfg, tmp_path, text, message):
     assert cfg.dump() == before
 
 
+def test_merge_file_with_bases(cfg, tmp_path):
+    write(tmp_path, "OPTIM:\n  LR: 1\n  MAX_EPOCH: 5\nINPUT:\n  SIZE: (32, 32)\n", "base.yaml")
+    merge_file(cfg, write(tmp_path, "_BASE_: base.yaml\nOPTIM:\n  MAX_EPOCH: 7\n"))
+    assert (cfg.OPTIM.LR, cfg.OPTIM.MAX_EPOCH, cfg.INPUT.SIZE, "_BASE_" in cfg) == (1.0, 7, (32, 32), False)
+
+    write(tmp_path, "OPTIM:\n  LRR: 1\n", "base.yaml")
+    with pytest.raises(InputError, match=r"base\.yaml: unknown key OPTIM\.LRR .*; \S*a\.yaml: unknown key A "):
+        merge_file(cfg, write(tmp_path, "_BASE_: base.yaml\nA: 1\nSEED: 9\n"))
+    assert cfg.SEED != 9
+
+
 def test_merge_file_missing(cfg, tmp_path):
     write(tmp_path, "", "vit_b16_ep50.yaml")
     with pytest.raises(InputError, match=r"ep5\.yaml does not exist; the nearest name in .* is vit_b16_ep50\.yaml"):
