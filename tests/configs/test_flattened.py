@@ -51,18 +51,29 @@ def test_named_files_say_only_what_is_theirs(files):
         assert not dict(settings(own)).items() & {(k, v) for k, v in said.items() if not isinstance(v, list)}, name
 
 
-def test_the_epochs_stand_in_the_named_file(files):
-    """scripts/protocols.sh reads them there, line by line."""
+def in_the_text(name, key):
+    """The values of a key as scripts/protocols.sh reads them, from the named file's own lines."""
+    return re.findall(rf'^ *{key}: *"?([^"# \n]*)', (ROOT / name).read_text(), re.MULTILINE)
+
+
+def test_the_epochs_are_in_the_named_file(files):
     for name in TRAINERS:
-        found = re.findall(r"^ *MAX_EPOCH: *(\S+)", (ROOT / name).read_text(), re.MULTILINE)
         epochs = merged(files[name]).get("OPTIM", {}).get("MAX_EPOCH")
-        assert found == ([] if Path(name).parent.name in TRAIN_NOTHING else [str(epochs)]), name
+        assert in_the_text(name, "MAX_EPOCH") == ([] if Path(name).parent.name in TRAIN_NOTHING else [str(epochs)]), (
+            name
+        )
 
 
-def test_a_datasets_name_stands_in_its_file(files):
+def test_the_shape_of_boosting_prompts_is_in_the_named_file(files):
+    for name in (name for name in TRAINERS if "/CasPLBoost/" in name):
+        shape = merged(files[name])["TRAINER"]["CASPL"]
+        for key in ("N_CTX_TEXT", "N_CTX_VISION", "DEPTH_TEXT", "DEPTH_VISION"):
+            assert in_the_text(name, key) == [str(shape[key])], (name, key)
+
+
+def test_a_datasets_name_is_in_its_file(files):
     for name in set(files) - set(TRAINERS):
-        found = re.findall(r'^ *NAME: *"?([^"# ]*)', (ROOT / name).read_text(), re.MULTILINE)
-        assert found == [merged(files[name])["DATASET"]["NAME"]], name
+        assert in_the_text(name, "NAME") == [merged(files[name])["DATASET"]["NAME"]], name
 
 
 def test_bases_are_used_and_are_no_configuration_of_a_trainer(files):
