@@ -16,8 +16,11 @@ COMMANDS = {"show": show.main}
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 no such configuration, 2 a mistake in what was given (one sentence on stderr)."""
     argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] in (["-h"], ["--help"]):
+        print(__doc__, end="")
+        return 0
     if argv[:1] and argv[0] in COMMANDS:
-        return COMMANDS[argv[0]](argv[1:])
+        return door.run(partial(COMMANDS[argv[0]], argv[1:]))
     return door.run(partial(list_names, argv[0] if argv else ""))
 
 

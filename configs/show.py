@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..ground import door
 from ..ground.errors import InputError
 from ..ground.yaml_files import lineage, merged
 from . import find_base, find_file, shown
 
 
-def main(argv: list[str]) -> int:
-    """Exit status: 0 printed, 2 a mistake in what was given (one sentence on stderr)."""
-    return door.run(partial(show, argv))
-
-
-def show(argv: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Print the one file that is named. Raises InputError."""
     if len(argv) != 1:
         raise InputError(f"show takes one FILE, found {len(argv)}; python -m caspl.configs lists CasPL's own")

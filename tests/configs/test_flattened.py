@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from caspl.configs import FOLDER, find_base, names, show
+from caspl.configs.__main__ import main
 from caspl.ground.yaml_files import BASE, lineage, merged, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,14 +86,14 @@ def test_bases_are_used_and_are_no_configuration_of_a_trainer(files):
 
 def test_show_gives_a_file_that_sets_the_same(files, capsys):
     for name in {Path(name).parent: name for name in files}.values():  # the last of each folder
-        assert show.main([str(ROOT / name)]) == 0
+        show.main([str(ROOT / name)])
         copied = capsys.readouterr().out
         assert yaml.safe_load(copied) == merged(files[name]) and BASE + ":" not in copied
 
 
 def test_show_says_where_the_settings_come_from(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)  # there is no configs/ here
-    assert show.main(["configs/trainers/CoOp/rn50_ep50_ctxv1.yaml"]) == 0
+    assert main(["show", "configs/trainers/CoOp/rn50_ep50_ctxv1.yaml"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("# python train.py ")
     assert [line.strip("# ") for line in lines if "configs/bases/" in line] == [
@@ -109,7 +110,7 @@ def test_show_says_where_the_settings_come_from(monkeypatch, tmp_path, capsys):
     ],
 )
 def test_show_refuses_in_one_sentence(words, said, capsys):
-    assert show.main(words) == 2
+    assert main(["show", *words]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -128,3 +129,10 @@ def test_bases_are_found_beside_the_file_or_as_configs(monkeypatch, tmp_path):
 
     (copied.parent / "digits.yaml").write_text("SEED: 3\n")
     assert read_yaml(own, find_base) == {"SEED": 3, "OPTIM": {"MAX_EPOCH": 1}}
+
+
+def test_the_command_lists_names_and_helps(capsys):
+    assert main(["CasPL_KgCoOp"]) == 0
+    assert capsys.readouterr().out.split() == [name for name in names() if "CasPL_KgCoOp" in name]
+    assert main(["no such word"]) == 1 and main(["--help"]) == 0
+    assert "show FILE" in capsys.readouterr().out
