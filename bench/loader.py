@@ -26,11 +26,12 @@ import numpy as np
 import torch
 from dassl.config import get_cfg_default
 from dassl.data.transforms import build_transform
-from dassl.utils import read_image
 from PIL import Image
 from torch import Tensor
 from torchvision import transforms as v1
 from torchvision.transforms import InterpolationMode
+
+from caspl.ground.images import read_image
 
 STEPS = ("crop and resize", "flip", "to tensor", "normalise")
 

@@ -9,11 +9,10 @@ lists those whose names contain a word, and prints one with all that its `_BASE_
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, nearest
 from ..ground.yaml_files import beside
 
 FOLDER = Path(__file__).resolve().parent
@@ -46,9 +45,9 @@ def find_file(path: str | Path) -> Path:
     """As `find`. Raises InputError, with the nearest name of the package's own, where there is no such file."""
     found = find(path)
     if not found.is_file():
-        close = difflib.get_close_matches(Path(path).as_posix(), names(), n=1, cutoff=0)[0]
         raise InputError(
-            f"there is no configuration file {path}; correct the path; the nearest of CasPL's own is {close}"
+            f"there is no configuration file {path}; correct the path; the nearest of CasPL's own is "
+            f"{nearest(Path(path).as_posix(), names())}"
         )
     return found
 

@@ -13,7 +13,6 @@ A backbone is named in one of these ways:
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +27,7 @@ from open_clip.model import build_model_from_openai_state_dict
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, first_line, nearest
 from ..ground.quiet import quiet
 from ..ground.shapes import differences, listed, shapes_of
 from . import demo
@@ -190,10 +189,9 @@ def _unknown(name: str) -> str:
             if tags
             else f"open_clip has no weights for {name}; give a file, as in {name}:/path/to/weights"
         )
-    nearest = difflib.get_close_matches(name, [*known, *models], n=1, cutoff=0)
     return (
         f'no CLIP is called "{name}" and no file is there; choose one of {", ".join(known)}, an open_clip model with '
-        f"its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest[0]}?)"
+        f"its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest(name, [*known, *models])}?)"
     )
 
 
@@ -220,8 +218,8 @@ def _load_openai(name: str, architecture: str) -> nn.Module:
 
 def _load_open_clip(architecture: str, source: str, name: str) -> nn.Module:
     if architecture not in open_clip.list_models():
-        nearest = difflib.get_close_matches(architecture, open_clip.list_models(), n=1, cutoff=0)[0]
-        raise InputError(f'open_clip has no model {architecture} (from "{name}"), do you mean {nearest}?')
+        close = nearest(architecture, open_clip.list_models())
+        raise InputError(f'open_clip has no model {architecture} (from "{name}"), do you mean {close}?')
     tags = [tag for model, tag in open_clip.list_pretrained() if model == architecture]
     if source in tags:
         return _create(architecture, source, name)
@@ -241,9 +239,8 @@ def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn
         with quiet("", "huggingface_hub"):  # open_clip logs by the root; each of their many attempts is told otherwise
             return open_clip.create_model(architecture, pretrained=tag)
     except (RuntimeError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
         raise InputError(
-            f"the weights of {name} could not be fetched ({reason}); check the network or set HF_HOME to a "
+            f"the weights of {name} could not be fetched ({first_line(error)}); check the network or set HF_HOME to a "
             f"cache that holds them{hint}"
         ) from error
 

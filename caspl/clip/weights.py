@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..ground.archives import TensorFile, TensorNote, Unknown, UnreadableError, opened
-from ..ground.errors import InputError
+from ..ground.errors import InputError, first_line
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -23,9 +23,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         weights = load_file(path) if path.suffix == ".safetensors" else _read_pickled_weights(path)
     except (SafetensorError, UnreadableError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(
-            f"{path} is not a weight file that can be read without running code ({reason}); expected an OpenAI "
+            f"{path} is not a weight file that can be read without running code ({first_line(error)}); expected an OpenAI "
             f"archive, a state dict or safetensors, not cut short"
         ) from error
     if not weights:

@@ -1,15 +1,16 @@
-"""The exceptions for mistakes in what the user gave: a path, a name, a key, a shape, a file."""
+"""The exceptions for mistakes in what the user gave, and what their sentences share: the nearest name, another's words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 
 
 class InputError(ValueError):
     """A sentence that names the file or key, what was found, what was expected, and what to do.
 
-    `train.py` and the other commands print it alone, without a stack trace.
+    Every command prints it alone, without a stack trace (caspl/ground/door.py).
     """
 
 
@@ -32,3 +33,27 @@ def naming(names: Mapping[str, str]) -> Iterator[None]:
     except QuantityError as error:
         renamed = [(names.get(quantity, quantity), wrong) for quantity, wrong in error.problems]
         raise type(error)(*renamed).with_traceback(error.__traceback__) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that resembles `name` most, the last among equals; None where there is none."""
+    best, found = 0.0, None
+    for candidate in known:
+        similarity = SequenceMatcher(None, name, candidate).ratio()
+        if similarity >= best:
+            best, found = similarity, candidate
+    return found
+
+
+def unknown_name(name: str, known: Iterable[str], what: str = "name") -> str:
+    """The sentence about a `name` that is not among those `known`: the nearest one, and all."""
+    known = list(known)
+    if not known:
+        return f'Unknown {what} "{name}": none is available.'
+    return f'Unknown {what} "{name}" (do you mean "{nearest(str(name), known)}"?); available: {", ".join(known)}.'
+
+
+def first_line(message: object, most: int = 160) -> str:
+    """The first line of an exception or text of another library, at most `most` characters; else its type."""
+    lines = (" ".join(line.split()) for line in str(message).splitlines())
+    return next((line[:most] for line in lines if line), type(message).__name__)

@@ -4,39 +4,100 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import InputError
 
+STALE_SECONDS = 24 * 60 * 60
+# What a write says without a name of its own when the disk refuses it
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Writing
+# ---------------------------------------------------------------------------------------------------------------------
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary file beside `path`; when the block succeeds it takes the place of `path` in one step.
 
-    A process killed at any moment leaves the old file or the new one. Folders are made as needed. Raises OSError, naming
-    `path`, where it is a folder or can't be written.
+    A process killed at any moment leaves the old file or the new one, never half of one. Folders are made as needed, and the
+    file gets the mode that the umask gives. Temporary files that killed processes left behind for this `path` are removed.
+
+    Raises OSError, naming `path`, where it is a folder or can't be written.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = path.with_name(f"{_prefix(path)}{_node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         temporary.touch(exist_ok=False)
+    except FileExistsError:  # one of the folders is a file
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from None
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         yield temporary
         with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+            os.fsync(written.fileno())  # else a power cut could leave the new name with no content
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (str(temporary), temporary) or error.filename is None and error.errno in OF_THE_DISK:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
+def _prefix(path: Path) -> str:
+    return f".{path.name[:40]}."  # a temporary name must not be too long where `path` is not
+
+
+def _node() -> str:
+    return "".join(c for c in platform.node() if c.isalnum())[:16] or "local"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Delete temporary files of `path` whose writer is gone.
+
+    A writer of this machine is gone when its process is; one of another machine, on a shared disk, when the file has
+    not changed for a day.
+    """
+    prefix = _prefix(path)
+    for entry in os.scandir(path.parent):
+        if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
+            continue
+        parts = entry.name[len(prefix) :].split(".")
+        if len(parts) != 4 or not parts[1].isdecimal():
+            continue
+        with suppress(OSError):  # another process may be removing the same file
+            dead = parts[0] == _node() and not _is_running(int(parts[1]))
+            if dead or time.time() - entry.stat().st_mtime > STALE_SECONDS:
+                os.unlink(entry.path)
+
+
+def _is_running(process_id: int) -> bool:
+    if os.name != "posix":
+        return True  # signal 0 asks on POSIX only; elsewhere it would end the process
+    try:
+        os.kill(process_id, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # it runs, but is someone else's
+    return True
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------------
 def read_lines(path: str | Path, what: str, hint: str = "") -> list[str]:
     """The lines of a text file (UTF-8) that are not blank, without the spaces around them.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,25 +76,35 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Itera
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
 # ---------------------------------------------------------------------------------------------------------------------
-def read_image(path: str | Path) -> Image.Image:
-    """An image file in RGB, as training reads it (dassl.utils.read_image, which is not installed with this package).
+# What Pillow's decoders raise for broken data
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
-    EXIF orientation is not applied and transparency dropped, as everywhere in the family; 16-bit gray keeps its upper byte.
+
+def read_image(path: str | Path, content: bytes | None = None) -> Image.Image:
+    """An image file in RGB.
+
+    As everywhere in the family the EXIF orientation is not applied and transparency is dropped. Unlike there, 16-bit gray
+    keeps its upper byte, where Pillow's conversion would turn all that is above 255 white.
+
+    Args:
+        path: where the image is; its name in messages.
+        content: the bytes of the file, where they have been read already, out of an archive say.
 
     Raises:
         InputError: the file is missing, empty, no image, broken, or has 32-bit pixels, whose range is not known.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path if content is None else io.BytesIO(content)) as image:
             return to_rgb(image, path)
     except UnidentifiedImageError:
-        reason = "is empty (0 bytes)" if os.path.getsize(path) == 0 else "is no image of a known kind"
+        empty = os.path.getsize(path) == 0 if content is None else not content
+        reason = "is empty (0 bytes)" if empty else "is no image of a known kind"
         raise InputError(f"{path} {reason}, expected an image; replace or remove it") from None
     except FileNotFoundError:
         raise InputError(f"there is no image {path}; check the path") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except BROKEN as error:
         raise _broken(path, error) from None
 
 
@@ -105,11 +116,10 @@ def to_rgb(image: Image.Image, name: str | Path = "the image") -> Image.Image:
             return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
         if image.mode in ("I", "F"):
             raise InputError(f"{name} has 32-bit pixels ({image.mode}), whose range is not known; convert it to 8 bits")
-        return image.convert("RGB")
-    # Pillow's decoders raise SyntaxError, ValueError and others for broken data
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
+        return image if image.mode == "RGB" else image.convert("RGB")
+    except InputError:
+        raise
+    except BROKEN as error:
         raise _broken(name, error) from None
 
 

@@ -10,7 +10,6 @@ start at the file that names them. The word is detectron2's.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable
 from functools import reduce
@@ -19,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from .errors import InputError
+from .errors import InputError, nearest
 
 BASE = "_BASE_"
 SUFFIXES = (".yaml", ".yml")
@@ -155,8 +154,8 @@ def _nearest(path: Path) -> str:
     if not path.parent.is_dir():
         return f", nor does the folder {folder}"
     names = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in SUFFIXES]
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.0)
-    return f"; the nearest name in {folder} is {close[0]}" if close else f"; {folder} holds no YAML file"
+    close = nearest(path.name, names)
+    return f"; the nearest name in {folder} is {close}" if close else f"; {folder} holds no YAML file"
 
 
 def _shown(path: Path) -> str:

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from ..checkpoints.boosting import FILE_NAME, BoostingHeader, find_boosting, load_boosting, read_boosting
 from ..clip.backbones import Backbone
-from ..ground.errors import InputError
+from ..ground.errors import InputError, first_line
 from ..ground.files import replacing
 from ..ground.quiet import quiet
 from ..prompting.learners import Prompts
@@ -226,8 +226,7 @@ def _check_name(name: str, given: str, expected: str = "org/name") -> None:
 
 def _reason(error: Exception) -> str:
     """What the Hub says about an error, else the error's own first line."""
-    text = getattr(error, "server_message", None) or str(error)
-    return next((line.strip()[:200] for line in text.splitlines() if line.strip()), type(error).__name__)
+    return first_line(getattr(error, "server_message", None) or error, most=200)
 
 
 # ------------------------------------------------------------ caspl share

@@ -15,7 +15,7 @@ from ..checkpoints import run as trained
 from ..checkpoints.run import TrainedPrompts
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.precision import resolve_precision
-from ..ground.errors import InputError
+from ..ground.errors import InputError, first_line
 from ..ground.images import Preprocessing, read_image, to_rgb
 from ..prompting.groups import PromptGroup
 from ..prompting.model import PromptedCLIP
@@ -177,9 +177,8 @@ def usable_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).cpu()
     except Exception as error:  # of whatever kind the device's package answers with
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(
-            f'the device "{name}" cannot be used ({reason}); expected one that is here, such as cpu'
+            f'the device "{name}" cannot be used ({first_line(error)}); expected one that is here, such as cpu'
         ) from None
     return device
 

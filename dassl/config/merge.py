@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dassl.utils.tools import get_most_similar_str_to_a_from_b
 from yacs.config import CfgNode
 
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, nearest
 from caspl.ground.yaml_files import beside, lineage, merged
 
 _WORDS = {
@@ -136,7 +135,7 @@ def _word(value: Any) -> str:
 
 
 def _unknown(full_key: str, cfg: CfgNode) -> str:
-    return f"unknown key {full_key} (do you mean {get_most_similar_str_to_a_from_b(full_key, _all_keys(cfg))}?)"
+    return f"unknown key {full_key} (do you mean {nearest(full_key, _all_keys(cfg))}?)"
 
 
 def _first_key(prefix: str, node: CfgNode) -> str:

@@ -8,12 +8,13 @@ from itertools import repeat
 from typing import Any
 
 import torch
-from dassl.utils.errors import InputError
-from dassl.utils.files import read_image
 from tabulate import tabulate
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError
+from caspl.ground.images import read_image
 
 from .datasets import build_dataset
 from .loader import Loader, Mistake, item_or_mistake

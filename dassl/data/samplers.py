@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from dassl.utils.errors import InputError
-from dassl.utils.tools import unknown_name
 from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError, unknown_name
 
 AVAI_SAMPLERS = ["RandomSampler", "SequentialSampler", "RandomClassSampler"]
 

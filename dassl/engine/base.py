@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from dassl.utils.checkpoint import load_checkpoint, load_into, resume_from_checkpoint, save_checkpoint
-from dassl.utils.errors import InputError, MissingFileError
+from dassl.utils.errors import MissingFileError
 from dassl.utils.tools import tolist_if_not
 from torch import nn
+
+from caspl.ground.errors import InputError
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import yaml
 from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
-from dassl.utils.errors import InputError
+
+from caspl.ground.errors import InputError
 
 if TYPE_CHECKING:
     from .trainer import SimpleTrainer

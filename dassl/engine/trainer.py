@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from dassl.data import DataManager
 from dassl.evaluation import build_evaluator
-from dassl.utils.errors import InputError
 from dassl.utils.files import mkdir_if_missing
 from dassl.utils.meters import AverageMeter, MetricMeter
-from dassl.utils.tools import unknown_name
 from tqdm import tqdm
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError, unknown_name
 
 from . import resume
 from .base import TrainerBase

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from dassl.utils.errors import InputError
-from dassl.utils.files import replace_atomically
 from sklearn.metrics import confusion_matrix, f1_score
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError
+from caspl.ground.files import replacing
 
 from .build import EVALUATOR_REGISTRY
 
@@ -107,6 +108,6 @@ class Classification(EvaluatorBase):
         """
         path = os.path.join(self.cfg.OUTPUT_DIR, "cmat.pt")
         matrix = torch.from_numpy(confusion_matrix(true, predicted, normalize="true"))
-        with replace_atomically(path) as temporary:
+        with replacing(path) as temporary:
             torch.save(matrix, temporary)
         logger.info(f"Confusion matrix is saved to {path}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dassl.utils.errors import InputError
-from dassl.utils.tools import unknown_name
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError, unknown_name
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 AVAI_WARMUPS = ["linear", "constant"]

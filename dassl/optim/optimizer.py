@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from dassl.utils.errors import InputError
-from dassl.utils.tools import get_most_similar_str_to_a_from_b, unknown_name
 from torch import nn
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError, nearest, unknown_name
 
 AVAI_OPTIMS = ["adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"]
 
@@ -73,10 +73,9 @@ def _staged_groups(model: nn.Module | Iterable, optim_cfg: CfgNode) -> list[dict
     children = dict(model.named_children())
     for layer in new_layers:
         if layer not in children:
-            nearest = get_most_similar_str_to_a_from_b(layer, children)
             raise InputError(
                 f"OPTIM.NEW_LAYERS names {layer}, which is not among the model's layers {', '.join(children)} "
-                f"(do you mean {nearest}?)."
+                f"(do you mean {nearest(layer, children)}?)."
             )
     base = [p for name, child in children.items() if name not in new_layers for p in child.parameters()]
     new = [p for name, child in children.items() if name in new_layers for p in child.parameters()]

@@ -1,15 +1,16 @@
 """Tools that the other packages share, under the names of Dassl 0.6.3."""
 
+from caspl.ground.errors import InputError
+from caspl.ground.images import read_image
+
 from .checkpoint import load_checkpoint, load_pretrained_weights, resume_from_checkpoint, save_checkpoint
 from .environment import collect_env_info, set_random_seed
-from .errors import InputError, MissingFileError, RegistryError
+from .errors import MissingFileError, RegistryError
 from .files import (
     check_isfile,
     listdir_nohidden,
     mkdir_if_missing,
-    read_image,
     read_json,
-    replace_atomically,
     write_json,
 )
 from .layers import count_num_param, open_all_layers, open_specified_layers
@@ -38,7 +39,6 @@ __all__ = [
     "open_specified_layers",
     "read_image",
     "read_json",
-    "replace_atomically",
     "reset_logger",
     "resume_from_checkpoint",
     "save_checkpoint",

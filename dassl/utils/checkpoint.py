@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from caspl.ground.errors import InputError
+from caspl.ground.files import replacing
 from caspl.ground.shapes import differences, listed, shapes_of
 
-from .errors import InputError, MissingFileError
-from .files import replace_atomically
+from .errors import MissingFileError
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def save_plain(state: Mapping[str, Any], path: str | Path) -> None:
         TypeError: something in `state` would need unpickling; the message gives its place.
     """
     state = _plain(state, "state")
-    with replace_atomically(path) as temporary:
+    with replacing(path) as temporary:
         torch.save(state, temporary)
 
 
@@ -82,12 +83,12 @@ def save_checkpoint(
     logger.info(f"Checkpoint saved to {path}")
 
     # Written second: a process killed in between leaves a name that still leads to a whole file
-    with replace_atomically(os.path.join(save_dir, "checkpoint")) as temporary:
+    with replacing(os.path.join(save_dir, "checkpoint")) as temporary:
         temporary.write_text(f"{os.path.basename(path)}\n", encoding="utf-8")
 
     if is_best:
         best = os.path.join(save_dir, "model-best.pth.tar")
-        with replace_atomically(best) as temporary:
+        with replacing(best) as temporary:
             shutil.copyfile(path, temporary)
         logger.info(f'Best checkpoint saved to "{best}"')
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from .errors import InputError
+from caspl.ground.errors import InputError
 
 
 def count_num_param(model: nn.Module | None = None, params: Iterable | None = None) -> int:

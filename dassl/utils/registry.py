@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from caspl.ground.errors import unknown_name
+
 from .errors import RegistryError
-from .tools import unknown_name
 
 
 class Registry:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 from typing import Any
 
-from .errors import InputError
+from caspl.ground.errors import InputError, nearest, unknown_name
 
 
 def get_most_similar_str_to_a_from_b(a: str, b: Iterable[str]) -> str | None:
     """Return the string of `b` that resembles `a` most, the last one among equals; None when `b` is empty."""
-    best, nearest = 0.0, None
-    for candidate in b:
-        similarity = SequenceMatcher(None, a, candidate).ratio()
-        if similarity >= best:
-            best, nearest = similarity, candidate
-    return nearest
+    return nearest(a, b)
 
 
 def check_availability(requested: str, available: Iterable[str]) -> None:
@@ -28,15 +22,6 @@ def check_availability(requested: str, available: Iterable[str]) -> None:
     available = list(available)
     if requested not in available:
         raise InputError(unknown_name(requested, available))
-
-
-def unknown_name(requested: str, available: Iterable[str], what: str = "name") -> str:
-    """Return the sentence about a name that is not among those available."""
-    available = list(available)
-    if not available:
-        return f'Unknown {what} "{requested}": none is available.'
-    nearest = get_most_similar_str_to_a_from_b(str(requested), available)
-    return f'Unknown {what} "{requested}" (do you mean "{nearest}"?); available: {", ".join(available)}.'
 
 
 def tolist_if_not(x: Any) -> list:

@@ -337,7 +337,9 @@ def test_broken_image_in_a_worker_is_one_sentence(make_cfg, tmp_path):
     path.write_bytes(b"\x89PNG")
     cfg = make_cfg(DATALOADER__NUM_WORKERS=1)
     loader = build_data_loader(cfg, data_source=[Datum(str(path))], tfm=build_transform(cfg))
-    with pytest.raises(InputError, match=r"^/\S+broken\.png is not an image, or of an unknown kind\.$"):
+    with pytest.raises(
+        InputError, match=r"^/\S+broken\.png is no image of a known kind, expected an image; replace or remove it$"
+    ):
         next(iter(loader))
 
 

@@ -1,12 +1,10 @@
+import io
 import json
 import logging
 import os
 import random
-import subprocess
 import sys
-from pathlib import Path
 
-import dassl
 import numpy as np
 import pytest
 import torch
@@ -24,16 +22,15 @@ from dassl.utils import (
     mkdir_if_missing,
     open_all_layers,
     open_specified_layers,
-    read_image,
     read_json,
-    replace_atomically,
     reset_logger,
     set_random_seed,
     setup_logger,
     tolist_if_not,
     write_json,
 )
-from PIL import Image
+
+from caspl.ground import door
 
 
 def test_registry():
@@ -141,36 +138,6 @@ def test_json(tmp_path):
     assert path.read_text() == '{"a": 1,\n oops}' and os.listdir(path.parent) == ["a.json"]
 
 
-def test_leftovers_of_killed_writers_are_removed(tmp_path):
-    child = "import os, sys\nfrom dassl.utils.files import replace_atomically\n"
-    child += "with replace_atomically(sys.argv[1]) as t:\n    t.write_text('half'); os.kill(os.getpid(), 9)\n"
-    path = tmp_path / "a.txt"
-    subprocess.run([sys.executable, "-c", child, str(path)], cwd=Path(dassl.__file__).parents[1], check=False)
-    (leftover,) = os.listdir(tmp_path)
-    assert leftover.startswith(".a.txt.") and leftover.endswith(".tmp")
-    with replace_atomically(tmp_path / "b.txt") as temporary:
-        temporary.write_text("other")
-    with replace_atomically(path) as temporary, replace_atomically(path) as second:
-        second.write_text("second")  # a live writer's file is left alone
-        temporary.write_text("first")
-    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.txt"] and path.read_text() == "first"
-
-
-def test_read_image(tmp_path):
-    path = tmp_path / "a.png"
-    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6)).save(path)
-    assert read_image(path).tobytes() == Image.open(path).convert("RGB").tobytes()
-    with pytest.raises(InputError, match=r"none\.png does not exist"):
-        read_image(tmp_path / "none.png")
-    (tmp_path / "text.png").write_text("<html>")
-    with pytest.raises(InputError, match=r"text\.png is not an image"):
-        read_image(tmp_path / "text.png")
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(path)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"a\.png cannot be read"):
-        read_image(path)
-
-
 def test_logger_mirrors_print_and_logging(tmp_path, capsys):
     console = sys.stdout
     setup_logger(str(tmp_path))
@@ -212,3 +179,29 @@ def test_logger_without_file_and_with_file_name(tmp_path, capsys, monkeypatch):
     setup_logger("my.log")
     print("written")
     assert (tmp_path / "my.log").read_text() == "written\n"
+
+
+def test_the_trace_of_an_unexpected_error_is_in_the_log_file_alone(tmp_path, capsys):
+    setup_logger(str(tmp_path))
+    assert door.run(lambda: 1 / 0) == 1
+    reset_logger()
+    assert door.run(lambda: 1 / 0) == 1
+    out, err = capsys.readouterr()
+    assert not out and "Traceback" not in err and len(err.splitlines()) == 2
+    text = (tmp_path / "log.txt").read_text()
+    assert text.count("Traceback") == 1 and text.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_the_log_file_goes_on_without_a_terminal(tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, *_):
+            raise BrokenPipeError(32, "Broken pipe")
+
+        flush = write
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    setup_logger(str(tmp_path))
+    print("printed", flush=True)
+    logging.getLogger("x").info("logged")
+    reset_logger()
+    assert (tmp_path / "log.txt").read_text() == "printed\nlogged\n"

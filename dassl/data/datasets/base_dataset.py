@@ -11,8 +11,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Sequence
 
-from dassl.utils.errors import InputError
-from dassl.utils.tools import unknown_name
+from caspl.ground.errors import InputError, unknown_name
 
 logger = logging.getLogger(__name__)
 

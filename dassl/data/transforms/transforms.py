@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dassl.utils.errors import InputError
-from dassl.utils.tools import unknown_name
 from torchvision import transforms as v1
 from torchvision.transforms import InterpolationMode, v2
 from yacs.config import CfgNode
+
+from caspl.ground.errors import InputError, unknown_name
 
 from .operations import Cutout, GaussianNoise, InstanceNormalization, PILToFloat, Random2DTranslation
 

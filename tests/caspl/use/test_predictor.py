@@ -330,20 +330,10 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
 
 
 # --- trainers --------------------------------------------------------------------------------------------------------
-def test_images_are_read_as_in_training(tmp_path):
+def test_images_are_read_as_in_training():
     from dassl.utils import read_image as training
 
-    random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (9, 7, 4), generator=random, dtype=torch.uint8).numpy()
-    images = {mode: Image.fromarray(pixels, "RGBA").convert(mode) for mode in ("RGB", "RGBA", "L", "P", "CMYK")}
-    images["I;16"] = Image.fromarray((pixels[..., 0].astype("uint16") << 8) + 7)
-    for mode, image in images.items():
-        path = tmp_path / f"{mode.replace(';', '')}.{'tiff' if mode in ('CMYK', 'I;16') else 'png'}"
-        image.save(path)
-        assert read_image(path).tobytes() == training(path).tobytes(), mode
-    Image.fromarray(pixels[..., 0].astype("float32")).save(tmp_path / "wide.tiff")
-    with pytest.raises(InputError, match="32-bit pixels"):
-        read_image(tmp_path / "wide.tiff")
+    assert read_image is training
 
 
 def test_preprocessing_is_that_of_tests(tmp_path, student):
