@@ -3,7 +3,7 @@
 Only what classification trainers of the CoOp family use is here: configuration, registries, data loading, transforms,
 optimisers and schedules, the evaluator and the training loop. A trainer or dataset file written for Dassl runs
 unchanged; what differs is that runs resume exactly, files are written atomically and mistakes are answered with one
-sentence.
+sentence. Of this project it uses `caspl.ground` only: errors, files, images, shapes.
 
 Reference: https://github.com/KaiyangZhou/Dassl.pytorch
 """
