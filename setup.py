@@ -29,6 +29,8 @@ setup(
     description="Cascade prompt learning for vision-language models, as a plug-in for the CoOp family",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=[*ROOMS, *MAPPED, *OUTSIDE],
     package_dir={"caspl": "caspl", **MAPPED},

@@ -1,5 +1,6 @@
 """What gets installed, and that the plug-in works from everywhere and in other people's Dassl."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,11 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
 def python(code, *paths, cwd):
-    """Run code with only `paths` in front of the installed packages; gives what it prints."""
-    setup = f"import sys; sys.path[:0] = {[str(p) for p in paths]!r}\n"
-    keep = f"sys.path[:] = [p for p in sys.path if not p.startswith({str(ROOT)!r})]\n"
-    hide = "sys.meta_path[:] = [f for f in sys.meta_path if '__editable__' not in repr(f)]\n"
-    body = setup + (hide + keep if ROOT not in paths else hide) + code
+    """Run code with only `paths` in front of the installed packages, without the checkout; gives what it prints."""
+    hide = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if '__editable__' not in repr(f)]\n"
+    # Nothing but the checkout itself is dropped: packages may be installed below it, in .venv.
+    setup = f"sys.path[:] = {[str(p) for p in paths]!r} + [p for p in sys.path if p != {str(ROOT)!r}]\n"
+    body = hide + setup + code
     done = subprocess.run([sys.executable, "-c", body], cwd=cwd, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -35,6 +36,14 @@ def test_the_wheel_holds_nothing_but_caspl(wheel):
     }
     assert wanted <= set(names)
     assert len([n for n in names if n.endswith(".yaml")]) == len(CONFIGS)
+
+
+def test_the_wheel_names_its_license(wheel):
+    site, names = wheel
+    (license_file,) = (name for name in names if Path(name).name == "LICENSE")
+    assert (site / license_file).read_text() == (ROOT / "LICENSE").read_text()
+    (metadata,) = site.glob("*.dist-info/METADATA")
+    assert re.search(r"^License(-Expression)?: MIT$", metadata.read_text(), re.MULTILINE)
 
 
 REGISTERED = (
