@@ -1,3 +1,5 @@
-"""CasPL in another checkout of the CoOp family, by one line in its train.py; see `caspl.host`."""
+"""CasPL in another checkout of the CoOp family, by one line in its train.py: `import caspl.plugin`; see `caspl.host`."""
 
-from .host import install  # noqa: F401, what is imported is the installation
+from .host.installation import install
+
+changes = install()  # whose undo() takes everything back

@@ -29,12 +29,12 @@ from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError
 from caspl.ground.shapes import differences, listed, shapes_of
-from caspl.host.check import reconnect
 from caspl.prompting.groups import vision_digest
 from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
 from .keys import completed
+from .schedules import reconnect
 
 log = logging.getLogger(__name__)
 

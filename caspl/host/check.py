@@ -8,17 +8,16 @@ import traceback
 import warnings
 from contextlib import redirect_stdout
 from importlib import import_module
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from pickle import UnpicklingError
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from .. import own_dassl
 from ..ground.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -36,15 +35,14 @@ def check_host() -> None:
     Raises:
         HostError: there is no Dassl, or its schedules can't be built.
     """
-    spec = find_spec("dassl")
-    if spec is None or spec.origin is None:  # a folder of that name without code in it is no Dassl
+    if not own_dassl.importable():
         raise HostError(
             "there is no Dassl here (no module named dassl can be imported), and CasPL's trainers need one; install "
             "https://github.com/KaiyangZhou/Dassl.pytorch as the host's README says, or run in CasPL's own checkout"
         )
     dassl = import_module("dassl")
     pair = f"Dassl {getattr(dassl, '__version__', '(no version)')} and PyTorch {torch.__version__} do not fit"
-    folder = Path(spec.origin).parent
+    folder = Path(dassl.__file__).parent
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch 2.2 to 2.6 warn of the argument that 2.7 no longer has
@@ -61,21 +59,10 @@ def check_host() -> None:
             f"{pair} where checkpoints are read: {_culprit(error, folder)}, which refuses the schedule in "
             f'them; for --resume, and for --eval-only with the host\'s own trainers, install "torch<2.6", or add '
             f"weights_only=False to that line (and read no file that you do not trust)",
-            stacklevel=3,
+            stacklevel=4,  # the line of the host that imports caspl.plugin
         )
     except Exception as error:  # a Dassl that differs from what is tried here; whether it works, its own run will tell
         log.debug("the host's Dassl could not be tried: %s", error)
-
-
-def reconnect(trainer: Any) -> None:
-    """After a host has resumed: let the schedule behind the warm-up drive the trainer's own optimizer again.
-
-    Dassl 0.6.3 restores it from the pickle with an optimizer of its own, and the learning rate stays where it was.
-    """
-    for name, schedule in trainer._scheds.items():
-        successor = getattr(schedule, "successor", None)
-        if hasattr(successor, "optimizer"):
-            successor.optimizer = trainer._optims[name]
 
 
 def _schedule() -> LRScheduler:

@@ -21,7 +21,7 @@ from torch import nn
 from ..checkpoints.boosting import FILE_NAME, OtherStudent, find_boosting, read_boosting, same_tensors
 from ..ground.errors import InputError
 from ..ground.files import replacing
-from .check import reconnect
+from ..trainers.schedules import reconnect
 from .graft import boost, is_grafted
 
 log = logging.getLogger(__name__)

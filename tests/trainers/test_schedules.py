@@ -1,11 +1,11 @@
-"""What hosts get wrong and CasPL mends. Their check by `import caspl.plugin` is tested in tests/packaging."""
+"""What hosts get wrong about schedules and CasPL mends."""
 
 import pickle
 from types import SimpleNamespace
 
 import torch
 
-from caspl.host.check import reconnect
+from caspl.trainers.schedules import reconnect
 
 
 def test_a_resumed_schedule_drives_the_trainers_optimizer():
