@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dassl.engine import TRAINER_REGISTRY
 
-from caspl.ground.registration import enter
+from caspl.registration import enter
 
 
 def register(trainer: type) -> type:

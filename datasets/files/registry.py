@@ -6,7 +6,7 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase
 
 from caspl.ground.errors import InputError
-from caspl.ground.registration import enter
+from caspl.registration import enter
 
 
 def register(dataset: type) -> type:

@@ -11,9 +11,9 @@ import pytest
 from dassl.utils import Registry
 
 from caspl.ground.errors import InputError
-from caspl.ground.registration import enter
+from caspl.registration import enter
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_name_that_the_host_has_stays_the_hosts():
