@@ -26,7 +26,7 @@ TABLES = (".csv", ".jsonl")
 PRIVATE = ".caspl"  # folder beside the images for the split and the few-shot lists; hidden, so that it is no class
 
 
-class Row(NamedTuple):
+class ImageRow(NamedTuple):
     """One image: its path, the key of its class (folder or label), its class name, and its part ("" where not given)."""
 
     impath: str
@@ -127,7 +127,7 @@ class ImageFolder(SplitDataset):
         return Split(*([now.get(item.impath, item) for item in part] for part in split))
 
 
-def divided(rows: list[Row], items: list[Item], source: str) -> Split:
+def divided(rows: list[ImageRow], items: list[Item], source: str) -> Split:
     """The split that folders or the table define. Where one of val and test is missing, the other stands in for test."""
     split = {
         part: [item for row, item in zip(rows, items, strict=True) if row.part == part]
@@ -153,7 +153,7 @@ def divided(rows: list[Row], items: list[Item], source: str) -> Split:
     return Split(**split)
 
 
-def label_rows(rows: list[Row], source: str, names_file: str) -> list[Item]:
+def label_rows(rows: list[ImageRow], source: str, names_file: str) -> list[Item]:
     """The items of `rows`: labels by the order of the class keys, names by the file of names where there is one."""
     names: dict[str | int, str] = {}
     for row in rows:
@@ -183,7 +183,7 @@ def label_rows(rows: list[Row], source: str, names_file: str) -> list[Item]:
 # ---------------------------------------------------------------------------------------------------------------------
 # Folders
 # ---------------------------------------------------------------------------------------------------------------------
-def read_folder(folder: str) -> Iterator[Row]:
+def read_folder(folder: str) -> Iterator[ImageRow]:
     """The images of a folder of class folders, or of the folders train, val and test in it."""
     names = _folders(folder)
     parts = [name for name in names if name in PART_NAMES]
@@ -194,7 +194,7 @@ def read_folder(folder: str) -> Iterator[Row]:
         yield from _read_classes(folder, "", "")
 
 
-def _read_classes(folder: str, prefix: str, part: str) -> Iterator[Row]:
+def _read_classes(folder: str, prefix: str, part: str) -> Iterator[ImageRow]:
     names = _folders(folder)
     if not names:
         hint = (
@@ -218,7 +218,7 @@ def _read_classes(folder: str, prefix: str, part: str) -> Iterator[Row]:
                 f"remove the folder"
             )
         for file in files:
-            yield Row(f"{prefix}{name}/{file}", name, name, part)
+            yield ImageRow(f"{prefix}{name}/{file}", name, name, part)
 
 
 def _folders(folder: str) -> list[str]:
@@ -228,7 +228,7 @@ def _folders(folder: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------------
 # Tables
 # ---------------------------------------------------------------------------------------------------------------------
-def read_table(path: str) -> Iterator[Row]:
+def read_table(path: str) -> Iterator[ImageRow]:
     """The images of a table; see ImageFolder."""
     folder, given, count = os.path.dirname(path), None, 0
     for number, values in _records(path):
@@ -256,7 +256,7 @@ def read_table(path: str) -> Iterator[Row]:
         if os.path.isabs(impath):
             impath = os.path.relpath(impath, folder)
         name = text.get("classname", "")
-        yield Row(impath.replace(os.sep, "/"), int(label) if label else name, name, PART_NAMES.get(part, ""))
+        yield ImageRow(impath.replace(os.sep, "/"), int(label) if label else name, name, PART_NAMES.get(part, ""))
     if not count:
         raise InputError(f"{path} lists no images, expected a line for each; fill it")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .files.registry import register
-from .splits.annotations import read_list, wrong_line
+from .splits.annotations import annotation_lines, wrong_line
 from .splits.dataset import SplitDataset
 from .splits.split_file import PARTS, Item, Split, check_split
 
@@ -22,7 +22,7 @@ class FGVCAircraft(SplitDataset):
     image_dir = "images"
 
     def load_split(self) -> Split:
-        variants = read_list(self.annotation("variants.txt", remedy=REMEDY))
+        variants = annotation_lines(self.annotation("variants.txt", remedy=REMEDY))
         labels = {variant: label for label, variant in enumerate(variants)}
         split = Split(*(self.read_list(f"images_variant_{part}.txt", labels) for part in PARTS))
         check_split(split, f"the lists in {self.dataset_dir}")
@@ -32,7 +32,7 @@ class FGVCAircraft(SplitDataset):
         """The images of one list, in its order."""
         path = self.annotation(name, remedy=REMEDY)
         items = []
-        for number, line in enumerate(read_list(path), 1):
+        for number, line in enumerate(annotation_lines(path), 1):
             image, _, variant = line.partition(" ")
             if variant not in labels:
                 raise wrong_line(path, number, line, "image id and a variant of variants.txt")

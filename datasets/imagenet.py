@@ -20,7 +20,7 @@ from .splits.wordnet import check_folders, class_folders, list_images, read_word
 
 logger = logging.getLogger(__name__)
 
-FOLDERS = ("train", "val")
+IMAGE_FOLDERS = ("train", "val")
 LISTING = "listing.json"
 SETTLED_SECONDS = 10  # a folder changed more recently may change again within the resolution of its time stamp
 
@@ -45,7 +45,7 @@ class ImageNet(SplitDataset):
                 logging.INFO,
                 f"Ignoring preprocessed.pkl in {self.dataset_dir}: pickles can run code and hold absolute paths",
             )
-        folders = {part: class_folders(os.path.join(self.image_dir, part)) for part in FOLDERS}
+        folders = {part: class_folders(os.path.join(self.image_dir, part)) for part in IMAGE_FOLDERS}
         for part, found in folders.items():
             check_folders(os.path.join(self.image_dir, part), found, names)
         listing = cached_listing(self.image_dir, folders, self.dataset_dir)
@@ -55,7 +55,7 @@ class ImageNet(SplitDataset):
                 for label, (wnid, name) in enumerate(names.items())
                 for image in listing[part][wnid]
             ]
-            for part in FOLDERS
+            for part in IMAGE_FOLDERS
         )
         return Split(train, [], val)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .files.registry import register
-from .splits.annotations import read_list, wrong_line
+from .splits.annotations import annotation_lines, wrong_line
 from .splits.dataset import SplitDataset
 from .splits.making import split_trainval
 from .splits.split_file import Item, Split
@@ -30,7 +30,7 @@ class OxfordPets(SplitDataset):
         """The images of one annotation file, in its order."""
         path = self.annotation(f"annotations/{name}", remedy="extract annotations.tar.gz there")
         items = []
-        for number, line in enumerate(read_list(path), 1):
+        for number, line in enumerate(annotation_lines(path), 1):
             fields = line.split()
             if len(fields) != 4 or not fields[1].isdigit() or not int(fields[1]):
                 raise wrong_line(path, number, line, "image name, class id, species, breed id")

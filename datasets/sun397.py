@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .files.registry import register
-from .splits.annotations import read_list, wrong_line
+from .splits.annotations import annotation_lines, wrong_line
 from .splits.dataset import SplitDataset
 from .splits.making import split_trainval
 from .splits.split_file import Item, Split
@@ -21,7 +21,9 @@ class SUN397(SplitDataset):
     split_file = "split_zhou_SUN397.json"
 
     def make_split(self) -> Split:
-        labels = {line.strip("/"): label for label, line in enumerate(read_list(self.partition("ClassName.txt")))}
+        labels = {
+            line.strip("/"): label for label, line in enumerate(annotation_lines(self.partition("ClassName.txt")))
+        }
         train, val = split_trainval(self.read_list("Training_01.txt", labels))
         return Split(train, val, self.read_list("Testing_01.txt", labels))
 
@@ -33,7 +35,7 @@ class SUN397(SplitDataset):
         """The images of one list, in its order."""
         path = self.partition(name)
         items = []
-        for number, line in enumerate(read_list(path), 1):
+        for number, line in enumerate(annotation_lines(path), 1):
             folder, _, image = line.lstrip("/").rpartition("/")
             if folder not in labels or not image:
                 raise wrong_line(path, number, line, "/<class of ClassName.txt>/<image>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .files.registry import register
-from .splits.annotations import read_list, wrong_line
+from .splits.annotations import annotation_lines, wrong_line
 from .splits.dataset import SplitDataset
 from .splits.making import split_trainval
 from .splits.split_file import Item, Split
@@ -29,7 +29,7 @@ class UCF101(SplitDataset):
     def make_split(self) -> Split:
         path = self.list_path("classInd.txt")
         labels = {}
-        for number, line in enumerate(read_list(path), 1):
+        for number, line in enumerate(annotation_lines(path), 1):
             match line.split():
                 case [index, action] if index.isdigit() and int(index):
                     labels[action] = int(index) - 1
@@ -45,7 +45,7 @@ class UCF101(SplitDataset):
         """The images of one list, in its order."""
         path = self.list_path(name)
         items = []
-        for number, line in enumerate(read_list(path), 1):
+        for number, line in enumerate(annotation_lines(path), 1):
             action, _, video = line.partition(" ")[0].partition("/")
             if action not in labels or not video.endswith(".avi"):
                 raise wrong_line(path, number, line, "<action of classInd.txt>/<video>.avi")

@@ -11,7 +11,7 @@ import numpy as np
 from caspl.ground.errors import InputError
 
 
-def read_list(path: str | Path) -> list[str]:
+def annotation_lines(path: str | Path) -> list[str]:
     """The lines of a text file without surrounding white space; empty ones at the end are left out.
 
     Raises:

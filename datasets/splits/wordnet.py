@@ -12,7 +12,7 @@ from caspl.ground.errors import InputError
 from caspl.ground.images import is_folder
 
 from ..files.places import absence, list_names
-from .annotations import read_list, wrong_line
+from .annotations import annotation_lines, wrong_line
 from .dataset import SplitDataset
 from .fewshot import class_subset
 from .split_file import Item, Split
@@ -42,7 +42,7 @@ def read_wordnet_names(dataset_dir: str) -> dict[str, str]:
         path = shared
     names: dict[str, str] = {}
     last = ""
-    for number, line in enumerate(read_list(path), 1):
+    for number, line in enumerate(annotation_lines(path), 1):
         wnid, _, name = line.partition(" ")
         if not re.fullmatch(r"n\d{8}", wnid) or not name.strip() or wnid <= last:
             raise wrong_line(path, number, line, "a wnid above that of the line before, space, class name")
