@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..clip.fingerprint import same_network
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..prompting.learners import Prompts
@@ -189,11 +190,10 @@ def load_boosting(
     (OtherStudent), or for the same `dataset` with other classes than `classnames`.
     """
     tensors, header = read_boosting(path)
-    sides = [
-        ("weights", f"{header.student} ({header.student_fingerprint})", f"{backbone.name} ({backbone.fingerprint})")
-    ]
-    if header.student_fingerprint == backbone.fingerprint:
-        sides = []
+    sides = []
+    if not same_network(header.student_fingerprint, backbone.fingerprint):
+        theirs, ours = f"{header.student} ({header.student_fingerprint})", f"{backbone.name} ({backbone.fingerprint})"
+        sides.append(("network", theirs, ours))
     if header.text_depth and header.text_width != backbone.text_width:
         sides.append(("text width", str(header.text_width), str(backbone.text_width)))
     if header.vision_depth and header.vision_width != backbone.vision_width:

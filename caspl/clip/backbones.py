@@ -13,11 +13,11 @@ A backbone is named in one of these ways:
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import open_clip
@@ -32,6 +32,7 @@ from ..ground.quiet import quiet
 from ..ground.shapes import differences, listed, shapes_of
 from . import demo
 from .blocks import check_blocks
+from .fingerprint import fingerprint_of
 from .precision import Precision
 from .weights import read_weights
 
@@ -39,15 +40,6 @@ OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "Vi
 log = logging.getLogger(__name__)
 
 CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
-
-
-def weights_fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """Sixteen hex digits of the hash of a CLIP's named weights, the same for half and single precision."""
-    digest = hashlib.sha256()
-    for key, value in sorted(weights.items()):
-        digest.update(f"{key} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 @dataclass
@@ -66,8 +58,8 @@ class Backbone:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The weights' fingerprint, which says whether prompts fit."""
-        return weights_fingerprint(self.model.state_dict())
+        """What says whether prompts fit: see caspl/clip/fingerprint.py."""
+        return fingerprint_of(self.model, self.image_size)
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Features [B, E], not normalised, of images [B, 3, H, W] in the normalisation of `mean` and `std`; no prompts."""
@@ -124,6 +116,11 @@ class Backbone:
                 f"the text tower of {self.name} is not causal with its feature at [EOS]; prompts in front of "
                 f"the class name could not be shared, choose another student"
             )
+        if not isinstance(self.tokenizer, open_clip.SimpleTokenizer):
+            raise InputError(
+                f"{self.name} has another tokenizer than CLIP's ({type(self.tokenizer).__name__}), which prompts need; such a "
+                f"model can be a teacher, not a student"
+            )
         check_blocks(self.model.transformer, "text", self.name)
         if self.has_vit:
             check_blocks(self.model.visual.transformer, "image", self.name)
@@ -174,9 +171,17 @@ def _load(name: str) -> Backbone:
 
 
 def _tokenizer(architecture: str, model: nn.Module) -> Callable:
-    if isinstance(model, open_clip.CLIP):
-        return open_clip.SimpleTokenizer(context_length=model.context_length)
-    return open_clip.get_tokenizer(architecture)
+    with _fetching(f"the tokenizer of {architecture}"):
+        text = (open_clip.get_model_config(architecture) or {}).get("text_cfg", {})
+        if isinstance(model, open_clip.CLIP) and not text.get("hf_tokenizer_name"):  # CLIPA, for one, has BERT's
+            return clip_tokenizer(model.context_length)
+        return open_clip.get_tokenizer(architecture)
+
+
+@cache
+def clip_tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
+    """CLIP's tokenizer, built once for each length: reading its vocabulary takes longer than loading a small CLIP."""
+    return open_clip.SimpleTokenizer(context_length=context_length)
 
 
 def _unknown(name: str) -> str:
@@ -235,13 +240,23 @@ def _load_open_clip(architecture: str, source: str, name: str) -> nn.Module:
 
 def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn.Module:
     log.info("Weights of %s: from the Hub's cache, or fetched", name)
+    with _fetching(f"the weights of {name}", hint):
+        return open_clip.create_model(architecture, pretrained=tag)
+
+
+@contextmanager
+def _fetching(what: str, hint: str = "") -> Iterator[None]:
+    """Inside, open_clip may read from the Hub; what goes wrong there becomes an InputError."""
     try:
-        with quiet("", "huggingface_hub"):  # open_clip logs by the root; each of their many attempts is told otherwise
-            return open_clip.create_model(architecture, pretrained=tag)
+        with quiet("", "huggingface_hub"):  # open_clip logs by the root; each of their many attempts would be a line
+            yield
+    except ImportError as error:
+        raise InputError(
+            f"{what} can't be read without a package that is not installed ({error}); install it"
+        ) from error
     except (RuntimeError, OSError, ValueError) as error:
         raise InputError(
-            f"the weights of {name} could not be fetched ({first_line(error)}); check the network or set HF_HOME to a "
-            f"cache that holds them{hint}"
+            f"{what} could not be fetched ({first_line(error)}); check the network or set HF_HOME to a cache that holds it{hint}"
         ) from error
 
 

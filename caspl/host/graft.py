@@ -18,18 +18,19 @@ tokens, D and V the widths of the text and the image tower.
 from __future__ import annotations
 
 import copy
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import open_clip
 import torch
 from torch import Tensor, nn
 
 from ..checkpoints.boosting import BoostingHeader, load_boosting
-from ..clip.backbones import weights_fingerprint
+from ..clip.backbones import clip_tokenizer
+from ..clip.fingerprint import fingerprint_of
 from ..ground.errors import InputError
 from ..prompting.learners import Prompts
 
@@ -126,7 +127,7 @@ class TextGraft(TowerGraft):
         longest = int(ends.argmax())
         count = int(ends[longest]) + 1
         if count + self.length > len(positions):
-            text = open_clip.SimpleTokenizer().decode(ids[longest, 1 : count - 1].tolist()).strip()
+            text = clip_tokenizer(len(positions)).decode(ids[longest, 1 : count - 1].tolist()).strip()
             raise InputError(
                 f'the prompt "{text}" takes {count} tokens with [SOS] and [EOS], which with {self.length} boosting tokens '
                 f"makes {count + self.length}, but the text tower has {len(positions)} positions; shorten the class name, "
@@ -259,7 +260,7 @@ OWN_WEIGHTS = re.compile(
 class HostCLIP:
     """What decides whether boosting prompts fit a host's CLIP; `load_boosting` takes it like a Backbone.
 
-    The fingerprint is that of `Backbone.fingerprint` for the same weights. A width of 0: there is no such (ViT) tower.
+    The fingerprint is that of `Backbone.fingerprint` for the same network. A width of 0: there is no such (ViT) tower.
     """
 
     name: str
@@ -272,7 +273,21 @@ class HostCLIP:
         """Read off `clip_model`, which the host calls `name`."""
         weights = {key: value for key, value in clip_model.state_dict().items() if OWN_WEIGHTS.fullmatch(key)}
         widths = [len(weights.get(key, ())) for key in ("ln_final.weight", "visual.ln_pre.weight")]
-        return cls(name, weights_fingerprint(weights), *widths)
+        return cls(name, fingerprint_of(clip_model, _image_size(weights), weights), *widths)
+
+
+def _image_size(weights: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Height and width in pixels, by the positions of a ViT's patches, or of a ResNet's last map, where one is 32 pixels wide.
+
+    (0, 0) where there are neither. One more position belongs to [CLS], or to the mean.
+    """
+    for key, pixels in (
+        ("visual.positional_embedding", weights["visual.conv1.weight"].shape[-1]),
+        ("visual.attnpool.positional_embedding", 32),
+    ):
+        if key in weights:
+            return (pixels * math.isqrt(len(weights[key]) - 1),) * 2
+    return 0, 0
 
 
 def boost(

@@ -32,8 +32,8 @@ LOADER = "load_clip_to_cpu"  # the family's name of the function in a trainer's 
 class Grafted:
     """Mixin in front of a host's trainer: the CLIP that its build_model loads has boosting prompts inside.
 
-    They come from TRAINER.CASPL.BOOSTING, in training and in evaluation. Every CLIP of the student's weights gets them, also
-    one that the trainer takes as a reference; CLIPs of other weights, such as a teacher, are left as they are.
+    They come from TRAINER.CASPL.BOOSTING, in training and in evaluation. Every CLIP that is the student gets them, one that the
+    trainer takes as a reference, too; others, such as a teacher, are left as they are.
     """
 
     def build_model(self) -> None:
@@ -143,7 +143,7 @@ class _Booster:
             header = boost(clip_model, self.path, name=self.backbone, dataset=self.dataset, classnames=self.classnames)
         except OtherStudent as error:
             self.others.append(error)
-            log.info("A CLIP with other weights than the boosting prompts' student is left as it is")
+            log.info("A CLIP that is not the boosting prompts' student is left as it is")
             return
         if not self.boosted:
             log.info("Boosting prompts from %s: %s", self.path, header)

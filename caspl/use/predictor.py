@@ -14,6 +14,7 @@ from ..checkpoints import boosting
 from ..checkpoints import run as trained
 from ..checkpoints.run import TrainedPrompts
 from ..clip.backbones import Backbone, load_backbone
+from ..clip.fingerprint import same_network
 from ..clip.precision import resolve_precision
 from ..ground.errors import InputError, first_line
 from ..ground.images import Preprocessing, read_image, to_rgb
@@ -211,10 +212,10 @@ def load(
         return _load_boosting(path, classnames, backbone, device, precision)
     prompts, header = trained.read_prompts(path)
     clip = load_backbone(backbone or header.backbone)
-    if clip.fingerprint != header.backbone_fingerprint:
+    if not same_network(header.backbone_fingerprint, clip.fingerprint):
         raise InputError(
-            f"{path} was trained with {header.backbone} (weights {header.backbone_fingerprint}), but {clip.name} has the "
-            f"weights {clip.fingerprint}; give the CLIP that it was trained with"
+            f"{path} was trained with {header.backbone} ({header.backbone_fingerprint}), but {clip.name} is another network "
+            f"({clip.fingerprint}); give the CLIP that it was trained with"
         )
     preprocessing = Preprocessing(tuple(header.size), tuple(header.mean), tuple(header.std), header.interpolation)
     names = _names(classnames, header.classnames, path)

@@ -68,6 +68,15 @@ def test_other_weights_are_refused_with_both_sides(saved):
         assert part in str(error.value)
 
 
+def test_a_file_that_knows_the_hash_of_the_weights_alone(saved, prompts, student):
+    """As those that were written before the activation, the heads and the image size were part of the fingerprint."""
+    path, header = saved
+    save_boosting(path, prompts, dataclasses.replace(header, student_fingerprint=student.fingerprint.split("/")[0]))
+    load_boosting(path, student)
+    with pytest.raises(InputError, match="another student: network demo/student"):
+        load_boosting(path, load_backbone("demo/teacher"))
+
+
 def test_other_classes_of_the_same_dataset_are_refused(saved, student):
     load_boosting(saved[0], student, dataset="Digits", classnames=["one"])
     load_boosting(saved[0], student, dataset="Letters", classnames=["a"])

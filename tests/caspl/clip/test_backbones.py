@@ -167,6 +167,37 @@ def test_open_clip_architecture_with_a_file(tmp_path):
     assert backbone.fingerprint == backbones.Backbone("x", model, None, (224, 224), (), ()).fingerprint
 
 
+def test_the_tokenizer_is_built_once_for_each_length():
+    first, second = load_backbone("demo/student"), load_backbone("demo/teacher")
+    assert first.tokenizer is second.tokenizer
+    assert first.tokenizer.context_length == 48
+    assert backbones.clip_tokenizer(77).context_length == 77
+
+
+class OtherTokenizer:
+    """Stands for a tokenizer of the Hugging Face Hub."""
+
+
+def test_a_model_of_clips_class_with_another_tokenizer(model, monkeypatch):
+    monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: OtherTokenizer())
+    tokenizer = backbones._tokenizer("ViT-H-14-worldwide", model)
+    assert isinstance(tokenizer, OtherTokenizer)
+    backbone = backbones.Backbone("worldwide", model, tokenizer, (32, 32), (), ())
+    with pytest.raises(InputError, match="worldwide has another tokenizer than CLIP's .OtherTokenizer.* not a student"):
+        backbone.check_student()
+
+
+def test_a_tokenizer_that_cannot_be_fetched_is_one_sentence(model, monkeypatch):
+    def unreachable(name):
+        raise OSError("we couldn't connect\nto the Hub")
+
+    monkeypatch.setattr(open_clip, "get_tokenizer", unreachable)
+    with pytest.raises(
+        InputError, match="tokenizer of ViT-H-14-CLIPA could not be fetched .we couldn't connect.; check"
+    ):
+        backbones._tokenizer("ViT-H-14-CLIPA", model)
+
+
 def test_resnet_students_take_text_prompts_only():
     torch.manual_seed(0)
     model = open_clip.CLIP(

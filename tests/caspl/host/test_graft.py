@@ -1,7 +1,6 @@
 """Boosting prompts in a host's CLIP, against the plain reference in float64."""
 
 import copy
-from types import SimpleNamespace
 
 import open_clip
 import pytest
@@ -12,7 +11,7 @@ import host_clip
 import reference
 from boosting_files import make_boosting, write_boosting
 from caspl.checkpoints.boosting import OtherStudent
-from caspl.clip.backbones import load_backbone
+from caspl.clip.backbones import Backbone, load_backbone
 from caspl.ground.errors import InputError
 from caspl.host.graft import HostCLIP, boost, graft, is_grafted
 from caspl.prompting.groups import PromptGroup
@@ -285,7 +284,7 @@ def test_one_call_boosts_a_clip_from_a_file(tmp_path):
     ids = host_clip.tokenize(["one."])
     assert header.teacher == "demo/teacher"
     assert torch.equal(model.encode_text(ids), graft(host_clip.make_clip(), boosting).encode_text(ids))
-    with pytest.raises(OtherStudent, match="weights .* here; set"):
+    with pytest.raises(OtherStudent, match="network .* here; set"):
         boost(host_clip.make_clip("teacher"), path)
 
 
@@ -416,6 +415,5 @@ def test_a_resnets_weights_all_count():
     model = open_clip.CLIP(
         16, dict(layers=(1, 1, 1, 1), width=8, head_width=16, image_size=32), dict(width=16, heads=1)
     )
-    backbone = SimpleNamespace(model=model)
-    fingerprint = type(load_backbone("demo/student")).fingerprint.func(backbone)
-    assert HostCLIP.of(model, "x") == HostCLIP("x", fingerprint, 16, 0)
+    backbone = Backbone("x", model, None, (32, 32), (), ())
+    assert HostCLIP.of(model, "x") == HostCLIP("x", backbone.fingerprint, 16, 0)

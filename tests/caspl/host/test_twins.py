@@ -102,7 +102,7 @@ def test_a_teacher_is_left_alone(save, caplog):
     trainer = grafted_trainer(host_clip.WithTeacher)(make_cfg(save(make_boosting())), data())
     assert is_grafted(trainer.model)
     assert not is_grafted(trainer.teacher)
-    assert "A CLIP with other weights than the boosting prompts' student is left as it is" in caplog.messages
+    assert "A CLIP that is not the boosting prompts' student is left as it is" in caplog.messages
 
 
 def host_module(monkeypatch, name, **members):

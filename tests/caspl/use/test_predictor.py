@@ -177,10 +177,21 @@ def test_many_paths_go_through_in_parts(tmp_path, student, monkeypatch):
     assert torch.allclose(predictor.logits(paths), whole, rtol=1e-5, atol=1e-5)
 
 
+def test_a_run_that_knows_the_hash_of_the_weights_alone(tmp_path, student):
+    """As those that were written before the activation, the heads and the image size were part of the fingerprint."""
+    result(tmp_path, student, backbone_fingerprint=student.fingerprint.split("/")[0])
+    assert caspl.load(tmp_path).classnames == NAMES
+    with pytest.raises(InputError, match="but demo/teacher is another network"):
+        caspl.load(tmp_path, backbone="demo/teacher")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (dict(backbone="demo/teacher"), r"trained with demo/teacher .weights \w+., but demo/teacher has the weights"),
+        (
+            dict(backbone="demo/teacher"),
+            r"trained with demo/teacher .\S+., but demo/teacher is another network \(\w+/quickgelu/3\+4/32x32",
+        ),
         (dict(backbone="ViT-Z/9"), 'no CLIP is called "ViT-Z/9"'),
         (dict(classnames=[]), "does not know its class names; give them"),
     ],
@@ -310,7 +321,7 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
         ),
         ([*good, "--classes", str(tmp_path / "blank.txt")], "is empty"),
         ([*good, "--classes", str(image)], "is not text in UTF-8"),
-        ([*good, "--backbone", "demo/teacher"], "but demo/teacher has the weights"),
+        ([*good, "--backbone", "demo/teacher"], "but demo/teacher is another network"),
         ([*good, "--backbone", str(tmp_path / "weights.pt")], "no CLIP is called"),
         ([*good, "--classes", str(tmp_path / "long.txt")], 'class name "a a .* takes .* tokens'),
         ([*good, "--output", str(tmp_path / "nothing")], "nothing cannot be written or read .Is a directory"),
