@@ -3,14 +3,17 @@
     caspl export output/coop --onnx coop.onnx --program coop.pt2 --state-dict clip.safetensors
 
 ONNX files and torch.export archives take `images`, float32 [B, 3, H, W], RGB in [0, 1], resized and cut to the size of the
-tower but not normalised, and give `logits` [B, C]. Every file is read again and compared with the model before it is kept.
+tower but not normalised, and give `logits` [B, C]. Every file is read again, and what it computes is compared with what the
+predictor does, before it is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,12 +33,7 @@ from .predictor import Predictor
 
 TOLERANCE = 1e-4  # largest difference of logits, relative to the largest logit, that a runtime may show
 OPSET = 18
-EXPORTERS = (
-    "torch.onnx",
-    "onnxscript",
-    "onnx_ir",
-    "torch.export",
-)  # whose loggers tell what no user can do anything about
+EXPORTERS = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")  # their warnings are about what no user can change
 MOST_IMAGES = 2**16  # in a batch; without a bound, PyTorch 2.5 and 2.6 refuse a size that may vary
 
 
@@ -57,7 +55,7 @@ class Classifier(nn.Module):
 
 
 def facts(predictor: Predictor) -> dict[str, str]:
-    """What a reader of the file must know: class names (JSON), how images are prepared, and where all came from."""
+    """What a reader of an ONNX file or archive must know: class names (JSON), how images are prepared, where all comes from."""
     preprocessing: Preprocessing = predictor.preprocessing
     return {
         "classnames": json.dumps(predictor.classnames),
@@ -68,6 +66,18 @@ def facts(predictor: Predictor) -> dict[str, str]:
         "backbone": predictor.backbone.name,
         "input": "float32 [B, 3, height, width], RGB in [0, 1]: smaller edge resized, centre cut, not normalised",
         "output": "logits [B, C]; their softmax are the classes' probabilities",
+    }
+
+
+def plain_facts(predictor: Predictor, features: Path) -> dict[str, str]:
+    """The same for a state dict, whose class features lie in the file `features`."""
+    preprocessing: Preprocessing = predictor.preprocessing
+    return facts(predictor) | {
+        "mean": json.dumps(preprocessing.mean),
+        "std": json.dumps(preprocessing.std),
+        "input": "float32 [B, 3, height, width]: smaller edge resized, centre cut, RGB in [0, 1] minus mean, over std",
+        "output": "exp(logit_scale) * image features [B, E], normalised, @ classifier.T are the logits [B, C]",
+        "classifier": f"a matrix [C, E] in {features.name}",
     }
 
 
@@ -99,7 +109,7 @@ def export_onnx(predictor: Predictor, path: str | Path) -> float:
         onnx.helper.set_model_props(model, facts(predictor))
         onnx.save(model, temporary)
         session = onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"])
-        return _verify(classifier, lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), path)
+        return _verify(predictor, lambda x: torch.from_numpy(session.run(None, {"images": x.numpy()})[0]), path)
 
 
 def export_program(predictor: Predictor, path: str | Path) -> float:
@@ -115,7 +125,7 @@ def export_program(predictor: Predictor, path: str | Path) -> float:
             torch.export.save(program, file, extra_files={"facts.json": json.dumps(facts(predictor))})
         with temporary.open("rb") as file:
             again = torch.export.load(file).module()
-        return _verify(classifier, again, path)
+        return _verify(predictor, again, path)
 
 
 def export_state_dict(predictor: Predictor, path: str | Path) -> float:
@@ -131,17 +141,40 @@ def export_state_dict(predictor: Predictor, path: str | Path) -> float:
     classifier, images = _prepare(predictor)
     path = Path(path).expanduser()
     features = path.with_name(f"{path.stem}.classifier.safetensors")
-    weights = {key: value.cpu().contiguous() for key, value in predictor.backbone.model.state_dict().items()}
+    weights = {key: value.contiguous() for key, value in predictor.backbone.model.state_dict().items()}
+    about = plain_facts(predictor, features)
     with replacing(path) as temporary, replacing(features) as beside:
-        save_file(weights, temporary, metadata=facts(predictor))
-        save_file({"classifier": classifier.classifier.cpu().contiguous()}, beside, metadata=facts(predictor))
-        matrix, plain = load_file(beside)["classifier"], predictor.backbone
-        plain.model.load_state_dict(load_file(temporary))
+        save_file(weights, temporary, metadata=about)
+        save_file({"classifier": classifier.classifier.contiguous()}, beside, metadata=about)
+        plain = replace(predictor.backbone, model=_second_model(predictor.backbone.model, load_file(temporary), path))
+        matrix = load_file(beside)["classifier"]
 
         def again(images: Tensor) -> Tensor:
-            return predictor.scale * plain.image_features(predictor.preprocessing.normalize(images)) @ matrix.T
+            image_features = plain.image_features(predictor.preprocessing.normalize(images))
+            return plain.model.logit_scale.exp() * image_features @ matrix.T
 
-        return _verify(classifier, again, path)
+        return _verify(predictor, again, path)
+
+
+def _second_model(model: nn.Module, written: Mapping[str, Tensor], path: Path) -> nn.Module:
+    """A copy of `model` with nothing in it but the tensors `written`; all of them, as images don't pass the text tower.
+
+    Raises InputError, naming `path`, where a tensor is not that of `model`.
+    """
+    second, expected = copy.deepcopy(model), model.state_dict()
+    wrong = [
+        name
+        for name in expected.keys() | written.keys()
+        if name not in expected or name not in written or not torch.equal(expected[name], written[name])
+    ]
+    if wrong:
+        raise InputError(
+            f"{path} was not written: {min(wrong)} in it is not the model's; write it again, to another disk if need be"
+        )
+    for value in second.state_dict().values():
+        value.fill_(float("nan") if value.is_floating_point() else -1)
+    second.load_state_dict(written)
+    return second
 
 
 def _check_plain(predictor: Predictor, path: str | Path) -> None:
@@ -185,14 +218,17 @@ def _prepare(predictor: Predictor) -> tuple[Classifier, Tensor]:
 
 
 @torch.no_grad()
-def _verify(expected: nn.Module, found: Callable[[Tensor], Tensor], path: str | Path) -> float:
-    """Compare on batches of one and five random images. Raises InputError where the logits differ by more than TOLERANCE."""
+def _verify(predictor: Predictor, found: Callable[[Tensor], Tensor], path: str | Path) -> float:
+    """The largest difference of logits from the predictor's own, on batches of one and five random images.
+
+    Raises InputError where it is more than TOLERANCE, or the logits have another shape.
+    """
     generator, worst = torch.Generator().manual_seed(1), 0.0
-    size = expected.preprocessing.size
+    preprocessing = predictor.preprocessing
     for batch in (1, 5):
-        images = torch.rand(batch, 3, *size, generator=generator)
-        logits = expected(images)
-        difference = float((found(images) - logits).abs().max())
+        images = torch.rand(batch, 3, *preprocessing.size, generator=generator)
+        logits, again = predictor.logits(preprocessing.normalize(images)), found(images)
+        difference = float((again - logits).abs().max()) if again.shape == logits.shape else float("inf")
         worst = max(worst, difference)
         if not difference <= TOLERANCE * float(logits.abs().max()):
             raise InputError(
