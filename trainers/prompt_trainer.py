@@ -7,7 +7,6 @@ and what else it needs before training (`prepare`). Adding CasPL to it is the mi
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -86,11 +85,11 @@ class StoredFeatures:
         trainer = self.trainer
         backbone, precision, inputs = trainer.backbone, trainer.precision, trainer.cfg.INPUT
         return {
-            "weights": backbone.fingerprint,
+            "network": backbone.fingerprint,
             "vision prompts": vision_digest(trainer.model.learner()),
             "precision": [precision.name, precision.device_type],
             "input": {key: str(inputs[key]) for key in ("SIZE", "INTERPOLATION", "PIXEL_MEAN", "PIXEL_STD")},
-            "transform": re.sub(r" at 0x[0-9a-f]+", "", str(self.loader.dataset.transform)),
+            "transform": str(self.loader.dataset.transform),
         }
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 from dassl.config import get_cfg_default
 from dassl.data import build_data_loader
 from dassl.data.transforms import build_transform
+from dassl.data.transforms.transforms import AVAI_CHOICES
 from dassl.utils import InputError, read_image
 from PIL import Image
 from torchvision import transforms as v1
@@ -81,6 +82,27 @@ def test_training_crops_are_the_same_draws(cfg, photos):
             torch.manual_seed(seed)
             assert torch.equal(a, reference(path, theirs)) and torch.equal(state, torch.get_rng_state())
             assert a.is_contiguous() and a.dtype == torch.float32
+
+
+def test_a_transform_prints_what_it_does(cfg):
+    """The feature store names its files by such a text, so it is the same in every process and for the same values alone."""
+
+    def text(**values):
+        changed = cfg.clone()
+        changed.INPUT.TRANSFORMS = AVAI_CHOICES
+        changed.INPUT.update(values)
+        return f"{build_transform(changed, is_train=True)}\n{build_transform(changed, is_train=False)}"
+
+    for part in (
+        "PILToFloat()",
+        "Cutout(n_holes=1, length=16)",
+        "GaussianNoise(mean=0.0, std=0.15, p=0.5)",
+        "InstanceNormalization(eps=1e-08)",
+        "Random2DTranslation(height=224, width=224, p=0.5, interpolation=InterpolationMode.BILINEAR)",
+    ):
+        assert part in text()
+    assert " at 0x" not in text()
+    assert text() == text() != text(CUTOUT_LEN=8)
 
 
 def test_resizing_a_box_is_no_substitute_for_cropping(photos):

@@ -11,7 +11,14 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 
-class PILToFloat:
+class Operation:
+    """A step that prints as the call that makes it, so that a text of all steps says what becomes of an image."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in vars(self).items())})"
+
+
+class PILToFloat(Operation):
     """PIL image -> float32 tensor (C, H, W) in [0, 1].
 
     Divides by 255 as torchvision's first ToTensor does; v2's conversion multiplies by 1/255, which differs in the
@@ -27,7 +34,7 @@ class PILToFloat:
         return pixels.to(torch.float32).div_(255)
 
 
-class Random2DTranslation:
+class Random2DTranslation(Operation):
     """PIL image -> PIL image of the target size: enlarge by 1/8 and crop at a random place, or only resize.
 
     As Dassl 0.6.3, whose draws come from Python's `random`.
@@ -57,7 +64,7 @@ class Random2DTranslation:
         return F.crop(img, top, left, self.height, self.width)
 
 
-class InstanceNormalization:
+class InstanceNormalization(Operation):
     """Tensor (C, H, W) -> the same with mean 0 and standard deviation 1 per channel (arXiv 1607.08022)."""
 
     def __init__(self, eps: float = 1e-8) -> None:
@@ -70,7 +77,7 @@ class InstanceNormalization:
         return (img - mean) / (std + self.eps)
 
 
-class Cutout:
+class Cutout(Operation):
     """Tensor (C, H, W) -> the same with squares of zeros at random centres (arXiv 1708.04552).
 
     Squares are cut off at the border. As Dassl 0.6.3, whose draws come from NumPy's global generator.
@@ -94,7 +101,7 @@ class Cutout:
         return img * mask
 
 
-class GaussianNoise:
+class GaussianNoise(Operation):
     """Tensor -> the same plus normal noise, with probability `p`; the decision is drawn from Python's `random`."""
 
     def __init__(self, mean: float = 0, std: float = 0.15, p: float = 0.5) -> None:
