@@ -6,6 +6,7 @@ from typing import Any
 
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 
+from caspl.ground.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError
 
 from .files.registry import register
@@ -28,14 +29,15 @@ class Union(DatasetBase):
                 f"DATASET.MEMBERS is {names}, expected the names of datasets to join, out of {', '.join(sorted(known))}"
                 + (f"; {wrong[0]} is none of them" if wrong else "")
             )
-        self.class_datasets: list[str] = []  # for each class, the dataset that it is from
+        members: list[str] = []  # for each class, the dataset that it is from
         lists: dict[str, list[Datum]] = {"train_x": [], "val": [], "test": []}
         for domain, name in enumerate(names):
             member = DATASET_REGISTRY.get(name)(cfg)
-            offset = len(self.class_datasets)
+            offset = len(members)
             for split, items in lists.items():
                 items += [_moved(datum, offset, domain) for datum in getattr(member, split) or ()]
-            self.class_datasets += [name] * member.num_classes
+            members += [name] * member.num_classes
+        self.facts = DatasetFacts(class_datasets=tuple(members))
         super().__init__(**lists)
 
 

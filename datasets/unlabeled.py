@@ -9,6 +9,7 @@ from typing import Any
 from dassl.data import DataManager
 from dassl.data.datasets import DatasetBase, Datum
 
+from caspl.ground.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_image, list_files
 
@@ -31,8 +32,6 @@ class UnlabeledImages(DatasetBase):
     images: it gets the first one, which PromptTrainer does not test on.
     """
 
-    labelled = False
-
     def __init__(self, cfg: Any) -> None:
         """Raises InputError for paths without images, damaged shards, missing class names, and streams in upstream's Dassl."""
         if cfg.DATASET.NUM_SHOTS >= 1 or class_subset(cfg) != "all":
@@ -50,9 +49,9 @@ class UnlabeledImages(DatasetBase):
         self.names = read_class_names(path)
         roots = data_paths(cfg)
         given = getattr(cfg.DATASET, "PATHS", ()) or [os.path.basename(roots[0])]
-        self.origin = f"{type(self).__name__}: {', '.join(given)}"  # what the checkpoint calls it
+        self.facts = DatasetFacts(labelled=False, origin=f"{type(self).__name__}: {', '.join(given)}")
         found = [images_and_shards(path) for path in roots]
-        own = getattr(DataManager, "takes_training_only", False)
+        own = takes_training_only(DataManager)
         if any(shards for _, shards in found):
             if not own:
                 raise InputError(

@@ -13,6 +13,7 @@ from yacs.config import CfgNode as CN
 from caspl.checkpoints.boosting import FILE_NAME, BoostingHeader, save_boosting
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.templates import template_for
+from caspl.ground.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss
 from caspl.prompting.groups import PromptShape, random_entries, text_entries
@@ -97,18 +98,17 @@ class CasPLBoost(PromptTrainer):
 
     def build_model(self) -> None:
         super().build_model()
-        # A dataset made of several knows which of them each class is from.
-        names = self.dm.dataset.classnames
-        members = getattr(self.dm.dataset, "class_datasets", None) or [self.cfg.DATASET.NAME] * len(names)
+        names, facts = self.dm.dataset.classnames, DatasetFacts.of(self.dm.dataset)
+        members = facts.class_datasets or [self.cfg.DATASET.NAME] * len(names)
         known = {member: template_for(member, self.keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE") for member in set(members)}
         self.templates = [known[member] for member in members]
-        self.dataset_name = getattr(self.dm.dataset, "origin", "+".join(dict.fromkeys(members)))
+        self.dataset_name = facts.origin or "+".join(dict.fromkeys(members))
         # As in the base-to-new protocol, the base classes are the first half, rounded up.
         self.taught = len(names) if self.keys.CLASSES == "all" or self.subset != "all" else (len(names) + 1) // 2
 
     @property
     def subset(self) -> str:
-        return getattr(self.cfg.DATASET, "SUBSAMPLE_CLASSES", "all")
+        return self.cfg.DATASET.SUBSAMPLE_CLASSES
 
     @cached_property
     def teacher_backbone(self) -> Backbone:

@@ -26,6 +26,7 @@ from caspl.checkpoints.run import PromptsHeader, TrainedPrompts, save_prompts
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
+from caspl.ground.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError
 from caspl.ground.shapes import differences, listed, shapes_of
 from caspl.prompting.groups import vision_digest
@@ -140,7 +141,7 @@ class PromptTrainer(TrainerX):
 
     def build_data_loader(self) -> None:
         super().build_data_loader()
-        self.labelled = getattr(self.dm.dataset, "labelled", True)
+        self.labelled = DatasetFacts.of(self.dm.dataset).labelled
         if self.reads_labels and not self.labelled:
             raise InputError(
                 f"{self.cfg.DATASET.NAME} (DATASET.NAME) has no labels, and {type(self).__name__} needs them; train "

@@ -87,7 +87,8 @@ def test_a_folder_is_a_list(root, cfg):
     data = UnlabeledImages(cfg("loose"))
     assert data.classnames == NAMES and data.lab2cname == dict(enumerate(NAMES)) and data.num_classes == 3
     assert (len(data.train_x), data.val, data.test) == (25, None, None)
-    assert {item.label for item in data.train_x} == {-1} and data.origin == "UnlabeledImages: loose"
+    assert {item.label for item in data.train_x} == {-1} and not data.facts.labelled
+    assert data.facts.origin == "UnlabeledImages: loose"
     assert len(UnlabeledImages(cfg(str(root / "loose"))).train_x) == 25
     manager = DataManager(cfg("loose"))
     assert manager.test_loader is None and len(manager.train_loader_x) == 3
@@ -107,7 +108,7 @@ def test_ways_to_name_shards(root, cfg, paths):
 
 def test_without_paths_the_root_is_read(root, cfg):
     data = UnlabeledImages(cfg())
-    assert len(data.train_x) == 85 and data.origin == f"UnlabeledImages: {root.name}"
+    assert len(data.train_x) == 85 and data.facts.origin == f"UnlabeledImages: {root.name}"
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -100,7 +100,7 @@ def test_boosting_on_a_union_of_domains(run, build, pets, tmp_path):
     trainer = build("CasPLBoost", "all", "out", *SHORT, *UNION)
     dataset = trainer.dm.dataset
     assert dataset.classnames == ["abyssinian", "beagle", "yorkshire_terrier", *NAMES]
-    assert dataset.class_datasets == ["OxfordPets"] * 3 + ["Digits"] * 10
+    assert dataset.facts.class_datasets == ("OxfordPets",) * 3 + ("Digits",) * 10
     for datum in (*dataset.train_x[:3], *dataset.train_x[-3:], *dataset.test[-3:]):
         assert datum.classname == dataset.classnames[datum.label]
         assert (datum.domain == 0) == (datum.label < 3) == ("oxford_pets" in datum.impath)
