@@ -13,7 +13,7 @@ from .coop import CoOp
 from .registration import register
 
 # Where the reference's hand-written template is another than CLIP's.
-TEMPLATES = {"DescribableTextures": "a photo of a {}, a type of texture."}
+KGCOOP_TEMPLATES = {"DescribableTextures": "a photo of a {}, a type of texture."}
 
 
 def extend_cfg(cfg: CN) -> None:
@@ -28,8 +28,7 @@ class KgCoOp(CoOp):
     method = "KgCoOp"
 
     def prepare(self) -> None:
-        name = self.cfg.DATASET.NAME
-        template = TEMPLATES.get(name) or template_for(name)
+        template = template_for(self.cfg.DATASET.NAME, own=KGCOOP_TEMPLATES)
         self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, template)
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from .coop import CoOp, initial_phrase
 from .registration import register
 
 # Where the reference's hand-written template is another than CLIP's.
-TEMPLATES = {
+PROGRAD_TEMPLATES = {
     "DescribableTextures": "a texture of {}.",
     "FGVCAircraft": "a type of aircraft, a photo of a {}.",
     "Food101": "a type of food, a photo of {}.",
@@ -33,7 +33,7 @@ def extend_cfg(cfg: CN) -> None:
     cfg.LOSS.LAMBDA = 1.0  # ProGrad: how much of the contradicting part is taken away, 0 to 1
 
 
-def project(gradient: Tensor, general: Tensor, strength: float) -> Tensor:
+def without_conflict(gradient: Tensor, general: Tensor, strength: float) -> Tensor:
     """`gradient` without `strength` times its part along `general`, where the two point apart (paper, equation 5)."""
     direction = general / general.norm().clamp_min(torch.finfo(general.dtype).tiny)
     along = (gradient * direction).sum()
@@ -51,8 +51,7 @@ class ProGrad(CoOp):
 
     @property
     def template(self) -> str:
-        name = self.cfg.DATASET.NAME
-        return TEMPLATES.get(name) or template_for(name)
+        return template_for(self.cfg.DATASET.NAME, own=PROGRAD_TEMPLATES)
 
     def initial_context(self, backbone: Backbone, classes: int) -> tuple[Tensor, Tensor | None]:
         length = self.keys.N_CTX
@@ -87,5 +86,5 @@ class ProGrad(CoOp):
         own = torch.autograd.grad(self.scaler.scale(loss), trained, retain_graph=True)
         towards = torch.autograd.grad(self.scaler.scale(general), trained)
         for parameter, gradient, direction in zip(trained, own, towards, strict=True):
-            parameter.grad = project(gradient, direction, self.cfg.LOSS.LAMBDA)
+            parameter.grad = without_conflict(gradient, direction, self.cfg.LOSS.LAMBDA)
         return loss, logits

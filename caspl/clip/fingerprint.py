@@ -25,7 +25,7 @@ def fingerprint_of(model: nn.Module, image_size: tuple[int, int], weights: Mappi
     others beside them. The same in half and in single precision, on whatever device.
     """
     towers = getattr(model, "text", model), model.visual
-    activations, heads = zip(*(_facts(tower) for tower in towers), strict=True)
+    activations, heads = zip(*(_tower_facts(tower) for tower in towers), strict=True)
     digest = _digest(model.state_dict() if weights is None else weights)
     return f"{digest}/{'+'.join(dict.fromkeys(activations))}/{'+'.join(heads)}/{'x'.join(map(str, image_size))}"
 
@@ -46,7 +46,7 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _facts(tower: nn.Module) -> tuple[str, str]:
+def _tower_facts(tower: nn.Module) -> tuple[str, str]:
     """The activations and the numbers of heads of a tower; in OpenAI's layout those of its blocks, not what a patch adds to it.
 
     Several, as a Swin transformer has, are joined by commas; "none" where there are none (a ConvNeXt has no heads).

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 import open_clip
 import torch
+from open_clip.hf_model import HFTextEncoder
+from open_clip.timm_model import TimmModel
 from open_clip.transformer import LayerNorm, LayerNormFp32
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..ground.errors import InputError
 
@@ -28,7 +31,8 @@ class Precision:
     """How the frozen towers are stored and computed. Prompts are always kept in float32.
 
     fp32: everything in float32. fp16 and bf16: OpenAI's split, weights of linear and convolution layers in half precision,
-    LayerNorm and embeddings in float32. amp: float32 weights under autocast.
+    LayerNorm and embeddings in float32; towers of timm and Hugging Face, which only teachers have, in half precision but for
+    batch normalisation. amp: float32 weights under autocast.
     """
 
     name: str
@@ -59,8 +63,19 @@ class Precision:
                     norm = LayerNormFp32(child.normalized_shape, eps=child.eps)
                     norm.weight, norm.bias = child.weight, child.bias
                     setattr(parent, name, norm)
+        for part in model.modules():
+            if isinstance(part, (TimmModel, HFTextEncoder)):
+                _round(part, self.weights)
         open_clip.model.convert_weights_to_lp(model, dtype=self.weights)
         return model
+
+
+def _round(tower: nn.Module, dtype: torch.dtype) -> None:
+    """Put a tower of another library, whose layers expect one format throughout, into `dtype`, except batch statistics."""
+    for module in tower.modules():
+        if not isinstance(module, _BatchNorm):
+            for values in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                values.data = values.data.to(dtype) if values.is_floating_point() else values.data
 
 
 def resolve_precision(name: str, device: torch.device, key: str = "PREC") -> Precision:

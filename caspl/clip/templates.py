@@ -6,6 +6,8 @@ And the ensembles: CoOp's seven (`ENSEMBLE`), and the first sixty of OpenAI's fo
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 
@@ -44,15 +46,19 @@ ENSEMBLE = (
 DIVERSE = tuple(fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES[:60])
 
 
-def template_for(dataset: str, override: str = "", key: str = "the template") -> str:
-    """The template of `dataset`, or `override` (from the configuration key `key`) if it is given.
+def template_for(
+    dataset: str, override: str = "", key: str = "the template", *, own: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The template of `dataset`, or `override` if it is given; `key` is what messages call that.
 
-    Raises InputError for a template without the place {} for the class name.
+    `own` holds a method's templates, where they are other than CLIP's.
+    Raises InputError for a template in which {}, the place of the class name, does not stand exactly once.
     """
-    if override and "{}" not in override:
-        raise InputError(f'{key} is "{override}", but it needs {{}} where the class name goes, as in "{GENERIC}"')
-    if override:
-        return override
-    if dataset not in TEMPLATES:
+    if override and (override.count("{}") != 1 or set("{}") & set(override.replace("{}", ""))):
+        raise InputError(
+            f'{key} is "{override}", but it needs {{}} once, where the class name goes, and no other brace, as in "{GENERIC}"'
+        )
+    known = {**TEMPLATES, **own}
+    if not override and dataset not in known:
         log.info('No template is known for %s, using "%s"', dataset, GENERIC)
-    return TEMPLATES.get(dataset, GENERIC)
+    return override or known.get(dataset, GENERIC)

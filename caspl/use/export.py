@@ -247,12 +247,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-WRITERS = {"onnx": export_onnx, "program": export_program, "state_dict": export_state_dict}
+EXPORTS = {"onnx": export_onnx, "program": export_program, "state_dict": export_state_dict}
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 0. Raises InputError."""
-    wanted = {name: getattr(args, name) for name in WRITERS if getattr(args, name)}
+    wanted = {name: getattr(args, name) for name in EXPORTS if getattr(args, name)}
     if not wanted:
         raise InputError("nothing to write; give --onnx, --program or --state-dict with a file")
     predictor = load_result(args)
@@ -260,7 +260,7 @@ def run(args: argparse.Namespace) -> int:
         _check_plain(predictor, args.state_dict)
     for name, path in wanted.items():
         path = path.expanduser()
-        difference = WRITERS[name](predictor, path)
+        difference = EXPORTS[name](predictor, path)
         print(
             f"{path}: {path.stat().st_size:,} bytes, {len(predictor.classnames):,} classes, logits within {difference:.1g}"
         )

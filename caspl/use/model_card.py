@@ -89,8 +89,8 @@ def base_model(student: str) -> str | None:
 def _facts(header: BoostingHeader, parameters: int, size: int) -> dict[str, str]:
     known = f"{len(header.classnames):,}" if header.classnames else "all"
     return {
-        "student": f"{header.student}, weights {header.student_fingerprint}",
-        "teacher": f"{header.teacher}, weights {header.teacher_fingerprint}",
+        "student": f"{header.student}, fingerprint {header.student_fingerprint}",
+        "teacher": f"{header.teacher}, fingerprint {header.teacher_fingerprint}",
         "teacher's text": header.template,
         "student's text": "the class name alone, behind the prompts",
         "images": f"{header.dataset}, labels unread",

@@ -63,7 +63,7 @@ def load_result(args: argparse.Namespace, **options) -> Predictor:
 
 
 def read_classnames(path: Path) -> list[str]:
-    """The lines of a text file that are not blank; a name that occurs twice is told. Raises InputError where there is none."""
+    """The lines of a text file that are not blank; warns of a name that occurs twice. Raises InputError where there is none."""
     names = read_lines(path, "the file of class names (--classes)")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -116,7 +116,7 @@ def answers(
             yield pixels if isinstance(pixels, str) else (path, next(classes))
 
 
-def write_csv(found: Iterator[Answer], file: TextIO) -> None:
+def answers_as_csv(found: Iterator[Answer], file: TextIO) -> None:
     """A line for each image and class: image, rank from 1, class, probability."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("image", "rank", "class", "probability"))
@@ -124,7 +124,7 @@ def write_csv(found: Iterator[Answer], file: TextIO) -> None:
         writer.writerows((path, rank, name, f"{p:.6f}") for rank, (name, p) in enumerate(classes, 1))
 
 
-def write_json(found: Iterator[Answer], file: TextIO) -> None:
+def answers_as_json(found: Iterator[Answer], file: TextIO) -> None:
     """A list of {"image": ..., "classes": [{"class": ..., "probability": ...}, ...]}."""
     file.write("[")
     for number, (path, classes) in enumerate(found):
@@ -133,11 +133,11 @@ def write_json(found: Iterator[Answer], file: TextIO) -> None:
     file.write("\n]\n")
 
 
-WRITERS = {"csv": write_csv, "json": write_json}
+WRITERS = {"csv": answers_as_csv, "json": answers_as_json}
 
 
 @contextmanager
-def opened(path: Path | None) -> Iterator[TextIO]:
+def output_to(path: Path | None) -> Iterator[TextIO]:
     """stdout, or a file that appears when it is complete."""
     if path is None:
         if hasattr(sys.stdout, "reconfigure"):
@@ -171,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 yield answer
 
-    with opened(args.output) as file:
+    with output_to(args.output) as file:
         write(readable(), file)
     if broken:
         print(f"{len(broken):,} of {len(paths):,} images could not be read", file=sys.stderr)

@@ -102,11 +102,11 @@ def test_gpa_needs_a_width(run, capsys):
 # ------------------------------------------------------------------------------------------------------------ ProGrad
 def test_projection_takes_away_what_contradicts():
     own, general = torch.tensor([1.0, -2.0]), torch.tensor([0.0, 3.0])
-    assert prograd.project(own, general, 1.0).tolist() == [1.0, 0.0]
-    assert prograd.project(own, general, 0.8).tolist() == pytest.approx([1.0, -0.4])
-    assert prograd.project(-own, general, 1.0) is not own
-    assert torch.equal(prograd.project(-own, general, 1.0), -own)  # they agree: nothing is taken away
-    assert torch.equal(prograd.project(own, torch.zeros(2), 1.0), own)
+    assert prograd.without_conflict(own, general, 1.0).tolist() == [1.0, 0.0]
+    assert prograd.without_conflict(own, general, 0.8).tolist() == pytest.approx([1.0, -0.4])
+    assert prograd.without_conflict(-own, general, 1.0) is not own
+    assert torch.equal(prograd.without_conflict(-own, general, 1.0), -own)  # they agree: nothing is taken away
+    assert torch.equal(prograd.without_conflict(own, torch.zeros(2), 1.0), own)
 
 
 def test_both_cases_of_the_projection_occur(build, monkeypatch):
@@ -114,14 +114,14 @@ def test_both_cases_of_the_projection_occur(build, monkeypatch):
     trainer.prepare()
     trainer.set_model_mode("train")
     trainer.batch_idx, trainer.num_batches = 0, 99
-    seen, project = set(), prograd.project
+    seen, project = set(), prograd.without_conflict
 
     def watched(own, general, strength):
         result = project(own, general, strength)
         seen.add(torch.equal(result, own))
         return result
 
-    monkeypatch.setattr(prograd, "project", watched)
+    monkeypatch.setattr(prograd, "without_conflict", watched)
     batch = next(iter(trainer.train_loader_x))
     for first in range(0, 10, 2):
         trainer.forward_backward({key: batch[key][first : first + 2] for key in ("img", "label")})
@@ -139,7 +139,7 @@ def test_both_cases_of_the_projection_occur(build, monkeypatch):
 def test_context_from_the_datasets_template(dataset, words, rest, build, monkeypatch):
     """Words at the end, zeros before; where the comma is a token of its own, the last word is not learned."""
     trainer = build("ProGrad", "base", "out", "TRAINER.COOP.N_CTX", "16")
-    template = prograd.TEMPLATES.get(dataset, "a photo of a {}.")
+    template = prograd.PROGRAD_TEMPLATES.get(dataset, "a photo of a {}.")
     monkeypatch.setattr(prograd.ProGrad, "template", property(lambda self: template))
     context, fixed = trainer.initial_context(trainer.backbone, 5)
     count, tokens = len(words.split(" ")), trainer.backbone.embed(words)
@@ -156,7 +156,7 @@ def test_a_context_shorter_than_the_template_is_refused(run, capsys):
 # ------------------------------------------------------------------------------------------------------------- KgCoOp
 def test_kgcoop_weight_and_templates(build):
     assert build("KgCoOp", "base", "out").keys.W == 8.0
-    assert kgcoop.TEMPLATES == {"DescribableTextures": "a photo of a {}, a type of texture."}
+    assert kgcoop.KGCOOP_TEMPLATES == {"DescribableTextures": "a photo of a {}, a type of texture."}
 
 
 # ------------------------------------------------------------------------------------------------------ zero-shot, probe

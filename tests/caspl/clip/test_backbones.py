@@ -271,6 +271,22 @@ def test_precisions_of_the_cpu(name, weights):
     assert torch.nn.functional.cosine_similarity(features.float(), exact).min() > 0.99
 
 
+@pytest.mark.parametrize("timm_name", ["vit_tiny_patch16_224", "convnext_atto", "resnet18"])
+def test_half_precision_of_a_tower_of_timm(timm_name):
+    """Such a teacher, as SigLIP's, is in no precision but float32 unless all of its layers are."""
+    torch.manual_seed(0)
+    vision = dict(timm_model_name=timm_name, timm_pool="avg", timm_proj="linear", image_size=224)
+    model = open_clip.CustomTextCLIP(16, vision, dict(width=32, heads=2, layers=1, vocab_size=100))
+    backbone = backbones.Backbone("x", model, None, (224, 224), (), ())
+    images, texts = torch.randn(2, 3, 224, 224), torch.ones(2, 77, dtype=torch.long)
+    exact, text = backbone.image_features(images), model.encode_text(texts, normalize=True)
+    backbone.place(CPU, resolve_precision("bf16", CPU))
+    features = backbone.image_features(images)
+    assert features.dtype == torch.bfloat16
+    assert torch.nn.functional.cosine_similarity(features.float(), exact).min() > 0.99
+    assert torch.nn.functional.cosine_similarity(model.encode_text(texts).float(), text).min() > 0.99
+
+
 def test_half_precision_on_a_cpu_is_replaced_aloud(caplog):
     assert resolve_precision("fp16", CPU, "TRAINER.COOP.PREC").weights == torch.float32
     assert "TRAINER.COOP.PREC fp16 is computed in fp32" in caplog.text

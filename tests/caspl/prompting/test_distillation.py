@@ -82,8 +82,16 @@ def test_templates():
     assert template_for("OxfordPets") == "a photo of a {}, a type of pet."
     assert template_for("MyOwn") == "a photo of a {}."
     assert template_for("OxfordPets", "my {}") == "my {}"
-    with pytest.raises(InputError, match='TEMPLATE is "my pet", but it needs {}'):
-        template_for("OxfordPets", "my pet", "TRAINER.CASPL.TEMPLATE")
+    for wrong in ("my pet", "{} of {}", "my {breed} {}", "{} {", "{{}}"):
+        with pytest.raises(InputError, match=f'TEMPLATE is "{wrong}", but it needs {{}} once'):
+            template_for("OxfordPets", wrong, "TRAINER.CASPL.TEMPLATE")
+
+
+def test_a_methods_own_templates_come_first():
+    own = {"OxfordPets": "a pet, {}."}
+    assert template_for("OxfordPets", own=own) == "a pet, {}."
+    assert template_for("Food101", own=own) == template_for("Food101")
+    assert template_for("OxfordPets", "my {}", own=own) == "my {}"
 
 
 def test_ensembles_average_features():

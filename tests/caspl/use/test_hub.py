@@ -230,7 +230,7 @@ def test_the_card_says_what_the_header_says(saved, tmp_path):
     assert card.data.library_name == "caspl" and card.data.base_model is None
     assert {"caspl", "clip", "prompt-learning", "vision-language"} <= set(card.data.tags)
     assert facts(card.text) == {
-        "student": f"demo/student, weights {header.student_fingerprint}",
+        "student": f"demo/student, fingerprint {header.student_fingerprint}",
         "teacher": "demo/teacher, weights 89abcdef01234567",
         "teacher's text": "a glyph of {} | bright",
         "student's text": "the class name alone, behind the prompts",
