@@ -256,7 +256,8 @@ def _fetching(what: str, hint: str = "") -> Iterator[None]:
         ) from error
     except (RuntimeError, OSError, ValueError) as error:
         raise InputError(
-            f"{what} could not be fetched ({first_line(error)}); check the network or set HF_HOME to a cache that holds it{hint}"
+            f"{what} could not be fetched ({first_line(error)}); check the network, or set HF_HOME to a cache with what is "
+            f"missing{hint}"
         ) from error
 
 

@@ -231,7 +231,7 @@ def test_the_card_says_what_the_header_says(saved, tmp_path):
     assert {"caspl", "clip", "prompt-learning", "vision-language"} <= set(card.data.tags)
     assert facts(card.text) == {
         "student": f"demo/student, fingerprint {header.student_fingerprint}",
-        "teacher": "demo/teacher, weights 89abcdef01234567",
+        "teacher": "demo/teacher, fingerprint 89abcdef01234567",
         "teacher's text": "a glyph of {} | bright",
         "student's text": "the class name alone, behind the prompts",
         "images": "Digits, labels unread",
@@ -262,7 +262,7 @@ def test_the_card_of_other_headers(saved, tmp_path):
         "1,234: kind 0, kind 1, " in many.text and "kind 99 and 1,134 more" in many.text and "kind 100" not in many.text
     )
     odd = card(classnames=["a|b", "<i>c", "d*e*", "yellow_lady"], teacher="x\ny")
-    assert r"4: a\|b, \<i\>c, d\*e\*, yellow_lady" in odd.text and "x y, weights" in odd.text
+    assert r"4: a\|b, \<i\>c, d\*e\*, yellow_lady" in odd.text and "x y, fingerprint" in odd.text
     unknown = card(classnames=[])
     assert "The names are not known." in unknown.text and facts(unknown.text)["names in the softmax"] == "all classes"
     student = 'C:\\clip "old".pt'
