@@ -14,15 +14,16 @@ import sys
 from functools import partial
 
 import torch
-from dassl.config import get_cfg_default, merge_file, merge_options
+from dassl.config import defaults, get_cfg_default, merge_file, merge_options
 from dassl.engine import build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
-import caspl.datasets  # noqa: F401, registration
+import caspl.datasets  # registration
 import caspl.trainers  # registration
 from caspl.configs import find_base
 from caspl.ground import door
 from caspl.ground.errors import InputError
+from caspl.ground.keys import problems
 
 log = logging.getLogger("train")
 
@@ -73,18 +74,25 @@ def apply_flags(cfg, args: argparse.Namespace) -> None:
 
 
 def setup_cfg(args: argparse.Namespace):
-    """The frozen configuration of a run."""
+    """The frozen configuration of a run.
+
+    Raises InputError, in one sentence with everything that is wrong in files, flags, options and values.
+    """
     cfg = get_cfg_default()
     caspl.trainers.extend_cfg(cfg)
-    if args.dataset_config_file:
-        merge_file(cfg, args.dataset_config_file, find_base)
-    if args.config_file:
-        merge_file(cfg, args.config_file, find_base)
+    caspl.datasets.extend_cfg(cfg)
+    wrong: list[str] = []
+    for file in filter(None, (args.dataset_config_file, args.config_file)):
+        merge_file(cfg, file, find_base, wrong)
     apply_flags(cfg, args)
-    merge_options(cfg, args.opts)
-    for flag, value in (("--trainer", cfg.TRAINER.NAME), ("--dataset-config-file", cfg.DATASET.NAME)):
-        if not value:
-            raise InputError(f"{flag} is missing; python train.py --help shows a whole command")
+    merge_options(cfg, args.opts, wrong)
+    wrong += problems(cfg, [*defaults.KEYS, *caspl.trainers.KEYS, *caspl.datasets.KEYS])
+    needed = (("--trainer", cfg.TRAINER.NAME), ("--dataset-config-file", cfg.DATASET.NAME))
+    missing = " and ".join(flag for flag, value in needed if not value)
+    if missing and not wrong:
+        wrong.append(f"missing: {missing}; python train.py --help shows a whole command")
+    if wrong:
+        raise InputError("; ".join(wrong))
     cfg.freeze()
     return cfg
 

@@ -31,3 +31,4 @@ from . import (  # noqa: F401, registration
     union,
     unlabeled,
 )
+from .files.keys import KEYS, extend_cfg  # noqa: F401, for train.py and hosts

@@ -9,6 +9,7 @@ from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 from caspl.ground.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError
 
+from .files.keys import setting
 from .files.registry import register
 
 
@@ -21,7 +22,7 @@ class Union(DatasetBase):
 
     def __init__(self, cfg: Any) -> None:
         """Raises InputError without members, or for a member that is not registered or is a union itself."""
-        names = tuple(cfg.DATASET.MEMBERS)
+        names = tuple(setting(cfg, "MEMBERS"))
         known = [name for name in DATASET_REGISTRY.registered_names() if name not in ("Union", "UnlabeledImages")]
         wrong = [name for name in names if name not in known]
         if not names or wrong:

@@ -13,6 +13,7 @@ from caspl.ground.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_image, list_files
 
+from .files.keys import setting
 from .files.own_data import data_paths, names_path, read_class_names
 from .files.registry import register
 from .files.shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
@@ -48,7 +49,7 @@ class UnlabeledImages(DatasetBase):
             )
         self.names = read_class_names(path)
         roots = data_paths(cfg)
-        given = getattr(cfg.DATASET, "PATHS", ()) or [os.path.basename(roots[0])]
+        given = setting(cfg, "PATHS") or [os.path.basename(roots[0])]
         self.facts = DatasetFacts(labelled=False, origin=f"{type(self).__name__}: {', '.join(given)}")
         found = [images_and_shards(path) for path in roots]
         own = takes_training_only(DataManager)

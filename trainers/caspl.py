@@ -1,25 +1,11 @@
-"""CasPL, phase 2: any prompt learner with one more, frozen group of prompts. arXiv 2409.17805, section 3.4.
+"""CasPL, phase 2: each prompt learner behind boosting prompts. arXiv 2409.17805, section 3.4.
 
 The trainers' names are the family's spelling.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from pathlib import Path
-
-from torch import Tensor
-from yacs.config import CfgNode
-
-from caspl.checkpoints.boosting import load_boosting, same_tensors
-from caspl.clip.backbones import Backbone
-from caspl.ground.errors import InputError
-from caspl.prompting.cascade import Cascade
-from caspl.prompting.groups import random_entries
-from caspl.prompting.learners import Learner, Prompts
-
-from .caspl_boost import new_boosting
+from .cascaded import Cascaded
 from .cocoop import CoCoOp
 from .coop import CoOp
 from .ivlp import IVLP, VPT
@@ -28,86 +14,6 @@ from .maple import MaPLe
 from .prograd import ProGrad
 from .promptsrc import PromptSRC
 from .registration import register
-
-log = logging.getLogger(__name__)
-
-
-class Cascaded:
-    """Mixin in front of a PromptTrainer: `class CasPL_X(Cascaded, X)` is X with boosting prompts in both towers.
-
-    Lengths and depths come from the checkpoint TRAINER.CASPL.BOOSTING. For evaluation it may be left out: checkpoints of
-    phase 2 carry the boosting prompts too.
-    """
-
-    def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Cascade:
-        keys = self.cfg.TRAINER.CASPL
-        if keys.ONE_PHASE:
-            boosting = new_boosting(self.cfg, backbone)
-        elif keys.BOOSTING:
-            boosting, header = load_boosting(
-                keys.BOOSTING, backbone, dataset=self.cfg.DATASET.NAME, classnames=classnames, trainable=not keys.FREEZE
-            )
-            log.info("Boosting prompts from %s: %s", keys.BOOSTING, header)
-        else:
-            boosting = Prompts(trainable=not keys.FREEZE)
-        adapting = super().build_learner(backbone, classnames)
-        if keys.DEPTH_OF_ADAPTING:
-            boosting = _with_depth_of(adapting, boosting)
-        return Cascade(adapting, boosting)
-
-    def check_cfg(self, cfg: CfgNode) -> None:
-        super().check_cfg(cfg)
-        keys = cfg.TRAINER.CASPL
-        if keys.ONE_PHASE and keys.BOOSTING:
-            raise InputError(
-                f"TRAINER.CASPL.ONE_PHASE is True and TRAINER.CASPL.BOOSTING is {keys.BOOSTING}; with one phase there are no "
-                f"boosting prompts of a phase 1, leave out one of the two"
-            )
-
-    def train(self) -> None:
-        keys = self.cfg.TRAINER.CASPL
-        if not keys.BOOSTING and not keys.ONE_PHASE:
-            raise InputError(
-                f"TRAINER.CASPL.BOOSTING is empty; {type(self).__name__} needs the boosting.safetensors that "
-                f"python train.py --trainer CasPLBoost ... writes"
-            )
-        super().train()
-
-    def load_learner(self, learner: Cascade, state: dict[str, Tensor], path: Path) -> None:
-        keys = self.cfg.TRAINER.CASPL
-        stored = {key.removeprefix("boosting."): value for key, value in state.items() if key.startswith("boosting.")}
-        frozen, given = keys.FREEZE and not keys.ONE_PHASE, keys.BOOSTING
-        if not given:
-            learner.boosting = _prompts(stored, trainable=not frozen).to(self.device)
-        elif frozen and not same_tensors(learner.boosting.state_dict(), stored):
-            raise InputError(
-                f"{path} was trained on other boosting prompts than {given}; leave TRAINER.CASPL.BOOSTING out, the "
-                f"checkpoint carries its own"
-            )
-        super().load_learner(learner, state, path)
-
-
-def _prompts(stored: dict[str, Tensor], trainable: bool) -> Prompts:
-    """Prompts from the tensors `text.<block>` and `vision.<block>` of a checkpoint."""
-    towers = {}
-    for tower in ("text", "vision"):
-        blocks = sum(key.startswith(f"{tower}.") for key in stored)
-        missing = [f"{tower}.{block}" for block in range(blocks) if f"{tower}.{block}" not in stored]
-        if missing:
-            raise InputError(f"the checkpoint holds {blocks} {tower} entries of boosting prompts, but no {missing[0]}")
-        towers[tower] = [stored[f"{tower}.{block}"] for block in range(blocks)]
-    return Prompts(**towers, trainable=trainable)
-
-
-def _with_depth_of(adapting: Learner, boosting: Prompts) -> Prompts:
-    """`boosting` in as many blocks as the adapting group reaches in each tower: cut, or filled up with random prompts."""
-    (group,) = adapting()
-    towers = {}
-    for tower in ("text", "vision"):
-        own, depth = list(getattr(boosting, tower)), len(getattr(group, tower))
-        length, width = own[0].shape if own else (0, 0)
-        towers[tower] = own[:depth] + random_entries(length, depth - len(own), width)
-    return Prompts(**towers, trainable=any(p.requires_grad for p in boosting.parameters()))
 
 
 @register

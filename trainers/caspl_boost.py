@@ -8,63 +8,73 @@ from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor, nn
-from yacs.config import CfgNode as CN
+from yacs.config import CfgNode
 
 from caspl.checkpoints.boosting import FILE_NAME, BoostingHeader, save_boosting
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.templates import template_for
 from caspl.ground.dataset_facts import DatasetFacts
-from caspl.ground.errors import InputError
+from caspl.ground.errors import naming
+from caspl.ground.keys import Key
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss
 from caspl.prompting.groups import PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
+from .keys import precision_key, template_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
 log = logging.getLogger(__name__)
 
-SHAPE_KEYS = {
-    "text_length": "TRAINER.CASPL.N_CTX_TEXT",
-    "vision_length": "TRAINER.CASPL.N_CTX_VISION",
-    "text_depth": "TRAINER.CASPL.DEPTH_TEXT",
-    "vision_depth": "TRAINER.CASPL.DEPTH_VISION",
+QUANTITIES = {
+    "text length": "TRAINER.CASPL.N_CTX_TEXT",
+    "vision length": "TRAINER.CASPL.N_CTX_VISION",
+    "text depth": "TRAINER.CASPL.DEPTH_TEXT",
+    "vision depth": "TRAINER.CASPL.DEPTH_VISION",
 }
 
 
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.CASPL: phase 1, and where phase 2 finds its result."""
-    cfg.TRAINER.CASPL = CN()
-    # Phase 1
-    cfg.TRAINER.CASPL.N_CTX_TEXT = 8  # boosting tokens in the text tower
-    cfg.TRAINER.CASPL.N_CTX_VISION = 8  # boosting tokens in the image tower
-    cfg.TRAINER.CASPL.DEPTH_TEXT = 12  # text blocks that they enter; 1 is shallow
-    cfg.TRAINER.CASPL.DEPTH_VISION = 12  # image blocks that they enter
-    cfg.TRAINER.CASPL.CTX_INIT = ""  # words that the first text tokens start from (up to 4 tokens); empty: N(0, 0.02^2)
-    cfg.TRAINER.CASPL.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.CASPL.TEACHER = "ViT-L/14"  # a backbone name, see caspl/clip/backbones.py
-    cfg.TRAINER.CASPL.TEMPLATE = ""  # the teacher's text, with {} for the class name; empty: the dataset's own
-    cfg.TRAINER.CASPL.TEMPERATURE = 1.0  # of the distillation loss, above 0
-    cfg.TRAINER.CASPL.LOSS = "kl"  # kl (the paper's), reverse_kl, l1 or mse of the logits, feature (matching)
-    cfg.TRAINER.CASPL.CLASSES = "all"  # whose names enter the softmax: all, or base (the strictly inductive protocol)
-    # Phase 2: lengths and depths come from the checkpoint
-    cfg.TRAINER.CASPL.BOOSTING = ""  # boosting.safetensors of phase 1, or the folder that holds it
-    cfg.TRAINER.CASPL.FREEZE = True  # False also trains the boosting prompts
-    cfg.TRAINER.CASPL.ONE_PHASE = False  # True: no phase 1, as many random tokens trained with the adapting ones
-    # The published code's PromptSRC lets boosting prompts enter as many blocks as the adapting ones do, whatever their own
-    # depth: deeper ones are dropped, missing ones are random and frozen. True does so too.
-    cfg.TRAINER.CASPL.DEPTH_OF_ADAPTING = False
+KEYS = [
+    Key("TRAINER.CASPL.N_CTX_TEXT", 8, "Boosting tokens in the text tower (phase 1)", least=0),
+    Key("TRAINER.CASPL.N_CTX_VISION", 8, "Boosting tokens in the image tower (phase 1)", least=0),
+    Key("TRAINER.CASPL.DEPTH_TEXT", 12, "Text blocks that they enter; 1 is shallow (phase 1)", least=0),
+    Key("TRAINER.CASPL.DEPTH_VISION", 12, "Image blocks that they enter; 1 is shallow (phase 1)", least=0),
+    Key(
+        "TRAINER.CASPL.CTX_INIT",
+        "",
+        "Words that the first text tokens start from (up to 4 tokens); empty: N(0, 0.02^2) (phase 1)",
+    ),
+    precision_key("TRAINER.CASPL"),
+    Key("TRAINER.CASPL.TEACHER", "ViT-L/14", "The CLIP that teaches, named as in MODEL.BACKBONE.NAME (phase 1)"),
+    template_key(
+        "TRAINER.CASPL.TEMPLATE", "The teacher's text of a class; empty: the dataset's hand-written one (phase 1)"
+    ),
+    Key("TRAINER.CASPL.TEMPERATURE", 1.0, "Temperature of the distillation loss (phase 1)", above=0),
+    Key(
+        "TRAINER.CASPL.LOSS",
+        "kl",
+        "Loss of the distillation: kl (the paper's), reverse_kl, l1 or mse of the logits, feature (matching) (phase 1)",
+        choices=(*LOSSES, "feature"),
+    ),
+    Key(
+        "TRAINER.CASPL.CLASSES",
+        "all",
+        "Whose names enter the softmax: all, or base (the strictly inductive protocol) (phase 1)",
+        choices=("all", "base"),
+    ),
+]
 
 
-def new_boosting(cfg: CN, backbone: Backbone, *, trainable: bool = True) -> Prompts:
+def new_boosting(cfg: CfgNode, backbone: Backbone, *, trainable: bool = True) -> Prompts:
     """Untrained boosting prompts of the lengths and depths in cfg.TRAINER.CASPL.
 
     Raises InputError, naming the keys, where the backbone can't take them.
     """
     keys = cfg.TRAINER.CASPL
-    shape = PromptShape(keys.N_CTX_TEXT, keys.N_CTX_VISION, keys.DEPTH_TEXT, keys.DEPTH_VISION, SHAPE_KEYS)
-    shape.check(text_blocks=backbone.text_blocks, vision_blocks=backbone.vision_blocks, backbone=backbone.name)
+    shape = PromptShape(keys.N_CTX_TEXT, keys.N_CTX_VISION, keys.DEPTH_TEXT, keys.DEPTH_VISION)
+    with naming(QUANTITIES):
+        shape.check(text_blocks=backbone.text_blocks, vision_blocks=backbone.vision_blocks, backbone=backbone.name)
     words = backbone.embed(keys.CTX_INIT) if keys.CTX_INIT else None
     text, _ = text_entries(shape.text_length, shape.text_depth, backbone.text_width, words)
     vision = random_entries(shape.vision_length, shape.vision_depth, backbone.vision_width)
@@ -78,7 +88,7 @@ class CasPLBoost(PromptTrainer):
     Writes OUTPUT_DIR/boosting.safetensors when training has ended.
     """
 
-    method, node = "CasPLBoost", "CASPL"
+    method, node, own_keys = "CasPLBoost", "CASPL", KEYS
     checkpoint_name = "CasPL"
     reads_labels = False
 
@@ -88,19 +98,11 @@ class CasPLBoost(PromptTrainer):
             learner.projection = nn.Linear(backbone.embedding_width, self.teacher_backbone.embedding_width, bias=False)
         return learner
 
-    def check_cfg(self, cfg: CN) -> None:
-        keys = cfg.TRAINER.CASPL
-        for name, choices in (("LOSS", LOSSES), ("CLASSES", ("all", "base"))):
-            if keys[name] not in choices:
-                raise InputError(f'TRAINER.CASPL.{name} is "{keys[name]}", expected one of {", ".join(choices)}')
-        if keys.TEMPERATURE <= 0:
-            raise InputError(f"TRAINER.CASPL.TEMPERATURE is {keys.TEMPERATURE}, expected a number above 0")
-
     def build_model(self) -> None:
         super().build_model()
         names, facts = self.dm.dataset.classnames, DatasetFacts.of(self.dm.dataset)
         members = facts.class_datasets or [self.cfg.DATASET.NAME] * len(names)
-        known = {member: template_for(member, self.keys.TEMPLATE, "TRAINER.CASPL.TEMPLATE") for member in set(members)}
+        known = {member: template_for(member, self.keys.TEMPLATE) for member in set(members)}
         self.templates = [known[member] for member in members]
         self.dataset_name = facts.origin or "+".join(dict.fromkeys(members))
         # As in the base-to-new protocol, the base classes are the first half, rounded up.
@@ -113,7 +115,8 @@ class CasPLBoost(PromptTrainer):
     @cached_property
     def teacher_backbone(self) -> Backbone:
         log.info("Loading the teacher (%s)", self.keys.TEACHER)
-        return load_backbone(self.keys.TEACHER)
+        with naming({"backbone": "TRAINER.CASPL.TEACHER"}):
+            return load_backbone(self.keys.TEACHER)
 
     def prepare(self) -> None:
         cfg, names, teacher = self.cfg, self.dm.dataset.classnames[: self.taught], self.teacher_backbone

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor
-from yacs.config import CfgNode as CN
 
 from caspl.clip.backbones import Backbone
-from caspl.ground.errors import InputError
+from caspl.ground.keys import Key
 from caspl.prompting.learners import ConditionalContext, Learner
 from caspl.prompting.model import PromptedCLIP
 
 from .coop import initial_phrase, random_context
+from .keys import precision_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
-
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.COCOOP, with the family's defaults."""
-    cfg.TRAINER.COCOOP = CN()
-    cfg.TRAINER.COCOOP.N_CTX = 16  # context tokens; not read where CTX_INIT is given
-    cfg.TRAINER.COCOOP.CTX_INIT = ""  # words that the context starts from; empty: N(0, 0.02^2)
-    cfg.TRAINER.COCOOP.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.COCOOP.MEMORY = 4.0  # GB for the text tower's activations; a batch that needs more goes in parts
+KEYS = [
+    Key("TRAINER.COCOOP.N_CTX", 16, "Context tokens; not read where CTX_INIT is given", least=1),
+    Key("TRAINER.COCOOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
+    precision_key("TRAINER.COCOOP"),
+    Key(
+        "TRAINER.COCOOP.MEMORY",
+        4.0,
+        "GB for the text tower's activations; a batch that needs more goes in parts",
+        above=0,
+    ),
+]
 
 
 class ConditionalPromptModel(PromptModel):
@@ -44,17 +47,14 @@ class ConditionalPromptModel(PromptModel):
 class CoCoOp(PromptTrainer):
     """Cross-entropy; a batch of B images makes B classifiers."""
 
-    method, node = "CoCoOp", "COCOOP"
+    method, node, own_keys = "CoCoOp", "COCOOP", KEYS
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> ConditionalContext:
         keys = self.keys
         embedding = backbone.model.text_projection.shape[-1]
-        if keys.MEMORY <= 0:
-            raise InputError(f"TRAINER.COCOOP.MEMORY is {keys.MEMORY}, expected GB above 0")
         if keys.CTX_INIT:
             return ConditionalContext.new(*initial_phrase(backbone, keys.CTX_INIT), embedding)
-        context = random_context(keys.N_CTX, "TRAINER.COCOOP.N_CTX", backbone.text_width)
-        return ConditionalContext.new(context, None, embedding)
+        return ConditionalContext.new(random_context(keys.N_CTX, backbone.text_width), None, embedding)
 
     def build_prompt_model(self, prompted: PromptedCLIP, learner: Learner) -> ConditionalPromptModel:
         return ConditionalPromptModel(prompted, learner, self.keys.MEMORY * 1e9)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from yacs.config import CfgNode as CN
 
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
+from caspl.ground.keys import Key
 from caspl.prompting.groups import INIT_STD
 from caspl.prompting.learners import Context
 
+from .keys import precision_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
@@ -22,14 +23,13 @@ log = logging.getLogger(__name__)
 POSITIONS = ("end", "middle", "front")
 
 
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.COOP, with the family's defaults."""
-    cfg.TRAINER.COOP = CN()
-    cfg.TRAINER.COOP.N_CTX = 16  # context tokens; not read where CTX_INIT is given
-    cfg.TRAINER.COOP.CSC = False  # one context per class instead of one for all
-    cfg.TRAINER.COOP.CTX_INIT = ""  # words that the context starts from; empty: N(0, 0.02^2)
-    cfg.TRAINER.COOP.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.COOP.CLASS_TOKEN_POSITION = "end"  # end, middle or front
+KEYS = [
+    Key("TRAINER.COOP.N_CTX", 16, "Context tokens; not read where CTX_INIT is given", least=1),
+    Key("TRAINER.COOP.CSC", False, "True: one context for each class in place of one for all"),
+    Key("TRAINER.COOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
+    precision_key("TRAINER.COOP"),
+    Key("TRAINER.COOP.CLASS_TOKEN_POSITION", "end", "Where the class name stands", choices=POSITIONS),
+]
 
 
 def initial_phrase(backbone: Backbone, phrase: str) -> tuple[Tensor, Tensor]:
@@ -43,21 +43,17 @@ def initial_phrase(backbone: Backbone, phrase: str) -> tuple[Tensor, Tensor]:
     return tokens[:count].clone(), tokens[count:]
 
 
-def random_context(length: int, key: str, width: int, classes: int = 0) -> Tensor:
-    """[length, width], or [classes, length, width], from N(0, 0.02^2). Raises InputError, naming `key`, without tokens."""
-    if length < 1:
-        raise InputError(f"{key} is {length}, expected 1 or more")
+def random_context(length: int, width: int, classes: int = 0) -> Tensor:
+    """[length, width], or [classes, length, width], from N(0, 0.02^2)."""
     log.info("Initial context: %s, %d random tokens", "class-specific" if classes else "generic", length)
     return torch.randn(*([classes] if classes else []), length, width) * INIT_STD
 
 
 def tokens_after_name(length: int, position: str) -> int:
-    """How many of `length` context tokens stand behind the class name. Raises InputError for a position that is none.
+    """How many of `length` context tokens stand behind the class name, for a position out of POSITIONS.
 
     In the middle, the first half (rounded down) stands before the name, as in the reference.
     """
-    if position not in POSITIONS:
-        raise InputError(f'TRAINER.COOP.CLASS_TOKEN_POSITION is "{position}", expected one of {", ".join(POSITIONS)}')
     return {"end": 0, "middle": length - length // 2, "front": length}[position]
 
 
@@ -65,7 +61,7 @@ def tokens_after_name(length: int, position: str) -> int:
 class CoOp(PromptTrainer):
     """Cross-entropy on few labelled images, one learned context in front of the class names."""
 
-    method, node = "CoOp", "COOP"
+    method, node, own_keys = "CoOp", "COOP", KEYS
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Context:
         ctx, words = self.initial_context(backbone, len(classnames))
@@ -75,8 +71,7 @@ class CoOp(PromptTrainer):
         """The context at the start, [N, D] or [C, N, D], and the words [R, D] that stay fixed behind it."""
         keys = self.keys
         if not keys.CTX_INIT:
-            key, specific = "TRAINER.COOP.N_CTX", classes if keys.CSC else 0
-            return random_context(keys.N_CTX, key, backbone.text_width, specific), None
+            return random_context(keys.N_CTX, backbone.text_width, classes if keys.CSC else 0), None
         context, rest = initial_phrase(backbone, keys.CTX_INIT)
         if len(rest) and keys.CLASS_TOKEN_POSITION != "end":
             raise InputError(

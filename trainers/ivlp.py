@@ -7,75 +7,61 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yacs.config import CfgNode as CN
-
 from caspl.clip.backbones import Backbone
+from caspl.ground.errors import naming
+from caspl.ground.keys import Key
 from caspl.prompting.groups import PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 
+from .keys import independent_keys, precision_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
-
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.IVLP and TRAINER.VPT, with the family's defaults."""
-    cfg.TRAINER.IVLP = CN()
-    cfg.TRAINER.IVLP.N_CTX_VISION = 2  # tokens in the image tower, 0 for deep language prompting
-    cfg.TRAINER.IVLP.N_CTX_TEXT = 2  # tokens in the text tower
-    cfg.TRAINER.IVLP.CTX_INIT = (
-        "a photo of a"  # words that up to 4 text tokens start from; the rest of them stays fixed
-    )
-    cfg.TRAINER.IVLP.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.IVLP.PROMPT_DEPTH_VISION = 9  # image blocks that the tokens enter; 1 is shallow
-    cfg.TRAINER.IVLP.PROMPT_DEPTH_TEXT = 9  # text blocks that they enter
-    cfg.TRAINER.VPT = CN()
-    cfg.TRAINER.VPT.N_CTX_VISION = 2  # tokens in the image tower
-    cfg.TRAINER.VPT.CTX_INIT = "a photo of a"  # fixed words in front of the class name
-    cfg.TRAINER.VPT.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.VPT.PROMPT_DEPTH_VISION = 1  # image blocks that the tokens enter; 1 is shallow
+IVLP_KEYS = independent_keys("TRAINER.IVLP", tokens=2)
+VPT_KEYS = [
+    Key("TRAINER.VPT.N_CTX_VISION", 2, "Tokens in the image tower", least=0),
+    Key("TRAINER.VPT.CTX_INIT", "a photo of a", "Fixed words in front of the class name"),
+    precision_key("TRAINER.VPT"),
+    Key("TRAINER.VPT.PROMPT_DEPTH_VISION", 1, "Image blocks that the tokens enter; 1 is shallow", least=0),
+]
+KEYS = [*IVLP_KEYS, *VPT_KEYS]
+QUANTITIES = {
+    "text length": "N_CTX_TEXT",
+    "vision length": "N_CTX_VISION",
+    "text depth": "PROMPT_DEPTH_TEXT",
+    "vision depth": "PROMPT_DEPTH_VISION",
+}
 
 
 @register
 class IVLP(PromptTrainer):
     """Cross-entropy; text and vision prompts are parameters of their own, in as many blocks as each depth says."""
 
-    method, node = "IVLP", "IVLP"
+    method, node, own_keys = "IVLP", "IVLP", IVLP_KEYS
     checkpoint_name = "VLPromptLearner"
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
-        keys, names = self.keys, ("N_CTX_TEXT", "N_CTX_VISION", "PROMPT_DEPTH_TEXT", "PROMPT_DEPTH_VISION")
-        return independent_prompts(backbone, keys.CTX_INIT, self.node, {name: keys[name] for name in names})
+        keys = self.keys
+        shape = PromptShape(keys.N_CTX_TEXT, keys.N_CTX_VISION, keys.PROMPT_DEPTH_TEXT, keys.PROMPT_DEPTH_VISION)
+        return independent_prompts(backbone, keys.CTX_INIT, shape, self.node)
 
 
 @register
 class VPT(PromptTrainer):
     """Cross-entropy; vision prompts only, the class texts are a fixed phrase."""
 
-    method, node = "VPT", "VPT"
+    method, node, own_keys = "VPT", "VPT", VPT_KEYS
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
-        keys, names = self.keys, ("N_CTX_VISION", "PROMPT_DEPTH_VISION")
-        return independent_prompts(backbone, keys.CTX_INIT, self.node, {name: keys[name] for name in names})
+        keys = self.keys
+        shape = PromptShape(vision_length=keys.N_CTX_VISION, vision_depth=keys.PROMPT_DEPTH_VISION)
+        return independent_prompts(backbone, keys.CTX_INIT, shape, self.node)
 
 
-def independent_prompts(backbone: Backbone, phrase: str, node: str, lengths: dict[str, int]) -> Prompts:
-    """Prompts for both towers, of the lengths and depths that the keys of cfg.TRAINER[`node`] give.
-
-    Raises InputError, naming the keys, where the backbone can't take them.
-    """
-    shape = PromptShape(
-        lengths.get("N_CTX_TEXT", 0),
-        lengths["N_CTX_VISION"],
-        lengths.get("PROMPT_DEPTH_TEXT", 1),
-        lengths["PROMPT_DEPTH_VISION"],
-        {
-            "text_length": f"TRAINER.{node}.N_CTX_TEXT",
-            "vision_length": f"TRAINER.{node}.N_CTX_VISION",
-            "text_depth": f"TRAINER.{node}.PROMPT_DEPTH_TEXT",
-            "vision_depth": f"TRAINER.{node}.PROMPT_DEPTH_VISION",
-        },
-    )
-    shape.check(text_blocks=backbone.text_blocks, vision_blocks=backbone.vision_blocks, backbone=backbone.name)
+def independent_prompts(backbone: Backbone, phrase: str, shape: PromptShape, node: str) -> Prompts:
+    """Prompts of `shape` for both towers. Raises InputError, naming the keys in `node`, where the backbone can't take them."""
+    with naming({quantity: f"TRAINER.{node}.{key}" for quantity, key in QUANTITIES.items()}):
+        shape.check(text_blocks=backbone.text_blocks, vision_blocks=backbone.vision_blocks, backbone=backbone.name)
     words = backbone.embed(phrase) if phrase else None
     text, rest = text_entries(shape.text_length, shape.text_depth, backbone.text_width, words)
     return Prompts(text, random_entries(shape.vision_length, shape.vision_depth, backbone.vision_width), words=rest)

@@ -1,49 +1,54 @@
-"""The keys of all methods, in configurations that may be a host's: what stands there holds, what is missing is ours."""
+"""What the methods' keys share, and configurations that may be a host's: what stands there holds, what is missing is ours."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Sequence
 
 from yacs.config import CfgNode
 
+from caspl.clip.precision import CHOICES
+from caspl.clip.templates import has_one_place
 from caspl.ground.errors import InputError
+from caspl.ground.keys import Key, add_keys, check
 
 
-def own_keys() -> CfgNode:
-    """Every key that `caspl.trainers.extend_cfg` adds, and no other."""
-    from . import extend_cfg  # whose modules import this one
-
-    keys = CfgNode({"TRAINER": {}, "DATASET": {}, "TEST": {}})
-    extend_cfg(keys)
-    return keys
+def precision_key(node: str) -> Key:
+    """PREC of a method, in its node of the configuration."""
+    return Key(f"{node}.PREC", "fp16", "Number format that CLIP computes in; prompts stay in fp32", choices=CHOICES)
 
 
-def add_missing(cfg: CfgNode, keys: CfgNode) -> None:
-    """Add to `cfg` those of `keys` that it lacks, at any depth. Raises InputError where a node of ours is a value there."""
-    for name, value in keys.items():
-        if name not in cfg:
-            cfg[name] = copy.deepcopy(value)
-        elif isinstance(value, CfgNode):
-            if not isinstance(cfg[name], CfgNode):
-                raise InputError(
-                    f"the host's configuration has {name} = {cfg[name]!r}, where CasPL has a node with {', '.join(value)}; "
-                    f"give that key of the host another name"
-                )
-            add_missing(cfg[name], value)
+def template_key(name: str, about: str) -> Key:
+    """A text for the classes, which need not be given."""
+    rule = "empty or with one {} for the class name"
+    return Key(name, "", about, check=lambda text: not text or has_one_place(text), rule=rule)
 
 
-def completed(cfg: CfgNode) -> CfgNode:
-    """A copy of `cfg` with our defaults for the keys that it lacks: a host's own TRAINER.COOP may have no W.
+def independent_keys(node: str, tokens: int) -> list[Key]:
+    """The keys of a method with text and vision prompts of their own, `tokens` of each by default."""
+    return [
+        Key(f"{node}.N_CTX_VISION", tokens, "Tokens in the image tower", least=0),
+        Key(f"{node}.N_CTX_TEXT", tokens, "Tokens in the text tower", least=0),
+        Key(f"{node}.CTX_INIT", "a photo of a", "Words that up to 4 text tokens start from; the rest stays fixed"),
+        precision_key(node),
+        Key(f"{node}.PROMPT_DEPTH_VISION", 9, "Image blocks that the tokens enter; 1 is shallow", least=0),
+        Key(f"{node}.PROMPT_DEPTH_TEXT", 9, "Text blocks that the tokens enter; 1 is shallow", least=0),
+    ]
 
-    Raises InputError where nodes are missing: somebody has dropped them, and with them what the user had set there.
+
+def completed(cfg: CfgNode, keys: Sequence[Key]) -> CfgNode:
+    """A copy of `cfg` with the defaults of those `keys` that it lacks: a host's own TRAINER.COOP may have no W.
+
+    Raises InputError where nodes are missing (somebody has dropped them, and with them what the user had set there), and, with
+    all mistakes at once, for values that cannot be.
     """
-    keys = own_keys()
-    dropped = [f"TRAINER.{name}" for name in keys.TRAINER if name not in cfg.TRAINER]
+    nodes = dict.fromkeys(key.section for key in keys if key.name.startswith("TRAINER."))
+    dropped = [node for node in nodes if node.removeprefix("TRAINER.") not in cfg.TRAINER]
     if dropped:
         raise InputError(
             f"the configuration has no {', '.join(dropped)}; import caspl.plugin before get_cfg_default() is called, and "
             f"leave out Dassl's clean_cfg, which drops the nodes that are not named like the trainer"
         )
     cfg = cfg.clone()
-    add_missing(cfg, keys)
+    add_keys(cfg, keys)
+    check(cfg, keys)
     return cfg

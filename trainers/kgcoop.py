@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
-from yacs.config import CfgNode as CN
 
 from caspl.clip.templates import template_for
 from caspl.clip.zeroshot import zeroshot_features
+from caspl.ground.keys import Key
 
 from .coop import CoOp
 from .registration import register
@@ -16,16 +16,18 @@ from .registration import register
 KGCOOP_TEMPLATES = {"DescribableTextures": "a photo of a {}, a type of texture."}
 
 
-def extend_cfg(cfg: CN) -> None:
-    """Add the one key beyond CoOp's, in TRAINER.COOP as in the reference."""
-    cfg.TRAINER.COOP.W = 8.0  # KgCoOp: weight of the distance between learned and hand-written class features
+KEYS = [  # in TRAINER.COOP as in the reference
+    Key(
+        "TRAINER.COOP.W", 8.0, "KgCoOp: weight of the distance between learned and hand-written class features", least=0
+    ),
+]
 
 
 @register
 class KgCoOp(CoOp):
     """Cross-entropy + W (1 - mean cosine between the class features and those of the hand-written template)."""
 
-    method = "KgCoOp"
+    method, own_keys = "KgCoOp", (*CoOp.own_keys, *KEYS)
 
     def prepare(self) -> None:
         template = template_for(self.cfg.DATASET.NAME, own=KGCOOP_TEMPLATES)

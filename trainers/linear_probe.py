@@ -14,12 +14,14 @@ from dassl.engine import TrainerX
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
-from yacs.config import CfgNode as CN
+from yacs.config import CfgNode
 
 from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, naming
+from caspl.ground.keys import Key
 
+from .keys import completed, precision_key
 from .prompt_trainer import check_image_size
 from .registration import register
 
@@ -29,11 +31,10 @@ STRENGTHS = (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)  # C, the inverse of the regu
 STEPS = 8  # bisections of log C around the best of them
 
 
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.LINEARPROBE."""
-    cfg.TRAINER.LINEARPROBE = CN()
-    cfg.TRAINER.LINEARPROBE.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.LINEARPROBE.MAX_ITER = 1000  # of the solver
+KEYS = [
+    precision_key("TRAINER.LINEARPROBE"),
+    Key("TRAINER.LINEARPROBE.MAX_ITER", 1000, "Most iterations of the solver", least=1),
+]
 
 
 def search(accuracy, strengths: Sequence[float] = STRENGTHS, steps: int = STEPS) -> float:
@@ -62,12 +63,15 @@ class LinearProbe(TrainerX):
     the published numbers are means over draws, that is over seeds.
     """
 
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(completed(cfg, KEYS))
+
+    @naming({"backbone": "MODEL.BACKBONE.NAME"})
     def build_model(self) -> None:
         cfg = self.cfg
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
         check_image_size(cfg, self.backbone)
-        key = "TRAINER.LINEARPROBE.PREC"
-        self.precision = resolve_precision(cfg.TRAINER.LINEARPROBE.PREC, self.device, key)
+        self.precision = resolve_precision(cfg.TRAINER.LINEARPROBE.PREC, self.device)
         self.backbone.place(self.device, self.precision)
         self.classifier = nn.Linear(self.backbone.embedding_width, self.num_classes).to(self.device)
         self.classifier.requires_grad_(False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from yacs.config import CfgNode as CN
 
 from caspl.clip.backbones import Backbone
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import template_for
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError
+from caspl.ground.keys import Key
 
 from .coop import CoOp, initial_phrase
 from .registration import register
@@ -26,11 +26,10 @@ PROGRAD_TEMPLATES = {
 }
 
 
-def extend_cfg(cfg: CN) -> None:
-    """Add the keys beyond CoOp's, under the names of the reference."""
-    cfg.LOSS = CN()
-    cfg.LOSS.T = 1.0  # ProGrad: temperature of the distillation gradient
-    cfg.LOSS.LAMBDA = 1.0  # ProGrad: how much of the contradicting part is taken away, 0 to 1
+KEYS = [  # under the names of the reference
+    Key("LOSS.T", 1.0, "ProGrad: temperature of the distillation gradient", above=0),
+    Key("LOSS.LAMBDA", 1.0, "ProGrad: how much of the contradicting part is taken away", least=0, most=1),
+]
 
 
 def without_conflict(gradient: Tensor, general: Tensor, strength: float) -> Tensor:
@@ -47,7 +46,7 @@ class ProGrad(CoOp):
     TRAINER.COOP.CTX_INIT "template" starts the last context tokens from the words of the dataset's template, the others at 0.
     """
 
-    method = "ProGrad"
+    method, own_keys = "ProGrad", (*CoOp.own_keys, *KEYS)
 
     @property
     def template(self) -> str:

@@ -1,7 +1,7 @@
 """What all prompt learners share: loading CLIP, freezing it, precision, the optimisation step, checkpoints.
 
 A method says how its adapting group comes about (`build_learner`), if it is not cross-entropy, what its loss is (`loss`),
-and what else it needs before training (`prepare`). Adding CasPL to it is the mixin `Cascaded` of caspl.py.
+and what else it needs before training (`prepare`). Adding CasPL to it is the mixin of cascaded.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
 from caspl.ground.dataset_facts import DatasetFacts
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, naming
+from caspl.ground.keys import Key
 from caspl.ground.shapes import differences, listed, shapes_of
 from caspl.prompting.groups import vision_digest
 from caspl.prompting.learners import Learner
@@ -37,6 +38,10 @@ from .keys import completed
 from .schedules import reconnect
 
 log = logging.getLogger(__name__)
+
+KEYS = [
+    Key("TEST.FEATURE_STORE", "", "Folder where image features of test sets are kept and found again; empty: nowhere"),
+]
 
 
 class PromptModel(nn.Module):
@@ -115,12 +120,17 @@ class PromptTrainer(TrainerX):
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
     node = ""  # the node of cfg.TRAINER that holds its keys, PREC among them
+    own_keys: Sequence[Key] = ()  # what it reads of it, and of other nodes
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
     reads_labels = True  # whether training needs them
     loaded_from: Path | None = None  # the run whose checkpoint was loaded last
 
     def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(completed(cfg))
+        super().__init__(completed(cfg, self.declared()))
+
+    def declared(self) -> list[Key]:
+        """The configuration keys that are ours among those that it reads; checked before anything is loaded."""
+        return [*self.own_keys, *KEYS]
 
     @property
     def keys(self) -> CfgNode:
@@ -151,12 +161,13 @@ class PromptTrainer(TrainerX):
             self.test_loader = None
             self.cfg.merge_from_list(["TEST.NO_TEST", True])
 
+    @naming({"backbone": "MODEL.BACKBONE.NAME"})
     def build_model(self) -> None:
         cfg, classnames = self.cfg, self.dm.dataset.classnames
         log.info("Loading CLIP (backbone: %s)", cfg.MODEL.BACKBONE.NAME)
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
         check_image_size(cfg, self.backbone)
-        self.precision = resolve_precision(self.keys.PREC, self.device, f"TRAINER.{self.node}.PREC")
+        self.precision = resolve_precision(self.keys.PREC, self.device)
         prompted = PromptedCLIP(self.backbone, classnames)
         learner = self.build_learner(self.backbone, classnames)
         if cfg.MODEL.INIT_WEIGHTS:

@@ -9,35 +9,37 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from yacs.config import CfgNode as CN
 
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import DIVERSE
 from caspl.clip.zeroshot import zeroshot_features
-from caspl.ground.errors import InputError
+from caspl.ground.keys import Key
 from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
+from .keys import independent_keys
 from .registration import register
 
 log = logging.getLogger(__name__)
 
 
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.PROMPTSRC, with the family's defaults."""
-    cfg.TRAINER.PROMPTSRC = CN()
-    cfg.TRAINER.PROMPTSRC.N_CTX_VISION = 4  # tokens in the image tower
-    cfg.TRAINER.PROMPTSRC.N_CTX_TEXT = 4  # tokens in the text tower
-    cfg.TRAINER.PROMPTSRC.CTX_INIT = "a photo of a"  # words that up to 4 text tokens start from; the rest stays fixed
-    cfg.TRAINER.PROMPTSRC.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.PROMPTSRC.PROMPT_DEPTH_VISION = 9  # image blocks that the tokens enter; 1 is shallow
-    cfg.TRAINER.PROMPTSRC.PROMPT_DEPTH_TEXT = 9  # text blocks that they enter
-    cfg.TRAINER.PROMPTSRC.TEXT_LOSS_WEIGHT = 25  # of the L1 distance between prompted and plain class features
-    cfg.TRAINER.PROMPTSRC.IMAGE_LOSS_WEIGHT = 10  # the same for image features
-    cfg.TRAINER.PROMPTSRC.GPA_MEAN = 15  # epoch (from 1) whose prompts weigh most in the average
-    cfg.TRAINER.PROMPTSRC.GPA_STD = 1  # epochs, above 0
-    # The reference averages CLIP's frozen weights with the prompts, in fp16, which moves them by some 1e-4. True does so too.
-    cfg.TRAINER.PROMPTSRC.GPA_FROZEN = False
+KEYS = [
+    *independent_keys("TRAINER.PROMPTSRC", tokens=4),
+    Key(
+        "TRAINER.PROMPTSRC.TEXT_LOSS_WEIGHT",
+        25,
+        "Weight of the L1 distance between prompted and plain class features",
+        least=0,
+    ),
+    Key("TRAINER.PROMPTSRC.IMAGE_LOSS_WEIGHT", 10, "The same for image features", least=0),
+    Key("TRAINER.PROMPTSRC.GPA_MEAN", 15, "Epoch (from 1) whose prompts weigh most in the average over epochs"),
+    Key("TRAINER.PROMPTSRC.GPA_STD", 1, "Width of that average in epochs", above=0),
+    Key(
+        "TRAINER.PROMPTSRC.GPA_FROZEN",
+        False,
+        "True: average CLIP's frozen weights, too, in fp16, which moves them by some 1e-4, as the reference does",
+    ),
+]
 
 
 def gpa_weights(mean: float, std: float, epochs: int) -> list[float]:
@@ -70,12 +72,10 @@ class PromptSRC(IVLP):
     The references see no prompts: class features are means over sixty templates, not normalised before the mean.
     """
 
-    method, node = "PromptSRC", "PROMPTSRC"
+    method, node, own_keys = "PromptSRC", "PROMPTSRC", KEYS
 
     def build_model(self) -> None:
         super().build_model()
-        if self.keys.GPA_STD <= 0:
-            raise InputError(f"TRAINER.PROMPTSRC.GPA_STD is {self.keys.GPA_STD}, expected epochs above 0")
         self.gpa_weights = gpa_weights(self.keys.GPA_MEAN, self.keys.GPA_STD, self.max_epoch)
         self.average: dict[str, Tensor] = {}  # of the trained prompts, over the epochs so far
 

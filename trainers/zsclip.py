@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from dassl.engine import TrainerX
 from torch import Tensor
-from yacs.config import CfgNode as CN
+from yacs.config import CfgNode
 
 from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.clip.templates import ENSEMBLE, template_for
 from caspl.clip.zeroshot import zeroshot_features
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, naming
 
+from .keys import completed, precision_key, template_key
 from .prompt_trainer import check_image_size
 from .registration import register
 
-
-def extend_cfg(cfg: CN) -> None:
-    """Add TRAINER.ZSCLIP."""
-    cfg.TRAINER.ZSCLIP = CN()
-    cfg.TRAINER.ZSCLIP.PREC = "fp16"  # fp32, fp16, bf16 or amp
-    cfg.TRAINER.ZSCLIP.TEMPLATE = ""  # text with {} for the class name; empty: the dataset's hand-written one
+KEYS = [
+    precision_key("TRAINER.ZSCLIP"),
+    template_key("TRAINER.ZSCLIP.TEMPLATE", "Text of the classes; empty: the dataset's hand-written one"),
+]
 
 
 @register
 class ZeroshotCLIP(TrainerX):
     """Any CLIP that open_clip can load, student or teacher; used with --eval-only."""
 
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__(completed(cfg, KEYS))
+
+    @naming({"backbone": "MODEL.BACKBONE.NAME"})
     def build_model(self) -> None:
         keys = self.cfg.TRAINER.ZSCLIP
         self.backbone = load_backbone(self.cfg.MODEL.BACKBONE.NAME)
         check_image_size(self.cfg, self.backbone)
-        self.precision = resolve_precision(keys.PREC, self.device, "TRAINER.ZSCLIP.PREC")
+        self.precision = resolve_precision(keys.PREC, self.device)
         self.backbone.place(self.device, self.precision)
-        template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE, "TRAINER.ZSCLIP.TEMPLATE")
+        template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE)
         self.class_features = zeroshot_features(self.backbone, self.dm.dataset.classnames, *self.templates(template))
 
     def templates(self, template: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..clip.fingerprint import same_network
-from ..ground.errors import InputError
+from ..ground.errors import InputError, QuantityError
 from ..ground.files import replacing
 from ..prompting.learners import Prompts
 from .run import FILE_NAME as PROMPTS_FILE
@@ -177,8 +177,8 @@ class Student(Protocol):
     vision_width: int
 
 
-class OtherStudent(InputError):
-    """The boosting prompts belong to another CLIP than the one that they were asked for."""
+class OtherStudent(QuantityError):
+    """The boosting prompts belong to another CLIP than the backbone that they were asked for."""
 
 
 def load_boosting(
@@ -200,10 +200,8 @@ def load_boosting(
         sides.append(("vision width", str(header.vision_width), str(backbone.vision_width)))
     if sides:
         differences = ", ".join(f"{what} {theirs} there and {ours} here" for what, theirs, ours in sides)
-        raise OtherStudent(
-            f"the boosting prompts of {path} belong to another student: {differences}; set "
-            f"MODEL.BACKBONE.NAME to {header.student} or train phase 1 on {backbone.name}"
-        )
+        other = f"is {backbone.name}, but the boosting prompts of {path} belong to another student: {differences}"
+        raise OtherStudent(("backbone", f"{other}; choose {header.student}, or train phase 1 on {backbone.name}"))
     comparable = dataset == header.dataset and header.names == "all" and header.classnames
     strangers = [name for name in classnames if name not in header.classnames] if comparable else []
     if strangers:

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.templates import template_for
 from ..ground import door
-from ..ground.errors import InputError
+from ..ground.errors import InputError, naming
 from ..ground.files import read_lines
 from ..prompting.learners import Prompts
 from .boosting import FILE_NAME, BoostingHeader, save_boosting
@@ -27,8 +27,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="CasPL/model.pth.tar-<epoch> of the published code's phase 1")
     parser.add_argument("--output", type=Path, required=True, help=f"a .safetensors file, or the folder of {FILE_NAME}")
-    parser.add_argument("--student", required=True, help="the CLIP that was boosted, as in MODEL.BACKBONE.NAME")
-    parser.add_argument("--dataset", required=True, help="what it was boosted on, as in DATASET.NAME")
+    parser.add_argument("--student", required=True, help="the CLIP that was boosted, such as ViT-B/16")
+    parser.add_argument("--dataset", required=True, help="what it was boosted on, such as OxfordPets")
     parser.add_argument("--classnames", type=Path, help="text file with the class names of the run, one a line")
     parser.add_argument("--teacher", default="ViT-L/14", help="the CLIP that taught (default: %(default)s)")
     parser.add_argument("--template", default="", help="the teacher's text, with {} (default: that of the dataset)")
@@ -68,13 +68,14 @@ def check_student(prompts: Prompts, student: Backbone, source: Path) -> None:
         )
 
 
+@naming({"template": "--template", "backbone": "--student"})
 def convert(args: argparse.Namespace) -> None:
     """Write the boosting checkpoint that `args` ask for, and print where. Raises InputError."""
     checkpoint = read_checkpoint(args.checkpoint)
     prompts = boosting_from_official(checkpoint["state_dict"], args.checkpoint)
     classes = official_class_count(checkpoint["state_dict"])
     classnames = read_classnames(args.classnames, classes) if args.classnames else []
-    template = template_for(args.dataset, args.template, "--template")
+    template = template_for(args.dataset, args.template)
     epochs = checkpoint.get("epoch") if args.epochs is None else args.epochs
     if not isinstance(epochs, int):
         raise InputError(f"{args.checkpoint} does not say how many epochs it was trained for; give --epochs")
@@ -101,7 +102,8 @@ def convert(args: argparse.Namespace) -> None:
     save_boosting(path, prompts, header)
     print(
         f"{path}: {header.text_length} text tokens in {header.text_depth} blocks, {header.vision_length} vision tokens "
-        f"in {header.vision_depth} blocks, {path.stat().st_size} bytes\nuse it with TRAINER.CASPL.BOOSTING {path}"
+        f"in {header.vision_depth} blocks, {path.stat().st_size} bytes; phase 2 takes it like the file of a "
+        f"phase 1"
     )
 
 

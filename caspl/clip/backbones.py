@@ -27,7 +27,7 @@ from open_clip.model import build_model_from_openai_state_dict
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..ground.errors import InputError, first_line, nearest
+from ..ground.errors import InputError, QuantityError, first_line, nearest
 from ..ground.quiet import quiet
 from ..ground.shapes import differences, listed, shapes_of
 from . import demo
@@ -157,7 +157,7 @@ def _load(name: str) -> Backbone:
     elif Path(name).expanduser().is_file():
         model, architecture = _from_openai_layout(Path(name).expanduser()), "ViT-B-16"
     else:
-        raise InputError(_unknown(name))
+        raise QuantityError(("backbone", _unknown(name)))
     settings = open_clip.get_model_preprocess_cfg(model)
     size = settings["size"]
     return Backbone(
@@ -190,13 +190,13 @@ def _unknown(name: str) -> str:
     if name in models:
         tags = [tag for model, tag in open_clip.list_pretrained() if model == name]
         return (
-            f"MODEL.BACKBONE.NAME {name} names an open_clip model without weights; add a tag, as in {name}:{tags[0]}"
+            f'is "{name}", an open_clip model without weights; add a tag, as in {name}:{tags[0]}'
             if tags
-            else f"open_clip has no weights for {name}; give a file, as in {name}:/path/to/weights"
+            else f'is "{name}", for which open_clip has no weights; give a file, as in {name}:/path/to/weights'
         )
     return (
-        f'no CLIP is called "{name}" and no file is there; choose one of {", ".join(known)}, an open_clip model with '
-        f"its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest(name, [*known, *models])}?)"
+        f'is "{name}", but no CLIP is called "{name}" and no file is there; choose one of {", ".join(known)}, an open_clip '
+        f"model with its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest(name, [*known, *models])}?)"
     )
 
 

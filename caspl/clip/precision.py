@@ -14,7 +14,7 @@ from open_clip.transformer import LayerNorm, LayerNormFp32
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..ground.errors import InputError
+from ..ground.errors import QuantityError
 
 log = logging.getLogger(__name__)
 
@@ -78,19 +78,19 @@ def _round(tower: nn.Module, dtype: torch.dtype) -> None:
                 values.data = values.data.to(dtype) if values.is_floating_point() else values.data
 
 
-def resolve_precision(name: str, device: torch.device, key: str = "PREC") -> Precision:
+def resolve_precision(name: str, device: torch.device) -> Precision:
     """The format for `name` on `device`; what the device can't do well is replaced, with a warning that says by what.
 
-    Raises InputError, naming the configuration key `key`, for an unknown name.
+    Raises QuantityError ("precision") for an unknown name.
     """
     if name not in CHOICES:
-        raise InputError(f'{key} is "{name}", expected one of {", ".join(CHOICES)}')
+        raise QuantityError(("precision", f'is "{name}", expected one of {", ".join(CHOICES)}'))
     kind = device.type
     if name == "fp16" and kind == "cpu":
-        log.warning("%s fp16 is computed in fp32: CPUs multiply half precision hundreds of times slower", key)
+        log.warning("precision fp16 is computed in fp32: CPUs multiply half precision hundreds of times slower")
         name = "fp32"
     if name == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
-        log.warning("%s bf16 is computed in fp16: this GPU has no bfloat16", key)
+        log.warning("precision bf16 is computed in fp16: this GPU has no bfloat16")
         name = "fp16"
     if name == "amp":
         return Precision(name, torch.float32, kind, torch.bfloat16 if kind == "cpu" else torch.float16)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 
-from ..ground.errors import InputError
+from ..ground.errors import QuantityError
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +46,20 @@ ENSEMBLE = (
 DIVERSE = tuple(fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES[:60])
 
 
-def template_for(
-    dataset: str, override: str = "", key: str = "the template", *, own: Mapping[str, str] = MappingProxyType({})
-) -> str:
-    """The template of `dataset`, or `override` if it is given; `key` is what messages call that.
+def has_one_place(template: str) -> bool:
+    """Whether {}, the place of the class name, stands in a template exactly once, and no other brace."""
+    return template.count("{}") == 1 and not set("{}") & set(template.replace("{}", ""))
+
+
+def template_for(dataset: str, override: str = "", *, own: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The template of `dataset`, or `override` if it is given.
 
     `own` holds a method's templates, where they are other than CLIP's.
-    Raises InputError for a template in which {}, the place of the class name, does not stand exactly once.
+    Raises QuantityError ("template") for one that does not have one place for the class name.
     """
-    if override and (override.count("{}") != 1 or set("{}") & set(override.replace("{}", ""))):
-        raise InputError(
-            f'{key} is "{override}", but it needs {{}} once, where the class name goes, and no other brace, as in "{GENERIC}"'
-        )
+    if override and not has_one_place(override):
+        needed = f'{{}} once, where the class name goes, and no other brace, as in "{GENERIC}"'
+        raise QuantityError(("template", f'is "{override}", but it needs {needed}'))
     known = {**TEMPLATES, **own}
     if not override and dataset not in known:
         log.info('No template is known for %s, using "%s"', dataset, GENERIC)

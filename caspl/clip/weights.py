@@ -19,7 +19,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"no weight file at {path}; check MODEL.BACKBONE.NAME or the teacher's name")
+        raise InputError(f"no weight file at {path}; correct the path")
     try:
         weights = load_file(path) if path.suffix == ".safetensors" else _read_pickled_weights(path)
     except (SafetensorError, UnreadableError) as error:

@@ -10,9 +10,8 @@ from types import MethodType
 from dassl.config.defaults import _C as defaults
 from yacs.config import CfgNode
 
-from .. import configs
+from .. import configs, datasets, trainers
 from ..ground.yaml_files import names_bases, read_yaml
-from ..trainers.keys import add_missing, own_keys
 from .changes import Changes
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,8 @@ def _restore(before: dict) -> None:
 
 def extend_cfg(cfg: CfgNode) -> None:
     """Add CasPL's keys, with their defaults, where `cfg` does not have them."""
-    add_missing(cfg, own_keys())
+    trainers.extend_cfg(cfg)
+    datasets.extend_cfg(cfg)
 
 
 def merge_from_file(cfg: CfgNode, cfg_filename: str) -> None:

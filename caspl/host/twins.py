@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from ..checkpoints.boosting import FILE_NAME, OtherStudent, find_boosting, read_boosting, same_tensors
-from ..ground.errors import InputError
+from ..ground.errors import InputError, naming
 from ..ground.files import replacing
 from ..trainers.schedules import reconnect
 from .graft import boost, is_grafted
@@ -36,6 +36,7 @@ class Grafted:
     trainer takes as a reference, too; others, such as a teacher, are left as they are.
     """
 
+    @naming({"backbone": "MODEL.BACKBONE.NAME"})
     def build_model(self) -> None:
         """As the host's, with boosting prompts.
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from ..clip.backbones import Backbone
 from ..clip.precision import at_least_float32
 from ..clip.zeroshot import zeroshot_features
-from ..ground.errors import InputError
+from ..ground.errors import QuantityError
 
-LOSSES = ("kl", "reverse_kl", "l1", "mse", "feature")
+LOSSES = ("kl", "reverse_kl", "l1", "mse")
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0, kind: str = "kl") -> Tensor:
@@ -22,10 +22,10 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0
     "kl", the paper's, is tau^2 * KL(softmax(teacher / tau) || softmax(student / tau)), summed over classes, mean over
     images, in nats; "reverse_kl" exchanges the two; "l1" and "mse" are means over images and classes of the logits'
     absolute and squared differences and know no temperature.
-    Raises InputError for another kind, or a temperature that is not positive.
+    Raises QuantityError for another kind, or a temperature that is not positive.
     """
     if temperature <= 0:
-        raise InputError(f"TRAINER.CASPL.TEMPERATURE is {temperature}, expected a number above 0")
+        raise QuantityError(("temperature", f"is {temperature}, expected above 0"))
     student, teacher = at_least_float32(student), at_least_float32(teacher)
     if kind == "l1":
         return F.l1_loss(student, teacher)
@@ -35,7 +35,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0
     if kind == "reverse_kl":
         guess, target = target, guess
     elif kind != "kl":
-        raise InputError(f'TRAINER.CASPL.LOSS is "{kind}", expected one of {", ".join(LOSSES)}')
+        raise QuantityError(("loss", f'is "{kind}", expected one of {", ".join(LOSSES)}'))
     return temperature**2 * F.kl_div(guess, target, reduction="batchmean", log_target=True)
 
 

@@ -7,13 +7,13 @@ Shape legend, used everywhere: B images, C classes, G prompt sets (one per image
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..clip.feature_store import digest
-from ..ground.errors import InputError
+from ..ground.errors import InputError, QuantityError
 
 INIT_STD = 0.02  # of random prompts, in all methods of the family
 
@@ -83,31 +83,27 @@ class PromptShape:
     vision_length: int = 0
     text_depth: int = 1
     vision_depth: int = 1
-    keys: dict[str, str] = field(default_factory=dict, compare=False)  # field -> configuration key, for messages
 
     def check(self, *, text_blocks: int, vision_blocks: int | None, backbone: str) -> None:
-        """Raise InputError, naming every key at once, where `backbone` cannot take prompts of this shape.
+        """Raise QuantityError, with all problems at once, where `backbone` cannot take prompts of this shape.
 
         `vision_blocks` is None for an image tower that is not a ViT of the native class.
         """
         problems = []
         for tower, blocks in (("text", text_blocks), ("vision", vision_blocks)):
             length, depth = getattr(self, f"{tower}_length"), getattr(self, f"{tower}_depth")
-            length_key = self.keys.get(f"{tower}_length", f"{tower} length")
-            depth_key = self.keys.get(f"{tower}_depth", f"{tower} depth")
             if length < 0:
-                problems.append(f"{length_key} is {length}, expected 0 or more")
+                problems.append((f"{tower} length", f"is {length}, expected 0 or more"))
             elif length > 0 and blocks is None:
+                no_vit = f"the image tower of {backbone} is not a ViT and takes no prompts"
                 problems.append(
-                    f"{length_key} is {length}, but the image tower of {backbone} is not a ViT and takes no "
-                    f"prompts, set {length_key} to 0 to train text prompts only"
+                    (f"{tower} length", f"is {length}, but {no_vit}, set it to 0 to train text prompts only")
                 )
             elif length > 0 and not 1 <= depth <= blocks:
-                problems.append(
-                    f"{depth_key} is {depth}, expected 1 to {blocks}, the number of {tower} blocks of {backbone}"
-                )
+                wrong = f"is {depth}, expected 1 to {blocks}, the number of {tower} blocks of {backbone}"
+                problems.append((f"{tower} depth", wrong))
         if problems:
-            raise InputError("; ".join(problems))
+            raise QuantityError(*problems)
 
 
 def random_entries(length: int, depth: int, width: int) -> list[Tensor]:

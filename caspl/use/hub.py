@@ -23,7 +23,7 @@ from ..ground.errors import InputError, first_line
 from ..ground.files import replacing
 from ..ground.quiet import quiet
 from ..prompting.learners import Prompts
-from .model_card import UNNAMED, model_card, read_results
+from .model_card import SETTING, UNNAMED, model_card, read_results
 
 CONFIG, CARD = "config.json", "README.md"
 FILES = (FILE_NAME, CONFIG, CARD)
@@ -248,8 +248,8 @@ def run(args: argparse.Namespace) -> int:
     folder = args.source
     if args.folder:
         folder = save_pretrained(args.source, args.folder, results=args.results, repo_id=args.push or UNNAMED)
-        print(f"{folder}: {', '.join(FILES)}\nuse it with TRAINER.CASPL.BOOSTING {folder}")
+        print(f"{folder}: {', '.join(FILES)}\nuse it with {SETTING} {folder}")
     if args.push:
         address = push_to_hub(folder, args.push, private=args.private)
-        print(f"{address}\nuse it with TRAINER.CASPL.BOOSTING hub:{args.push}")
+        print(f"{address}\nuse it with {SETTING} hub:{args.push}")
     return 0

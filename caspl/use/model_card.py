@@ -12,6 +12,7 @@ import open_clip
 from ..checkpoints.boosting import BoostingHeader
 from ..ground.errors import InputError
 
+SETTING = "TRAINER.CASPL.BOOSTING"  # what users of train.py give boosting prompts by
 UNNAMED = "ORG/NAME"  # in a card that was written before its repository had a name
 SHOWN_CLASSES = 100  # a card lists as many class names
 
@@ -50,7 +51,7 @@ with few labels, or are used as they are.
 Any prompt learner behind these prompts, here CoOp, with the flags of an ordinary run:
 
 ```bash
-python train.py --trainer CasPL_CoOp ... TRAINER.CASPL.BOOSTING hub:{repo_id}
+python train.py --trainer CasPL_CoOp ... {SETTING} hub:{repo_id}
 ```
 
 In Python:

@@ -50,7 +50,7 @@ class Predictor:
         precision: str = "fp32",
     ):
         self.device = usable_device(device)
-        self.precision = resolve_precision(precision, self.device, "precision")
+        self.precision = resolve_precision(precision, self.device)
         self.backbone = backbone.place(self.device, self.precision)
         self.prompts = prompts.to(self.device)
         self.preprocessing, self.source, self.method = preprocessing, source, method
@@ -60,7 +60,7 @@ class Predictor:
         own = self.prompts.class_specific
         if own and own != len(classnames):
             raise InputError(
-                f"{self.source} has a context of its own for each of its {own} classes (TRAINER.COOP.CSC), so it has none for "
+                f"{self.source} has a context of its own for each of its {own} classes, so it has none for "
                 f"{len(classnames)} others; use its own class names, or train a context that classes share"
             )
         self.classnames = list(classnames)

@@ -24,84 +24,103 @@ _WORDS = {
 }
 
 
-def merge_file(cfg: CfgNode, path: str, locate: Callable[[Path, str], Path] = beside) -> None:
+def merge_file(
+    cfg: CfgNode, path: str, locate: Callable[[Path, str], Path] = beside, problems: list[str] | None = None
+) -> None:
     """Overwrite values of `cfg` with those of a YAML file over its `_BASE_`, as yacs's `merge_from_file`.
 
     A whole number is accepted for a key that holds a float. When anything is wrong `cfg` stays as it was. Python
-    files, which yacs would execute, are refused. `locate` finds a base, see `caspl.ground.yaml_files`.
+    files, which yacs would execute, are refused. `locate` finds a base, see `caspl.ground.yaml_files`. If `problems` is
+    given, what is wrong is appended to it, what is right is merged, and nothing is raised.
 
     Raises:
         InputError: the file or a base is missing or not YAML; or keys are unknown or values of a wrong type: all are listed,
             each with its file.
     """
-    files = lineage(path, locate)
-    mistakes: list[str] = []
-    for file, values in files:
-        problems: list[str] = []
-        _coerce_section(values, cfg, [], problems, cfg)
-        if problems:
-            mistakes.append(f"{os.path.normpath(file)}: {'; '.join(problems)}")
-    if mistakes:
-        raise InputError(f"Configuration file {'; '.join(mistakes)}.")
-    cfg.merge_from_other_cfg(CfgNode(merged(files)))
+    wrong: list[str] = []
+    try:
+        files = lineage(path, locate)
+        for file, values in files:
+            mistakes: list[str] = []
+            _coerce_section(values, cfg, [], mistakes, cfg)
+            if mistakes:
+                wrong.append(f"{os.path.normpath(file)}: {'; '.join(mistakes)}")
+        _refuse("Configuration file ", wrong, problems)
+    except InputError as error:
+        if problems is None:
+            raise
+        problems.append(str(error).rstrip("."))
+    else:
+        cfg.merge_from_other_cfg(CfgNode(merged(files)))
 
 
-def merge_options(cfg: CfgNode, opts: Sequence[Any]) -> None:
+def merge_options(cfg: CfgNode, opts: Sequence[Any], problems: list[str] | None = None) -> None:
     """Overwrite values of `cfg` with `[key, value, key, value, ...]`, as yacs's `merge_from_list`.
 
     Keys are full paths such as `OPTIM.LR`; text is read as a Python literal where it is one. When anything is wrong
-    `cfg` stays as it was.
+    `cfg` stays as it was. `problems` is as in `merge_file`.
 
     Raises:
         InputError: a key without a value, an unknown key or a value of a wrong type; all are listed.
     """
-    opts = list(opts)
+    opts, wrong = list(opts), []
     if len(opts) % 2:
-        raise InputError(
-            f"Options must come in pairs KEY VALUE, but {len(opts)} words were given and the last, {opts[-1]!r}, "
-            "is left over."
+        wrong.append(
+            f"they must come in pairs KEY VALUE, but {len(opts)} words were given and the last, {opts[-1]!r}, is left over"
         )
-    problems: list[str] = []
     pairs: list[Any] = []
-    for key, raw in zip(opts[0::2], opts[1::2], strict=True):
+    for key, raw in zip(opts[0::2], opts[1::2], strict=False):
         node: Any = cfg
         for part in str(key).split("."):
             node = node[part] if isinstance(node, CfgNode) and part in node else _MISSING
         if node is _MISSING:
-            problems.append(_unknown(str(key), cfg))
+            wrong.append(_unknown(str(key), cfg))
         elif isinstance(node, CfgNode):
-            problems.append(f"{key} is a section; give one of its keys, such as {_first_key(str(key), node)}")
-        else:
-            pairs += [key, _coerce(raw, node, str(key), problems)]
-    if problems:
-        raise InputError(f"Options: {'; '.join(problems)}.")
+            wrong.append(f"{key} is a section; give one of its keys, such as {_first_key(str(key), node)}")
+        elif (value := _coerce(raw, node, str(key), wrong)) is not _MISSING:
+            pairs += [key, value]
+    _refuse("Options: ", wrong, problems)
     cfg.merge_from_list(pairs)
 
 
 _MISSING = object()
 
 
+def _refuse(where: str, wrong: list[str], problems: list[str] | None) -> None:
+    """Raise InputError if anything is `wrong`, or append it to `problems`."""
+    if not wrong:
+        return
+    sentence = f"{where}{'; '.join(wrong)}"
+    if problems is None:
+        raise InputError(f"{sentence}.")
+    problems.append(sentence)
+
+
 def _coerce_section(
     values: dict[str, Any], node: CfgNode, prefix: list[str], problems: list[str], root: CfgNode
 ) -> None:
-    """Check `values` against `node` and convert them in place; append what is wrong to `problems`."""
-    for key in list(values):
+    """Check `values` against `node` and convert them in place; append what is wrong to `problems`, and leave it out."""
+    for key, value in list(values.items()):
         full_key = ".".join([*prefix, str(key)])
         if key not in node:
             if not node.is_new_allowed():
                 problems.append(_unknown(full_key, root))
+                del values[key]
         elif not isinstance(node[key], CfgNode):
-            values[key] = _coerce(values[key], node[key], full_key, problems)
-        elif values[key] is None:
-            del values[key]  # a section whose keys are all commented out
-        elif isinstance(values[key], dict):
-            _coerce_section(values[key], node[key], [*prefix, str(key)], problems, root)
+            if (coerced := _coerce(value, node[key], full_key, problems)) is _MISSING:
+                del values[key]
+            else:
+                values[key] = coerced
+        elif isinstance(value, dict):
+            _coerce_section(value, node[key], [*prefix, str(key)], problems, root)
         else:
-            problems.append(f"{full_key} is a section, but a value was found: {values[key]!r}")
+            del values[key]  # None is a section whose keys are all commented out
+            if value is not None:
+                problems.append(f"{full_key} is a section, but a value was found: {value!r}")
 
 
 def _coerce(raw: Any, present: Any, full_key: str, problems: list[str]) -> Any:
-    """Return `raw` as the type of `present` by yacs's rules, and int as float; else append to `problems`."""
+    """Return `raw` as the type of `present` by yacs's rules, and int as float; if that fails, note it and return `_MISSING`."""
     value = CfgNode._decode_cfg_value(raw)
     wanted = type(present)
     if type(value) is wanted or value is None or present is None:
@@ -112,7 +131,7 @@ def _coerce(raw: Any, present: Any, full_key: str, problems: list[str]) -> Any:
         return wanted(value)
     hint = _hint(value, wanted)
     problems.append(f"{full_key} must be {_WORDS[wanted]}, but {raw!r} ({_word(value)}) was found{hint}")
-    return value
+    return _MISSING
 
 
 def _hint(value: Any, wanted: type) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from dassl.config.defaults import choices_of
 from torch.utils.data.sampler import RandomSampler, Sampler, SequentialSampler
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, unknown_name
 
-AVAI_SAMPLERS = ["RandomSampler", "SequentialSampler", "RandomClassSampler"]
+AVAI_SAMPLERS = choices_of("DATALOADER.TRAIN_X.SAMPLER")
 
 
 class RandomClassSampler(Sampler):

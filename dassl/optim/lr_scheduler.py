@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from dassl.config.defaults import choices_of
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, unknown_name
 
-AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
-AVAI_WARMUPS = ["linear", "constant"]
+AVAI_SCHEDS = choices_of("OPTIM.LR_SCHEDULER")
+AVAI_WARMUPS = choices_of("OPTIM.WARMUP_TYPE")
 
 
 class _BaseWarmupScheduler(LRScheduler):

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from dassl.config.defaults import choices_of
 from torch import nn
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, nearest, unknown_name
 
-AVAI_OPTIMS = ["adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"]
+AVAI_OPTIMS = choices_of("OPTIM.NAME")
 
 
 def build_optimizer(

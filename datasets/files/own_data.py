@@ -8,22 +8,20 @@ from typing import Any
 from caspl.ground.errors import InputError
 from caspl.ground.files import read_lines
 
+from .keys import setting
 from .places import dataset_root
 
 
 def data_paths(cfg: Any) -> list[str]:
-    """DATASET.PATHS as absolute paths; they are relative to DATASET.ROOT, which also stands in where there are none.
-
-    The key is not Dassl's own, `train.py` adds it; in a host that does not have it, the data are those of the root.
-    """
+    """DATASET.PATHS as absolute paths; they are relative to DATASET.ROOT, which also stands in where there are none."""
     root = dataset_root(cfg)
-    paths = [os.path.expanduser(path) for path in getattr(cfg.DATASET, "PATHS", ())]
+    paths = [os.path.expanduser(path) for path in setting(cfg, "PATHS")]
     return [os.path.normpath(os.path.join(root, path)) for path in paths] or [root]
 
 
 def names_path(cfg: Any) -> str:
     """DATASET.CLASSNAMES as an absolute path, relative to DATASET.ROOT; "" where it is not set."""
-    path = os.path.expanduser(getattr(cfg.DATASET, "CLASSNAMES", ""))
+    path = os.path.expanduser(setting(cfg, "CLASSNAMES"))
     return os.path.normpath(os.path.join(dataset_root(cfg), path)) if path else ""
 
 

@@ -1,7 +1,9 @@
 import pytest
 from dassl.config import clean_cfg, get_cfg_default, merge_file, merge_options
+from dassl.config.defaults import KEYS
 
 from caspl.ground.errors import InputError
+from caspl.ground.keys import problems as problems_of
 
 
 @pytest.fixture
@@ -102,7 +104,10 @@ def test_merge_options(cfg):
 @pytest.mark.parametrize(
     "opts, message",
     [
-        (["OPTIM.LR"], r"in pairs KEY VALUE, but 1 words were given and the last, 'OPTIM\.LR', is left over"),
+        (
+            ["OPTIM.LR"],
+            r"Options: they must come in pairs KEY VALUE, but 1 words were given and the last, 'OPTIM\.LR', is left",
+        ),
         (["OPTIM.LRR", "1"], r"unknown key OPTIM\.LRR \(do you mean OPTIM\.LR\?\)"),
         (["OPTIM.LR.X", "1"], r"unknown key OPTIM\.LR\.X"),
         (["OPTIM", "1"], r"OPTIM is a section; give one of its keys, such as OPTIM\.NAME"),
@@ -116,3 +121,42 @@ def test_merge_options_mistakes(cfg, opts, message):
     with pytest.raises(InputError, match=message):
         merge_options(cfg, opts)
     assert cfg.dump() == before
+
+
+def test_mistakes_can_be_collected(cfg, tmp_path):
+    problems = []
+    merge_file(cfg, write(tmp_path, "OPTIM:\n  LR: fast\n  LRR: 1\n  MAX_EPOCH: 7\nMODEL: 3\n"), problems=problems)
+    merge_file(cfg, str(tmp_path / "none.yaml"), problems=problems)
+    merge_options(cfg, ["OPTIM.NAME", "sgd", "USE_CUDA", "perhaps", "SEED"], problems)
+    assert (cfg.OPTIM.LR, cfg.OPTIM.MAX_EPOCH, cfg.OPTIM.NAME) == (0.0003, 7, "sgd")  # what is right is merged
+    words = ("OPTIM.LR must be", "unknown key OPTIM.LRR", "MODEL is a section")
+    assert all(part in problems[0] for part in words) and "none.yaml" in problems[1]
+    assert all(part in problems[2] for part in ("USE_CUDA must be", "'SEED', is left over")) and len(problems) == 3
+
+
+def test_every_default_can_be(cfg):
+    assert problems_of(cfg, KEYS) == []
+    names = [key.name for key in KEYS]
+    assert len(names) == len(set(names)) and not [key.name for key in KEYS if key.about.endswith(".")]
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["OPTIM.LR", "-1"], "OPTIM.LR is -1.0, expected above 0"),
+        (["OPTIM.MOMENTUM", "1"], "OPTIM.MOMENTUM is 1.0, expected 0 or more and below 1"),
+        (["OPTIM.NAME", "sdg"], 'OPTIM.NAME is "sdg", expected one of adam, amsgrad, sgd, rmsprop, radam, adamw'),
+        (["OPTIM.STEPSIZE", "()"], "OPTIM.STEPSIZE is (), expected a list of whole numbers, one or more"),
+        (["INPUT.PIXEL_STD", "[0.2,0.2,0]"], "expected a list of 3 numbers above 0"),
+        (["INPUT.RRCROP_SCALE", "(0.9,0.5)"], "expected a list of 2 numbers above 0 and 1 or less, the smaller first"),
+        (["INPUT.TRANSFORMS", "('random_flop',)"], "expected a list of words out of random_flip,"),
+        (["INPUT.GB_K", "4"], "INPUT.GB_K is 4, expected a whole number, 1 or more, odd"),
+        (["DATALOADER.NUM_WORKERS", "-1"], "DATALOADER.NUM_WORKERS is -1, expected 0 or more"),
+        (["TEST.FINAL_MODEL", "best"], "expected one of last_step, best_val"),
+        (["OPTIM.LR", "None"], "OPTIM.LR is None, expected a number above 0"),
+    ],
+)
+def test_values_that_cannot_be(cfg, options, words):
+    merge_options(cfg, options)
+    (problem,) = problems_of(cfg, KEYS)
+    assert words in problem

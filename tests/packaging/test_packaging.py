@@ -91,10 +91,12 @@ def test_the_core_knows_neither_dassl_nor_the_trainers(tmp_path):
 def test_every_config_merges_and_says_how_to_launch_it(path):
     from dassl.config import get_cfg_default, merge_file
 
+    import caspl.datasets
     import caspl.trainers
 
     cfg = get_cfg_default()
     caspl.trainers.extend_cfg(cfg)
+    caspl.datasets.extend_cfg(cfg)
     merge_file(cfg, str(path))
     if path.parent.parent.name == "trainers":
         first = path.read_text().splitlines()[0]

@@ -96,7 +96,7 @@ def test_the_references_average_of_frozen_weights_is_a_switch(build, tmp_path):
 
 def test_gpa_needs_a_width(run, capsys):
     assert run("PromptSRC", "base", "out", "TRAINER.PROMPTSRC.GPA_STD", "0") == 2
-    assert "TRAINER.PROMPTSRC.GPA_STD is 0, expected epochs above 0" in capsys.readouterr().err
+    assert "TRAINER.PROMPTSRC.GPA_STD is 0, expected above 0" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------------ ProGrad
@@ -222,7 +222,7 @@ def test_linear_probe_of_two_classes(build):
     ("trainer", "keys", "message"),
     [
         ("CoCoOp", ("CTX_INIT", "", "N_CTX", "0"), "TRAINER.COCOOP.N_CTX is 0, expected 1 or more"),
-        ("CoCoOp", ("MEMORY", "0"), "TRAINER.COCOOP.MEMORY is 0.0, expected GB above 0"),
+        ("CoCoOp", ("MEMORY", "0"), "TRAINER.COCOOP.MEMORY is 0.0, expected above 0"),
         ("MaPLe", ("PROMPT_DEPTH", "5"), "TRAINER.MAPLE.PROMPT_DEPTH is 5, expected 1 to 3"),
         ("MaPLe", ("N_CTX", "0"), "TRAINER.MAPLE.N_CTX is 0, expected 1 or more"),
         ("VPT", ("PROMPT_DEPTH_VISION", "0"), "TRAINER.VPT.PROMPT_DEPTH_VISION is 0, expected 1 to 4"),

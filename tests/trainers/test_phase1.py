@@ -18,7 +18,7 @@ def log_of(folder):
     return "".join(path.read_text() for path in folder.glob("log.txt*"))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", (*LOSSES, "feature"))
 def test_every_loss_trains_and_is_named_in_the_header(loss, run, build, tmp_path):
     keys = ("TRAINER.CASPL.LOSS", loss)
     assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *keys) == 0

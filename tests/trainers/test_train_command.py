@@ -51,7 +51,32 @@ def test_a_bare_command_says_what_is_missing(capsys):
     import train
 
     assert train.main([]) == 2
-    assert capsys.readouterr().err == "error: --trainer is missing; python train.py --help shows a whole command\n"
+    said = "missing: --trainer and --dataset-config-file; python train.py --help shows a whole command"
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_every_mistake_is_said_at_once_before_anything_is_loaded(command, tmp_path):
+    """In both files, in the options and in the values; nothing has been built or written by then."""
+    import train
+    from caspl.ground.errors import InputError
+
+    (tmp_path / "data.yaml").write_text("DATASET:\n  NAME: Digits\n  NUM_SHOT: 4\nINPUT:\n  SIZE: [32, 0]\n")
+    (tmp_path / "own.yaml").write_text("OPTIM:\n  LR: fast\n  MAX_EPOCH: 0\n")
+    files = ["--dataset-config-file", str(tmp_path / "data.yaml"), "--config-file", str(tmp_path / "own.yaml")]
+    options = ["OPTIM.NAME", "sdg", "TRAINER.COOP.CSC", "perhaps", "TRAINER.CASPL.TEMPERATURE", "nan"]
+    with pytest.raises(InputError) as caught:
+        train.setup_cfg(train.parse_args(["--trainer", "CoOp", *files, *options, "DATASET.SUBSAMPLE_CLASSES", "old"]))
+    for said in (
+        "data.yaml: unknown key DATASET.NUM_SHOT",
+        "INPUT.SIZE is (32, 0), expected a list of 2 whole numbers, 1 or more",
+        "own.yaml: OPTIM.LR must be a number",
+        "OPTIM.MAX_EPOCH is 0, expected 1 or more",
+        'OPTIM.NAME is "sdg"',
+        "TRAINER.COOP.CSC must be True or False",
+        'DATASET.SUBSAMPLE_CLASSES is "old", expected one of all, base, new',
+    ):
+        assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 PHASE_MISTAKES = {
@@ -64,7 +89,11 @@ PHASE_MISTAKES = {
         r"DEPTH_TEXT is 12, expected 1 to 3.*DEPTH_VISION is 0, expected 1 to 4",
     ),
     "temperature": ("CasPLBoost", ("TRAINER.CASPL.TEMPERATURE", "0.0"), r"TEMPERATURE is 0.0, expected"),
-    "template": ("CasPLBoost", ("TRAINER.CASPL.TEMPLATE", "a photo"), r'TEMPLATE is "a photo", but it needs \{\}'),
+    "template": (
+        "CasPLBoost",
+        ("TRAINER.CASPL.TEMPLATE", "a photo"),
+        r'TEMPLATE is "a photo", expected text, empty or with one \{\}',
+    ),
     "teacher": ("CasPLBoost", ("TRAINER.CASPL.TEACHER", "demo/professor"), r"no demo model is called demo/professor"),
 }
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from dassl.config.defaults import choices_of
 from torchvision import transforms as v1
 from torchvision.transforms import InterpolationMode, v2
 from yacs.config import CfgNode
@@ -19,26 +20,8 @@ from .operations import Cutout, GaussianNoise, InstanceNormalization, PILToFloat
 
 logger = logging.getLogger(__name__)
 
-AVAI_CHOICES = [
-    "random_flip",
-    "random_resized_crop",
-    "normalize",
-    "instance_norm",
-    "random_crop",
-    "random_translation",
-    "center_crop",  # always part of the test transform; naming it has no effect
-    "cutout",
-    "gaussian_noise",
-    "colorjitter",
-    "randomgrayscale",
-    "gaussian_blur",
-]
-
-INTERPOLATION_MODES = {
-    "bilinear": InterpolationMode.BILINEAR,
-    "bicubic": InterpolationMode.BICUBIC,
-    "nearest": InterpolationMode.NEAREST,
-}
+AVAI_CHOICES = choices_of("INPUT.TRANSFORMS")
+INTERPOLATION_MODES = {name: InterpolationMode(name) for name in choices_of("INPUT.INTERPOLATION")}
 
 # The line that announces a step, and a function that makes it (values of unused steps are thus never looked at)
 _Step = tuple[str, Callable[[], Callable[[Any], Any]]]

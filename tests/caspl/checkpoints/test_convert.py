@@ -72,7 +72,7 @@ def test_a_boosting_checkpoint_that_loads(command):
     path = command.folder / "out" / "boosting.safetensors"
     assert status == 0
     assert f"{path}: 4 text tokens in {command.depth} blocks, 4 vision tokens in {command.depth} blocks" in printed
-    assert f"{path.stat().st_size} bytes\nuse it with TRAINER.CASPL.BOOSTING {path}\n" in printed
+    assert f"{path.stat().st_size} bytes; phase 2 takes it like the file of a phase 1\n" in printed
     prompts, header = load_boosting(path, command.student, dataset="OxfordPets", classnames=PETS[:2])
     assert torch.equal(prompts.text[0], command.state["prompt_learner_teacher.ctx"].float())
     assert torch.equal(prompts.vision[0], command.state["image_encoder.VPT_FIRST"])
@@ -132,7 +132,7 @@ def test_mistakes_are_one_sentence(command):
     mistakes = [
         (command("--classnames", str(few)), "few.txt has 2 names, but the checkpoint was trained on 37 classes"),
         (command("--classnames", str(command.folder / "none.txt")), "--classnames. .*none.txt cannot be read"),
-        (command("--template", "a pet"), '--template is "a pet", but it needs {}'),
+        (command("--template", "a pet"), '--template is "a pet", but it needs {} once'),
         (command(student="demo/teacher"), "do not fit demo/teacher: text width 64 there and 96 here, .*--student"),
         (command(student="demo/pupil"), "no demo model is called demo/pupil"),
         (command(state=gap), "model.pth.tar-20 has vision prompts .* image_encoder.VPT_FIRST is missing"),

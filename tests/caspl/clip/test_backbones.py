@@ -210,8 +210,8 @@ def test_resnet_students_take_text_prompts_only():
     assert prompted(images, Prompts([torch.randn(4, 64)])()).shape == (2, 2)
     with pytest.raises(InputError, match="image tower of RN-tiny is not a ViT and takes text prompts only"):
         prompted(images, Prompts([], [torch.randn(4, 64)])())
-    shape = PromptShape(text_length=4, vision_length=4, keys={"vision_length": "TRAINER.CASPL.N_CTX_VISION"})
-    with pytest.raises(InputError, match="TRAINER.CASPL.N_CTX_VISION is 4, .* set TRAINER.CASPL.N_CTX_VISION to 0"):
+    shape = PromptShape(text_length=4, vision_length=4)
+    with pytest.raises(InputError, match="^vision length is 4, but the image tower of RN-tiny .* set it to 0"):
         shape.check(text_blocks=1, vision_blocks=backbone.vision_blocks, backbone="RN-tiny")
 
 
@@ -288,7 +288,7 @@ def test_half_precision_of_a_tower_of_timm(timm_name):
 
 
 def test_half_precision_on_a_cpu_is_replaced_aloud(caplog):
-    assert resolve_precision("fp16", CPU, "TRAINER.COOP.PREC").weights == torch.float32
-    assert "TRAINER.COOP.PREC fp16 is computed in fp32" in caplog.text
-    with pytest.raises(InputError, match='TRAINER.COOP.PREC is "fp8", expected one of fp32, fp16, bf16, amp'):
-        resolve_precision("fp8", CPU, "TRAINER.COOP.PREC")
+    assert resolve_precision("fp16", CPU).weights == torch.float32
+    assert "precision fp16 is computed in fp32" in caplog.text
+    with pytest.raises(InputError, match='^precision is "fp8", expected one of fp32, fp16, bf16, amp'):
+        resolve_precision("fp8", CPU)

@@ -284,7 +284,7 @@ def test_one_call_boosts_a_clip_from_a_file(tmp_path):
     ids = host_clip.tokenize(["one."])
     assert header.teacher == "demo/teacher"
     assert torch.equal(model.encode_text(ids), graft(host_clip.make_clip(), boosting).encode_text(ids))
-    with pytest.raises(OtherStudent, match="network .* here; set"):
+    with pytest.raises(OtherStudent, match="network .* here; choose"):
         boost(host_clip.make_clip("teacher"), path)
 
 

@@ -40,12 +40,12 @@ def test_the_other_losses_by_their_definitions():
     assert distillation_loss(student, teacher, 2.0, "mse").item() == pytest.approx(sum(d * d for d in differences) / 12)
     cosines = [(s @ t / (s.norm() * t.norm())).item() for s, t in zip(student, teacher, strict=True)]
     assert feature_loss(student, teacher).item() == pytest.approx(1 - sum(cosines) / 3)
-    with pytest.raises(InputError, match='LOSS is "huber", expected one of kl, reverse_kl, l1, mse, feature'):
+    with pytest.raises(InputError, match='^loss is "huber", expected one of kl, reverse_kl, l1, mse$'):
         distillation_loss(student, teacher, kind="huber")
 
 
 def test_temperature_must_be_positive():
-    with pytest.raises(InputError, match="TEMPERATURE is 0, expected a number above 0"):
+    with pytest.raises(InputError, match="^temperature is 0, expected above 0"):
         distillation_loss(torch.zeros(1, 2), torch.zeros(1, 2), 0)
 
 
@@ -83,8 +83,8 @@ def test_templates():
     assert template_for("MyOwn") == "a photo of a {}."
     assert template_for("OxfordPets", "my {}") == "my {}"
     for wrong in ("my pet", "{} of {}", "my {breed} {}", "{} {", "{{}}"):
-        with pytest.raises(InputError, match=f'TEMPLATE is "{wrong}", but it needs {{}} once'):
-            template_for("OxfordPets", wrong, "TRAINER.CASPL.TEMPLATE")
+        with pytest.raises(InputError, match=f'^template is "{wrong}", but it needs {{}} once'):
+            template_for("OxfordPets", wrong)
 
 
 def test_a_methods_own_templates_come_first():
