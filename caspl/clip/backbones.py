@@ -7,7 +7,7 @@ A backbone is named in one of these ways:
                                    fetched by open_clip; QuickGELU, as they were trained
     ViT-B-16:laion2b_s34b_b88k     an open_clip model and pretraining tag
     hf-hub:org/name                a model folder on the Hugging Face Hub, as open_clip reads it
-    /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes tell the model
+    /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes decide the model
     ViT-B-16:/path/to/file         weights of that open_clip model
 """
 
@@ -137,7 +137,7 @@ def load_backbone(name: str) -> Backbone:
     """The CLIP called `name` in float32 on the CPU; see the top of this file for the names.
 
     The random streams are left as they were: what a run draws does not depend on where its weights came from.
-    Raises InputError for a name nobody knows, with the nearest one, and for weights that can't be had or don't fit.
+    Raises InputError for a name nobody knows, with the nearest one, and for weights that can't be read or don't fit.
     """
     with torch.random.fork_rng(devices=[]):
         return _load(name)

@@ -15,7 +15,7 @@ from ..ground.errors import InputError, first_line
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weight file by name, those under "state_dict" if there is such an entry, without leading "module.".
 
-    Raises InputError, naming the file, where there are none to be had.
+    Raises InputError, naming the file, where none can be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,7 +29,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         ) from error
     if not weights:
         raise InputError(
-            f"{path} holds no tensors that can be had without running code; expected the state dict of a CLIP"
+            f"{path} holds no tensors that can be read without running code; expected the state dict of a CLIP"
         )
     return {key.removeprefix("module."): value for key, value in weights.items()}
 

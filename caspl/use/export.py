@@ -255,6 +255,10 @@ def run(args: argparse.Namespace) -> int:
     wanted = {name: getattr(args, name) for name in EXPORTS if getattr(args, name)}
     if not wanted:
         raise InputError("nothing to write; give --onnx, --program or --state-dict with a file")
+    if len({path.expanduser().resolve() for path in wanted.values()}) < len(wanted):
+        raise InputError(
+            f"the same file is named for two kinds ({', '.join(map(str, wanted.values()))}); give each its own"
+        )
     predictor = load_result(args)
     if "state_dict" in wanted:  # said before the others have been written
         _check_plain(predictor, args.state_dict)

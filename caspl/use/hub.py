@@ -53,11 +53,11 @@ def fetch_boosting(reference: str) -> Path:
     found = re.fullmatch(r"hub:([^@]*)(?:@(.+))?", reference)
     name, revision = found.groups() if found else ("", None)
     _check_name(name, reference, "hub:org/name or hub:org/name@revision")
-    had = try_to_load_from_cache(name, FILE_NAME, revision=revision)
+    cached = try_to_load_from_cache(name, FILE_NAME, revision=revision)
     try:
-        with quiet("huggingface_hub"):  # each of its many attempts is told otherwise
+        with quiet("huggingface_hub"):  # each of its many attempts would be a line
             path = Path(hf_hub_download(name, FILE_NAME, revision=revision))
-            if not had:
+            if not cached:
                 with suppress(EntryNotFoundError, HTTPError, OSError):  # not needed, but the Hub counts downloads by it
                     hf_hub_download(name, CONFIG, revision=path.parent.name)
     except GatedRepoError as error:
@@ -198,7 +198,7 @@ def push_to_hub(
                 f"{repo_id} can't be written with your token ({_reason(error)}); {repo_id.split('/')[0]} must be you or an "
                 f"organisation of yours, and the token must have write access: {LOG_IN}"
             ) from error
-        except (HTTPError, OSError, ValueError) as error:  # a ValueError tells what is wrong with the card
+        except (HTTPError, OSError, ValueError) as error:  # a ValueError says what is wrong with the card
             raise _not_pushed(repo_id, error) from error
     if exposed:
         raise InputError(

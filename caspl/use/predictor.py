@@ -203,7 +203,7 @@ def load(
         precision: fp32, fp16, bf16 or amp.
 
     Raises:
-        InputError: there is no such file, it is damaged or of another kind, the CLIP can't be had or has other weights than
+        InputError: there is no such file, it is damaged or of another kind, the CLIP can't be loaded or is another than
             the prompts were trained with, or no class names are known.
     """
     path = find_result(source)

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 import caspl
 from boosting_files import make_boosting, write_boosting
+from caspl.__main__ import main
 from caspl.ground.errors import InputError
 from caspl.use import export
 
@@ -61,6 +62,12 @@ def test_damaged_class_features_are_not_kept(predictor, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="clip.safetensors was not written: its logits differ from the model's"):
         export.export_state_dict(predictor, tmp_path / "clip.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_two_kinds_need_two_files(tmp_path, capsys):
+    path = str(tmp_path / "x")
+    assert main(["export", str(tmp_path), "--onnx", path, "--program", path]) == 2
+    assert "the same file is named for two kinds" in capsys.readouterr().err
 
 
 def test_an_archive_of_another_model_is_not_kept(predictor, tmp_path, monkeypatch):
