@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..ground.files import replacing
@@ -42,9 +42,8 @@ class FeatureStore:
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("%s is damaged and will be replaced (%s)", path, error)
         features = compute().detach().cpu().contiguous()
-        self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            save_file({"features": features}, temporary, metadata={"facts": json.dumps(facts)})
+            temporary.write_bytes(save({"features": features}, metadata={"facts": json.dumps(facts)}))
         log.info("Features of %d images kept in %s", len(features), path)
         return features
 

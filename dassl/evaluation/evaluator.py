@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from dassl.utils.checkpoint import save_plain
 from sklearn.metrics import confusion_matrix, f1_score
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
-from caspl.ground.files import replacing
 
 from .build import EVALUATOR_REGISTRY
 
@@ -107,7 +107,5 @@ class Classification(EvaluatorBase):
         torch.load(weights_only=True) refuses.
         """
         path = os.path.join(self.cfg.OUTPUT_DIR, "cmat.pt")
-        matrix = torch.from_numpy(confusion_matrix(true, predicted, normalize="true"))
-        with replacing(path) as temporary:
-            torch.save(matrix, temporary)
+        save_plain(confusion_matrix(true, predicted, normalize="true"), path)
         logger.info(f"Confusion matrix is saved to {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -25,17 +26,19 @@ from .errors import MissingFileError
 logger = logging.getLogger(__name__)
 
 
-def save_plain(state: Mapping[str, Any], path: str | Path) -> None:
+def save_plain(state: Any, path: str | Path) -> None:
     """Write `state` with torch.save in one step, so that torch.load(weights_only=True) reads it.
 
     NumPy values become PyTorch's and Python's.
 
     Raises:
         TypeError: something in `state` would need unpickling; the message gives its place.
+        OSError: `path` can't be written.
     """
-    state = _plain(state, "state")
+    content = io.BytesIO()
+    torch.save(_plain(state, "state"), content)
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())  # a full disk then says so, which torch.save does not
 
 
 def _plain(value: Any, place: str) -> Any:

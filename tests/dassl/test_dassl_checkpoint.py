@@ -1,5 +1,6 @@
 import collections
 import pickle
+import resource
 import zipfile
 
 import numpy as np
@@ -91,6 +92,21 @@ def test_load_executes_nothing(tmp_path, zipped):
     with pytest.raises(InputError):
         load_checkpoint(tmp_path / "plain.pkl")
     assert not Evil.ran
+
+
+def test_a_full_disk_is_named(tmp_path):
+    """And the old file stays. A limit on the size of files stands for the full disk."""
+    path = tmp_path / "model.pth.tar-3"
+    save_checkpoint(state(), str(tmp_path))
+    before, limit = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            save_checkpoint(state(state_dict={"w": torch.ones(10_000)}), str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before and sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint", path.name]
 
 
 @pytest.mark.parametrize("text", [None, "", "\n"])

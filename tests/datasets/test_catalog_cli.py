@@ -99,7 +99,7 @@ def test_check_names_broken_images(root, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[-1] == "DescribableTextures: 2 classes, 20 images read, 2 problems"
     assert f"{images}/banded/3.jpg cannot be read (" in lines[0]
-    assert f"{images}/dotted/9.jpg is not an image" in lines[1]
+    assert f"{images}/dotted/9.jpg is no image" in lines[1]
     for name in ("banded/4.jpg", "dotted/0.jpg"):
         (images / name).write_bytes(b"")
     assert main(["check", "DescribableTextures", "--root", str(root)]) == 1
