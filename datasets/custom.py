@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_folder, is_image, list_files
 
-from .files.own_data import data_paths, names_path, rename_classes
+from .files.keys import data_paths, names_path
 from .files.registry import register
+from .splits.annotations import rename_classes
 from .splits.dataset import SplitDataset
 from .splits.making import split_classes
 from .splits.split_file import Item, Split

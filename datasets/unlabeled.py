@@ -9,15 +9,14 @@ from typing import Any
 from dassl.data import DataManager
 from dassl.data.datasets import DatasetBase, Datum
 
-from caspl.ground.dataset_facts import DatasetFacts, takes_training_only
+from caspl.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_image, list_files
 
-from .files.keys import setting
-from .files.own_data import data_paths, names_path, read_class_names
+from .files.keys import class_subset, data_paths, names_path, setting
 from .files.registry import register
 from .files.shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
-from .splits.fewshot import class_subset
+from .splits.annotations import read_class_names
 
 
 @register

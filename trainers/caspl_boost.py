@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from caspl.checkpoints.boosting import FILE_NAME, BoostingHeader, save_boosting
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.templates import template_for
-from caspl.ground.dataset_facts import DatasetFacts
+from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import naming
 from caspl.ground.keys import Key
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss

@@ -26,7 +26,7 @@ from caspl.checkpoints.run import PromptsHeader, TrainedPrompts, save_prompts
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
-from caspl.ground.dataset_facts import DatasetFacts
+from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
 from caspl.ground.shapes import differences, listed, shapes_of

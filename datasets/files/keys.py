@@ -1,11 +1,13 @@
-"""The keys of the section DATASET that datasets here read and Dassl does not have."""
+"""The section DATASET of a configuration: the keys that Dassl does not have, and what all of its keys lead to."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from yacs.config import CfgNode
 
+from caspl.ground.errors import InputError
 from caspl.ground.keys import Key, add_keys
 
 SUBSETS = ("all", "base", "new")
@@ -36,3 +38,32 @@ def setting(cfg: Any, name: str) -> Any:
     """The value of one of the keys, such as "PATHS"; its default in a host's configuration that does not have it."""
     (default,) = (key.default for key in KEYS if key.name == f"DATASET.{name}")
     return getattr(cfg.DATASET, name, default)
+
+
+def class_subset(cfg: Any) -> str:
+    """DATASET.SUBSAMPLE_CLASSES: "all", "base" or "new"."""
+    return setting(cfg, "SUBSAMPLE_CLASSES")
+
+
+def dataset_root(cfg: Any) -> str:
+    """DATASET.ROOT as an absolute path, with ~ expanded.
+
+    Raises:
+        InputError: it is not set.
+    """
+    if not cfg.DATASET.ROOT:
+        raise InputError("DATASET.ROOT is empty, expected the folder that holds the datasets; pass --root DATA")
+    return os.path.abspath(os.path.expanduser(cfg.DATASET.ROOT))
+
+
+def data_paths(cfg: Any) -> list[str]:
+    """DATASET.PATHS as absolute paths; they are relative to DATASET.ROOT, which also stands in where there are none."""
+    root = dataset_root(cfg)
+    paths = [os.path.expanduser(path) for path in setting(cfg, "PATHS")]
+    return [os.path.normpath(os.path.join(root, path)) for path in paths] or [root]
+
+
+def names_path(cfg: Any) -> str:
+    """DATASET.CLASSNAMES as an absolute path, relative to DATASET.ROOT; "" where it is not set."""
+    path = os.path.expanduser(setting(cfg, "CLASSNAMES"))
+    return os.path.normpath(os.path.join(dataset_root(cfg), path)) if path else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from dassl.utils import listdir_nohidden
 
@@ -32,17 +31,6 @@ def list_names(folder: str) -> list[str]:
             f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct its "
             f"permissions or the disk"
         ) from None
-
-
-def dataset_root(cfg: Any) -> str:
-    """DATASET.ROOT as an absolute path, with ~ expanded.
-
-    Raises:
-        InputError: it is not set.
-    """
-    if not cfg.DATASET.ROOT:
-        raise InputError("DATASET.ROOT is empty, expected the folder that holds the datasets; pass --root DATA")
-    return os.path.abspath(os.path.expanduser(cfg.DATASET.ROOT))
 
 
 def find_dataset(root: str, name: str, marks: Iterable[str], others: Iterable[str] = ()) -> str:

@@ -13,9 +13,10 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.ground.errors import InputError
 
-from ..files.places import absence, dataset_root, find_dataset, find_image_folder
+from ..files.keys import class_subset, dataset_root
+from ..files.places import absence, find_dataset, find_image_folder
 from ..files.storage import locked, store
-from .fewshot import cached_fewshot, class_subset, import_pickled_list, subsample_classes
+from .fewshot import cached_fewshot, import_pickled_list, subsample_classes
 from .split_file import Item, Split, check_images, check_split, encode_split, read_split
 
 logger = logging.getLogger(__name__)

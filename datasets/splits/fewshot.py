@@ -11,22 +11,16 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from caspl.ground.errors import InputError
 
-from ..files.keys import SUBSETS, setting
+from ..files.keys import SUBSETS
 from ..files.storage import locked, log_once, store
 from .split_file import Item, LabelledT, Split, decode_items, group_by_label
 
 logger = logging.getLogger(__name__)
 
 MAX_VAL_SHOTS = 4  # the family never validates on more images per class than this
-
-
-def class_subset(cfg: Any) -> str:
-    """DATASET.SUBSAMPLE_CLASSES: "all", "base" or "new"."""
-    return setting(cfg, "SUBSAMPLE_CLASSES")
 
 
 def sample_fewshot(items: Sequence[LabelledT], num_shots: int, rng: random.Random | None = None) -> list[LabelledT]:

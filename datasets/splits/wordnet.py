@@ -11,10 +11,10 @@ from typing import Any
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_folder
 
+from ..files.keys import class_subset
 from ..files.places import absence, list_names
 from .annotations import annotation_lines, wrong_line
 from .dataset import SplitDataset
-from .fewshot import class_subset
 from .split_file import Item, Split
 
 logger = logging.getLogger(__name__)

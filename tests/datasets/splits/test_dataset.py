@@ -13,8 +13,8 @@ import pytest
 from dassl.data.datasets import DATASET_REGISTRY
 
 from caspl.datasets.files import storage
+from caspl.datasets.files.keys import class_subset
 from caspl.datasets.files.registry import register
-from caspl.datasets.splits.fewshot import class_subset
 from caspl.ground.errors import InputError
 
 
