@@ -19,7 +19,7 @@ def files(store):
     return {path.name for path in store.iterdir()} if store.exists() else set()
 
 
-@pytest.mark.parametrize("name", ["CoOp", "CoCoOp", "KgCoOp", "CasPL_CoOp", "CasPL_CoCoOp"])
+@pytest.mark.parametrize("name", ["CoOp", "CasPL_CoOp", pytest.param("CasPL_CoCoOp", marks=pytest.mark.slow)])
 def test_results_are_those_of_the_images(name, build, boosting, store):
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
     small = ("--seed", "1", "DATALOADER.TEST.BATCH_SIZE", "40", *more)

@@ -171,8 +171,10 @@ def test_ensemble_is_seven_templates_and_the_datasets_own(run, build):
     assert run("ZeroshotCLIP2", "base", "out") == 2
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "amp"])
-@pytest.mark.parametrize("name", ["ZeroshotCLIP", "ZeroshotCLIP2"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*(("ZeroshotCLIP", precision) for precision in ("fp16", "bf16", "amp")), ("ZeroshotCLIP2", "fp16")],
+)
 def test_zero_shot_in_every_precision(name, precision, build):
     trainer = build(name, "base", "out", "TRAINER.ZSCLIP.PREC", precision)
     exact = build(name, "base", "out", "TRAINER.ZSCLIP.PREC", "fp32")
@@ -195,7 +197,8 @@ def test_the_search_bisects_around_the_best_start():
     assert linear_probe.search(lambda strength: 0.5) == pytest.approx(1e5)  # all equal: the first start, its left end
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "amp"])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])  # NumPy, which scikit-learn computes with, has no bf16
 def test_linear_probe_learns_keeps_and_loads(precision, run, build, tmp_path):
     keys = ("--seed", "1", "DATASET.NUM_SHOTS", "4", "TRAINER.LINEARPROBE.PREC", precision)
     assert run("LinearProbe", "base", "probe", *keys) == 0

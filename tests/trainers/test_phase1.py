@@ -11,6 +11,7 @@ from caspl.prompting.distillation import LOSSES, distillation_loss, feature_loss
 from .test_trainers import accuracy, batch_of
 
 SHORT = ("--seed", "1", "OPTIM.MAX_EPOCH", "1")
+NO_TEST = ("TEST.NO_TEST", "True")
 ONE_SHOT = ("--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
 
 
@@ -21,15 +22,12 @@ def log_of(folder):
 @pytest.mark.parametrize("loss", (*LOSSES, "feature"))
 def test_every_loss_trains_and_is_named_in_the_header(loss, run, build, tmp_path):
     keys = ("TRAINER.CASPL.LOSS", loss)
-    assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *keys) == 0
+    assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *keys, *NO_TEST) == 0
     tensors, header = read_boosting(tmp_path / "boost")
     assert header.loss == loss and set(tensors) == {
         *(f"text.{i}" for i in range(3)),
         *(f"vision.{i}" for i in range(4)),
     }
-    load = ("--eval-only", "--model-dir", str(tmp_path / "boost"), "--load-epoch", "1")
-    assert run("CasPLBoost", "all", "again", *load, *keys) == 0
-    assert accuracy(tmp_path / "again") == accuracy(tmp_path / "boost")
 
     trainer = build("CasPLBoost", "all", "out", *ONE_SHOT, *keys)
     trainer.prepare()
@@ -48,6 +46,15 @@ def test_every_loss_trains_and_is_named_in_the_header(loss, run, build, tmp_path
     assert all(p.grad.abs().max() > 0 for p in trainer.model.learner.parameters())
 
 
+@pytest.mark.parametrize("loss", ["kl", "feature"])  # without and with a projection beside the prompts
+def test_what_phase_1_has_learned_is_evaluated_again(loss, run, tmp_path):
+    keys = ("TRAINER.CASPL.LOSS", loss)
+    assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *keys) == 0
+    load = ("--eval-only", "--model-dir", str(tmp_path / "boost"), "--load-epoch", "1")
+    assert run("CasPLBoost", "all", "again", *load, *keys) == 0
+    assert accuracy(tmp_path / "again") == accuracy(tmp_path / "boost")
+
+
 def test_base_names_only_is_the_inductive_protocol(run, build, tmp_path):
     """The softmax knows the base classes alone; evaluation knows all; phase 2 may go on to the new ones, and says so."""
     keys = ("TRAINER.CASPL.CLASSES", "base")
@@ -61,7 +68,7 @@ def test_base_names_only_is_the_inductive_protocol(run, build, tmp_path):
     target = trainer.teacher(batch["img"], trainer.model.prompted.scale)
     assert torch.allclose(loss, distillation_loss(whole[:, :5], target), rtol=1e-4)
 
-    assert run("CasPLBoost", "all", "boost", *SHORT, *keys) == 0
+    assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *keys, *NO_TEST) == 0
     _, header = read_boosting(tmp_path / "boost")
     assert (header.names, header.classnames) == ("base", list(NAMES[:5]))
     boosting = ("TRAINER.CASPL.BOOSTING", str(tmp_path / "boost"))
@@ -71,7 +78,7 @@ def test_base_names_only_is_the_inductive_protocol(run, build, tmp_path):
 
 
 def test_images_and_names_of_base_classes_only(run, tmp_path):
-    assert run("CasPLBoost", "base", "boost", *SHORT) == 0
+    assert run("CasPLBoost", "base", "boost", *ONE_SHOT) == 0
     _, header = read_boosting(tmp_path / "boost")
     assert (header.names, header.classnames) == ("base", list(NAMES[:5]))
     assert run("CasPL_CoOp", "new", "new", *ONE_SHOT, "TRAINER.CASPL.BOOSTING", str(tmp_path / "boost")) == 0

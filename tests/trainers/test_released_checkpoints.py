@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from .test_trainers import METHODS
+from registered import METHODS
 
 
 def released(trainer, boosting=False):

@@ -1,5 +1,6 @@
 """The trainers on digits: what they compute, what they train, what they leave alone, what they write and read back."""
 
+import itertools
 import math
 import re
 
@@ -12,10 +13,9 @@ from caspl.checkpoints.boosting import read_boosting
 from caspl.datasets.digits import NAMES
 from caspl.ground.errors import InputError
 from caspl.prompting.distillation import distillation_loss
+from registered import PROMPT_LEARNERS
 
 EPOCHS = ("OPTIM.MAX_EPOCH", "2")
-METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
-TRAINED = (*METHODS, *(f"CasPL_{name}" for name in METHODS))
 
 
 def accuracy(folder):
@@ -29,7 +29,7 @@ def batch_of(trainer, count=6):
     return {key: value[:count] if torch.is_tensor(value) else value for key, value in batch.items()}
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", PROMPT_LEARNERS)
 def test_only_the_adapting_prompts_move(name, build, boosting):
     """Boosting prompts get no gradient and stay, CLIP stays bit by bit, everything that is to learn learns."""
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
@@ -114,7 +114,7 @@ def test_phase_1_reads_no_labels_and_follows_the_teacher(build, boosting):
     assert all(p.grad is None for p in trainer.backbone.model.parameters())
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", PROMPT_LEARNERS)
 def test_train_then_evaluate_on_new_classes(name, run, boosting, tmp_path):
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
     assert run(name, "base", "train", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *more) == 0
@@ -143,8 +143,13 @@ def test_class_features_are_encoded_once_per_evaluation(build, monkeypatch):
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "amp", "fp16"])
-@pytest.mark.parametrize("name", [*TRAINED, "CasPLBoost"])
+# All in the precision of the published configurations; in the others, one of each way in which a loss comes about: a context
+# for each image, a projected gradient, references of plain CLIP, prompts of both towers behind boosting prompts, a teacher.
+HALF = [(name, "fp16") for name in (*PROMPT_LEARNERS, "CasPLBoost")]
+DIFFERENT = ("CoCoOp", "ProGrad", "PromptSRC", "CasPL_MaPLe", "CasPLBoost")
+
+
+@pytest.mark.parametrize(("name", "precision"), [*HALF, *itertools.product(DIFFERENT, ("fp32", "bf16", "amp"))])
 def test_every_precision_trains(name, precision, build, boosting):
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
     key = f"TRAINER.{TRAINER_REGISTRY.get(name).node}.PREC"
