@@ -2,15 +2,16 @@
 
 python -m caspl.configs [WORD]        the configurations whose names contain a word
 python -m caspl.configs show FILE     one of them, or of your own, with all that its `_BASE_` files say
+python -m caspl.configs keys [WORD]   every configuration key, or those with a word: default, what it takes, meaning
 """
 
 import sys
 from functools import partial
 
 from ..ground import door
-from . import names, show
+from . import keys, names, show
 
-COMMANDS = {"show": show.main}
+COMMANDS = {"show": show.main, "keys": keys.main}
 
 
 def main(argv: list[str] | None = None) -> int:

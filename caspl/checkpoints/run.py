@@ -31,7 +31,7 @@ class PromptsHeader:
     """Where trained prompts come from and what they fit."""
 
     trainer: str
-    backbone: str  # as in MODEL.BACKBONE.NAME
+    backbone: str  # its name, such as ViT-B/16
     backbone_fingerprint: str  # that of `Backbone.fingerprint`
     dataset: str
     classnames: list[str]  # the run's own

@@ -182,9 +182,7 @@ OPTIM = [
 ]
 
 TRAIN = [
-    Key(
-        "TRAIN.CHECKPOINT_FREQ", 0, "Epochs between writes of model.pth.tar-<epoch>; below 1: only after the last epoch"
-    ),
+    Key("TRAIN.CHECKPOINT_FREQ", 0, "Epochs between writes of model.pth.tar-EPOCH; below 1: only after the last epoch"),
     Key("TRAIN.PRINT_FREQ", 10, "Batches between lines of training information; 0: none", least=0),
     Key(
         "TRAIN.COUNT_ITER",

@@ -24,7 +24,10 @@ def last_accuracy(folder):
 
 MISTAKES = {
     "trainer": (("--trainer", "CoPo"), r"CoPo.*CoOp"),
-    "backbone": (("--backbone", "ViT-B/61"), r'no CLIP is called "ViT-B/61".*do you mean ViT-B/16'),
+    "backbone": (
+        ("--backbone", "ViT-B/61"),
+        r'MODEL.BACKBONE.NAME is "ViT-B/61", but no CLIP is called "ViT-B/61".*do you mean ViT-B/16',
+    ),
     "key": (("TRAINER.COOP.NCTX", "4"), r"TRAINER.COOP.NCTX.*TRAINER.COOP.N_CTX"),
     "type": (("TRAINER.COOP.N_CTX", "many"), r"TRAINER.COOP.N_CTX.*many"),
     "config": (("--config-file", "configs/trainers/CoOp/digit.yaml"), r"digit.yaml.*digits.yaml"),

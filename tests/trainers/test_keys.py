@@ -1,0 +1,57 @@
+"""A configuration that may be a host's: completed, checked where a trainer reads it, never changed."""
+
+import pytest
+from dassl.config import get_cfg_default
+from dassl.engine import TRAINER_REGISTRY
+
+import caspl.trainers
+from caspl.ground.errors import InputError
+from caspl.trainers.keys import completed
+
+READS = {"CoOp": {"COOP"}, "KgCoOp": {"COOP"}, "PromptSRC": {"PROMPTSRC"}, "CasPL_MaPLe": {"MAPLE", "CASPL"}}
+
+
+@pytest.fixture
+def cfg():
+    cfg = get_cfg_default()
+    caspl.trainers.extend_cfg(cfg)
+    return cfg
+
+
+def declared(name):
+    trainer = TRAINER_REGISTRY.get(name)
+    return trainer.declared(trainer.__new__(trainer))
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_trainer_declares_the_nodes_that_it_reads(name):
+    nodes = {key.section.removeprefix("TRAINER.") for key in declared(name) if key.name.startswith("TRAINER.")}
+    assert nodes == READS[name]
+
+
+def test_what_a_host_lacks_is_added_to_a_copy(cfg):
+    del cfg.TRAINER.COOP["W"], cfg.TEST["FEATURE_STORE"]
+    cfg.TRAINER.COOP.N_CTX = 3
+    whole = completed(cfg, declared("KgCoOp"))
+    assert (whole.TRAINER.COOP.W, whole.TRAINER.COOP.N_CTX, whole.TEST.FEATURE_STORE) == (8.0, 3, "")
+    assert "W" not in cfg.TRAINER.COOP
+
+
+def test_only_what_is_read_is_checked_all_at_once(cfg):
+    cfg.TRAINER.COOP.N_CTX, cfg.TRAINER.COOP.W = 0, -1.0
+    completed(cfg, declared("PromptSRC"))
+    with pytest.raises(
+        InputError, match="^TRAINER.COOP.N_CTX is 0, expected 1 or more; TRAINER.COOP.W is -1.0, expected 0"
+    ):
+        completed(cfg, declared("CasPL_KgCoOp"))
+    cfg.OPTIM.LR = -1.0  # Dassl's own, a matter of the host
+    cfg.TRAINER.COOP.N_CTX, cfg.TRAINER.COOP.W = 4, 0
+    cfg.TRAINER.COOP.CTX_INIT = False  # as some hosts write "none"
+    completed(cfg, declared("CasPL_KgCoOp"))
+
+
+def test_a_dropped_node_is_missed(cfg):
+    del cfg.TRAINER["CASPL"]
+    completed(cfg, declared("CoOp"))
+    with pytest.raises(InputError, match="^the configuration has no TRAINER.CASPL; .* leave out Dassl's clean_cfg"):
+        completed(cfg, declared("CasPL_CoOp"))
