@@ -1,8 +1,9 @@
-"""Every configuration file builds its trainer, on the demo models in place of the real ones."""
+"""Every configuration file is one that train.py takes, and one of each kind builds its trainer, on the demo models."""
 
 import shlex
 
 import pytest
+from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed
 
@@ -42,17 +43,26 @@ def demo_depths(content):
     return pairs
 
 
-@pytest.mark.parametrize("path", TRAINERS, ids=named)
-def test_trainer_configuration(path, data, tmp_path):
-    content = read_yaml(path)
-    name = path.parent.name
-    words = launch_command(path)
-    assert words[:2] == ["python", "train.py"] and train.parse_args(words[2:])  # the flags exist
-    given = dict(zip(words[2::2], words[3::2], strict=False))
-    assert given["--trainer"] == name and (ROOT / given["--config-file"]) == path
-    assert ("TRAINER.CASPL.BOOSTING" in words) == name.startswith("CasPL_")
-    # as the command says, but on digits and with the demo models
-    arguments = ["--root", str(data), "--trainer", name, "--output-dir", str(tmp_path), "--seed", "1"]
+def kind(content):
+    """What of a configuration decides which code builds it: its keys and their values, of numbers whether they are above 0."""
+    if isinstance(content, dict):
+        return tuple((key, kind(value)) for key, value in content.items() if key not in ("NAME", "MODEL"))
+    return content > 0 if type(content) in (int, float) else str(content)
+
+
+def one_of_each_kind():
+    """The files whose trainers are built here; all the other tests build trainers from the files for digits."""
+    first = {}
+    for path in TRAINERS:
+        if path.stem != "digits":
+            first.setdefault((path.parent.name, kind(read_yaml(path))), path)
+    return list(first.values())
+
+
+def configuration(path, root, output):
+    """As the file's command says, but on digits and with the demo models."""
+    content, name = read_yaml(path), path.parent.name
+    arguments = ["--root", str(root), "--trainer", name, "--output-dir", str(output), "--seed", "1"]
     arguments += ["--backbone", "demo/student", "--config-file", str(path)]
     arguments += ["--dataset-config-file", str(ROOT / "configs/datasets/digits.yaml")]
     options = [
@@ -66,15 +76,24 @@ def test_trainer_configuration(path, data, tmp_path):
     ]
     if "GPA_MEAN" not in str(content):
         options += ["DATASET.NUM_SHOTS", "1"]
-    cfg = train.setup_cfg(train.parse_args([*arguments, *options]))
-    set_random_seed(1)
-    trainer = build_trainer(cfg)
-    assert type(trainer) is TRAINER_REGISTRY.get(name)
-    assert len(next(iter(trainer.test_loader))["img"])
+    return train.setup_cfg(train.parse_args([*arguments, *options]))
+
+
+@pytest.mark.parametrize("path", TRAINERS, ids=named)
+def test_trainer_configuration(path, data, tmp_path):
+    content = read_yaml(path)
+    name = path.parent.name
+    words = launch_command(path)
+    assert words[:2] == ["python", "train.py"] and train.parse_args(words[2:])  # the flags exist
+    given = dict(zip(words[2::2], words[3::2], strict=False))
+    assert given["--trainer"] == name and (ROOT / given["--config-file"]) == path
+    assert ("TRAINER.CASPL.BOOSTING" in words) == name.startswith("CasPL_")
+    cfg = configuration(path, data, tmp_path)
     if "OPTIM" in content:
-        assert content["OPTIM"]["LR"] == cfg.OPTIM.LR and trainer.max_epoch == content["OPTIM"]["MAX_EPOCH"]
+        epochs = content["OPTIM"]["MAX_EPOCH"]
+        assert content["OPTIM"]["LR"] == cfg.OPTIM.LR and epochs == cfg.OPTIM.MAX_EPOCH
         # The cross-dataset files of MaPLe keep the name of the five epochs that they cut to two
-        assert f"_ep{trainer.max_epoch}" in path.stem or "_ep" not in path.stem or "_cross_datasets" in path.stem
+        assert f"_ep{epochs}" in path.stem or "_ep" not in path.stem or "_cross_datasets" in path.stem
         assert f"_batch{cfg.DATALOADER.TRAIN_X.BATCH_SIZE}_" in f"{path.stem}_" or "_batch" not in path.stem
     for node in (content.get("TRAINER") or {}).values():
         depth = node.get("PROMPT_DEPTH", node.get("PROMPT_DEPTH_TEXT", node.get("DEPTH_TEXT")))
@@ -82,11 +101,20 @@ def test_trainer_configuration(path, data, tmp_path):
         assert node.get("PREC", "fp16") == ("fp32" if path.stem == "digits" else "fp16")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", one_of_each_kind(), ids=named)
+def test_one_of_each_kind_is_built(path, data, tmp_path):
+    cfg = configuration(path, data, tmp_path)
+    set_random_seed(1)
+    trainer = build_trainer(cfg)
+    assert type(trainer) is TRAINER_REGISTRY.get(path.parent.name)
+    assert len(next(iter(trainer.test_loader))["img"]) and trainer.max_epoch == cfg.OPTIM.MAX_EPOCH
+
+
 @pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
 def test_dataset_configuration(path):
-    from dassl.data.datasets import DATASET_REGISTRY
-
-    assert read_yaml(path)["DATASET"]["NAME"] in DATASET_REGISTRY.registered_names()
+    cfg = train.setup_cfg(train.parse_args(["--trainer", "CoOp", "--dataset-config-file", str(path)]))
+    assert cfg.DATASET.NAME in DATASET_REGISTRY.registered_names()
 
 
 def test_every_trainer_has_the_configuration_of_the_demo():
