@@ -24,6 +24,9 @@ class QuantityError(InputError):
         self.problems: Sequence[tuple[str, str]] = problems
         super().__init__("; ".join(f"{quantity} {wrong}" for quantity, wrong in problems))
 
+    def __reduce__(self) -> tuple:  # how another process gets it
+        return type(self), tuple(self.problems)
+
 
 @contextmanager
 def naming(names: Mapping[str, str]) -> Iterator[None]:

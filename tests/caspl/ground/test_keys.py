@@ -1,6 +1,7 @@
 """Keys declared once: what they refuse, in which words, and what follows from them."""
 
 import math
+import pickle
 
 import pytest
 from yacs.config import CfgNode
@@ -106,5 +107,7 @@ def test_quantities_are_called_by_their_keys():
     with pytest.raises(Special) as caught, naming({"depth": "X.DEPTH"}):
         raise Special(("depth", "is 0, expected 1 or more"), ("length", "is -1, expected 0 or more"))
     assert str(caught.value) == "X.DEPTH is 0, expected 1 or more; length is -1, expected 0 or more"
+    again = pickle.loads(pickle.dumps(QuantityError(("depth", "is 0"), ("length", "is 1"))))
+    assert (str(again), again.problems) == ("depth is 0; length is 1", (("depth", "is 0"), ("length", "is 1")))
     with pytest.raises(InputError, match="^as it is$"), naming({"depth": "X.DEPTH"}):
         raise InputError("as it is")
