@@ -21,8 +21,9 @@ from tabulate import tabulate
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from caspl.checkpoints.boosting import read_boosting  # noqa: E402
-from caspl.checkpoints.run import read_prompts  # noqa: E402
+from caspl.checkpoints.run import read_run  # noqa: E402
 from caspl.ground import door  # noqa: E402
+from caspl.prompting.cascade import Deployed  # noqa: E402
 
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
 
@@ -41,7 +42,7 @@ def run(python: str, checkout: Path, output: Path, trainer: str, *options: str) 
 def numbers(folder: Path) -> dict:
     """What a run has learned, by name."""
     if (folder / "prompts.safetensors").exists():
-        return read_prompts(folder / "prompts.safetensors")[0].state_dict()
+        return Deployed(read_run(folder / "prompts.safetensors")[0]).state_dict()
     return read_boosting(folder)[0]
 
 

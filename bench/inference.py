@@ -23,11 +23,10 @@ from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode
 
 import plain
-from caspl.checkpoints.run import TrainedPrompts
 from caspl.clip.backbones import Backbone
 from caspl.ground import door
 from caspl.ground.images import Preprocessing
-from caspl.prompting.groups import PromptGroup
+from caspl.prompting.learners import Prompts
 from caspl.use.predictor import Predictor
 
 CLASSES = 100
@@ -39,14 +38,14 @@ def predictor(architecture: str, lengths: list[int], device: str, precision: str
     mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
     backbone = Backbone(architecture, model, open_clip.SimpleTokenizer(), model.visual.image_size, mean, std)
     generator = torch.Generator().manual_seed(1)
-    groups = []
+    learners = []
     for length in lengths:
         text = plain.prompts(generator, length, backbone.text_width, backbone.text_blocks, "cpu")
         vision = plain.prompts(generator, length, backbone.vision_width, backbone.vision_blocks, "cpu")
-        groups.append(PromptGroup(text, vision))
+        learners.append(Prompts(text, vision, trainable=False))
     preprocessing = Preprocessing(backbone.image_size, mean, std)
     names = plain.class_names(CLASSES)
-    return Predictor(backbone, TrainedPrompts(groups), names, preprocessing, device=device, precision=precision)
+    return Predictor(backbone, learners, names, preprocessing, device=device, precision=precision)
 
 
 def seconds(model: Predictor, images: torch.Tensor) -> float:

@@ -2,7 +2,8 @@
 
 import torch
 
-from caspl.checkpoints.boosting import BoostingHeader, save_boosting
+from caspl.checkpoints.boosting import save_boosting, shape_facts
+from caspl.checkpoints.headers import BoostingHeader
 from caspl.clip.backbones import load_backbone
 from caspl.prompting.learners import Prompts
 
@@ -31,7 +32,7 @@ def make_header(prompts, backbone=None, **changes):
         loss="kl",
         epochs=1,
         seed=1,
-        **BoostingHeader.shapes(prompts, backbone),
+        **shape_facts(prompts, backbone),
     )
     return BoostingHeader(**values | changes)
 

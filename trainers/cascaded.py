@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 from yacs.config import CfgNode
 
 from caspl.checkpoints.boosting import load_boosting, same_tensors
+from caspl.checkpoints.headers import RunHeader, read_header
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key
@@ -63,8 +65,10 @@ class Cascaded:
                 keys.BOOSTING, backbone, dataset=self.cfg.DATASET.NAME, classnames=classnames, trainable=not keys.FREEZE
             )
             log.info("Boosting prompts from %s: %s", keys.BOOSTING, header)
+            self.phase1_names = header.names
         else:
             boosting = Prompts(trainable=not keys.FREEZE)
+            self.phase1_names = "unknown"
         adapting = super().build_learner(backbone, classnames)
         if keys.DEPTH_OF_ADAPTING:
             boosting = _with_depth_of(adapting, boosting)
@@ -94,12 +98,20 @@ class Cascaded:
         frozen, given = keys.FREEZE and not keys.ONE_PHASE, keys.BOOSTING
         if not given:
             learner.boosting = _prompts(stored, trainable=not frozen).to(self.device)
+            self.phase1_names = "" if keys.ONE_PHASE else _names_known(path)
         elif frozen and not same_tensors(learner.boosting.state_dict(), stored):
             raise InputError(
                 f"{path} was trained on other boosting prompts than {given}; leave TRAINER.CASPL.BOOSTING out, the "
                 f"checkpoint carries its own"
             )
         super().load_learner(learner, state, path)
+
+
+def _names_known(path: Path) -> str:
+    """Whose names phase 1 knew, as the record of the run says that has left the checkpoint `path`, where there is one."""
+    with suppress(InputError):
+        return read_header(path.parents[1] / RunHeader.file_name, RunHeader).names
+    return "unknown"
 
 
 def _prompts(stored: dict[str, Tensor], trainable: bool) -> Prompts:

@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from caspl.checkpoints.boosting import FILE_NAME, BoostingHeader, save_boosting
+from caspl.checkpoints.boosting import save_boosting, shape_facts
+from caspl.checkpoints.headers import BoostingHeader
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.templates import template_for
 from caspl.dataset_facts import DatasetFacts
@@ -141,7 +142,7 @@ class CasPLBoost(PromptTrainer):
         return distillation_loss(logits, target, self.keys.TEMPERATURE, self.keys.LOSS), logits
 
     def after_train(self) -> None:
-        path = Path(self.output_dir) / FILE_NAME
+        path = Path(self.output_dir) / BoostingHeader.file_name
         save_boosting(path, self.model.learner, self.header())
         log.info("Boosting prompts saved to %s (%d bytes)", path, path.stat().st_size)
         super().after_train()
@@ -165,5 +166,5 @@ class CasPLBoost(PromptTrainer):
             loss=keys.LOSS,
             epochs=int(self.max_epoch),
             seed=int(cfg.SEED),
-            **BoostingHeader.shapes(self.model.learner, self.backbone),
+            **shape_facts(self.model.learner, self.backbone),
         )

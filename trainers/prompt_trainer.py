@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from caspl.checkpoints.family import read_checkpoint, released_prompts
-from caspl.checkpoints.run import FILE_NAME as PROMPTS_FILE
-from caspl.checkpoints.run import PromptsHeader, TrainedPrompts, save_prompts
+from caspl.checkpoints.headers import RunHeader
+from caspl.checkpoints.run import save_run
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
@@ -124,6 +124,7 @@ class PromptTrainer(TrainerX):
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
     reads_labels = True  # whether training needs them
     loaded_from: Path | None = None  # the run whose checkpoint was loaded last
+    phase1_names = ""  # whose names phase 1 knew: all, base, unknown; empty: there was none
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__(completed(cfg, self.declared()))
@@ -210,20 +211,23 @@ class PromptTrainer(TrainerX):
         # A run that only tests a checkpoint leaves its prompts, too. Those at the end of a run stay in its own folder.
         if split in (None, "test") and self.loaded_from:
             folder = Path(self.output_dir)
-            if self.loaded_from.resolve() != folder.resolve() or not (folder / PROMPTS_FILE).exists():
+            if self.loaded_from.resolve() != folder.resolve() or not (folder / RunHeader.file_name).exists():
                 self.save_prompts()
         return super().test(split)
 
     def save_prompts(self) -> None:
         """Write OUTPUT_DIR/prompts.safetensors: all that was learned, for `caspl.load` and the command `caspl`."""
-        cfg, inputs, learner = self.cfg, self.cfg.INPUT, self.model.learner
-        conditional = next((module for module in learner.modules() if hasattr(module, "meta_net")), None)
-        header = PromptsHeader(
+        cfg, inputs = self.cfg, self.cfg.INPUT
+        path = Path(self.output_dir) / RunHeader.file_name
+        save_run(
+            path,
+            self.model.learner.deployed(),
             trainer=type(self).__name__,
             backbone=self.backbone.name,
             backbone_fingerprint=self.backbone.fingerprint,
             dataset=cfg.DATASET.NAME,
             classnames=list(self.dm.dataset.classnames),
+            names=self.phase1_names,
             shots=int(cfg.DATASET.NUM_SHOTS),
             seed=int(cfg.SEED),
             epochs=int(self.max_epoch),
@@ -231,12 +235,7 @@ class PromptTrainer(TrainerX):
             interpolation=inputs.INTERPOLATION,
             mean=list(inputs.PIXEL_MEAN),
             std=list(inputs.PIXEL_STD),
-            after_name=[group.after_name for group in learner()],
-            shifted=len(conditional.ctx) if conditional else 0,
         )
-        prompts = TrainedPrompts(learner(), conditional and conditional.meta_net, header.shifted)
-        path = Path(self.output_dir) / PROMPTS_FILE
-        save_prompts(path, prompts, header)
         log.info("Prompts saved to %s (%d bytes)", path, path.stat().st_size)
 
     def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,14 +19,17 @@ from ..ground import door
 from ..ground.errors import InputError, naming
 from ..ground.files import read_lines
 from ..prompting.learners import Prompts
-from .boosting import FILE_NAME, BoostingHeader, save_boosting
+from .boosting import save_boosting, shape_facts
 from .family import boosting_from_official, official_class_count, read_checkpoint
+from .headers import BoostingHeader
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="CasPL/model.pth.tar-<epoch> of the published code's phase 1")
-    parser.add_argument("--output", type=Path, required=True, help=f"a .safetensors file, or the folder of {FILE_NAME}")
+    parser.add_argument(
+        "--output", type=Path, required=True, help=f"a .safetensors file, or the folder of {BoostingHeader.file_name}"
+    )
     parser.add_argument("--student", required=True, help="the CLIP that was boosted, such as ViT-B/16")
     parser.add_argument("--dataset", required=True, help="what it was boosted on, such as OxfordPets")
     parser.add_argument("--classnames", type=Path, help="text file with the class names of the run, one a line")
@@ -95,10 +98,10 @@ def convert(args: argparse.Namespace) -> None:
         loss="kl",
         epochs=epochs,
         seed=args.seed,
-        **BoostingHeader.shapes(prompts, student),
+        **shape_facts(prompts, student),
     )
     output = args.output.expanduser()
-    path = output if output.suffix == ".safetensors" else output / FILE_NAME
+    path = output if output.suffix == ".safetensors" else output / BoostingHeader.file_name
     save_boosting(path, prompts, header)
     print(
         f"{path}: {header.text_length} text tokens in {header.text_depth} blocks, {header.vision_length} vision tokens "

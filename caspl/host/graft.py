@@ -28,7 +28,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.boosting import BoostingHeader, load_boosting
+from ..checkpoints.boosting import load_boosting
+from ..checkpoints.headers import BoostingHeader
 from ..clip.backbones import clip_tokenizer
 from ..clip.fingerprint import fingerprint_of
 from ..ground.errors import InputError

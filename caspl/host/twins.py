@@ -18,7 +18,9 @@ from typing import Any
 
 from torch import nn
 
-from ..checkpoints.boosting import FILE_NAME, OtherStudent, find_boosting, read_boosting, same_tensors
+from ..checkpoints.boosting import OtherStudent, read_boosting, same_tensors
+from ..checkpoints.headers import BoostingHeader
+from ..checkpoints.sources import resolve
 from ..ground.errors import InputError, naming
 from ..ground.files import replacing
 from ..trainers.schedules import reconnect
@@ -53,8 +55,8 @@ class Grafted:
         """As the host's; then a copy of the boosting checkpoint lies in OUTPUT_DIR, for `load_model` to compare."""
         super().before_train()
         if self.output_dir:
-            with replacing(Path(self.output_dir) / FILE_NAME) as copy:
-                shutil.copyfile(find_boosting(self.cfg.TRAINER.CASPL.BOOSTING), copy)
+            with replacing(Path(self.output_dir) / BoostingHeader.file_name) as copy:
+                shutil.copyfile(resolve(self.cfg.TRAINER.CASPL.BOOSTING, BoostingHeader), copy)
 
     def resume_model_if_exist(self, directory: str) -> int:
         """As the host's, with a schedule that goes on."""
@@ -64,7 +66,7 @@ class Grafted:
 
     def load_model(self, directory: str, *args: Any, **kwargs: Any) -> Any:
         """As the host's. Raises InputError where `directory` has been trained on other boosting prompts than these."""
-        copy, given = Path(directory or "") / FILE_NAME, self.cfg.TRAINER.CASPL.BOOSTING
+        copy, given = Path(directory or "") / BoostingHeader.file_name, self.cfg.TRAINER.CASPL.BOOSTING
         if directory and copy.is_file() and not same_tensors(read_boosting(copy)[0], read_boosting(given)[0]):
             raise InputError(
                 f"{directory} was trained on other boosting prompts than {given} (TRAINER.CASPL.BOOSTING); give its own, "

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ..ground.errors import InputError
 from .logs import Log, read_logs
 from .names import VARIANTS, dataset_name
@@ -122,12 +124,25 @@ def _run(place: dict[str, str | None], log: Log, top: Path) -> Run:
         seed=int(place["seed"]) if place.get("seed") else None,
         classes=classes,
         accuracy=log.accuracy,
-        inductive=log.base_names and place["trainer"].startswith("CasPL"),
+        inductive=place["trainer"].startswith("CasPL") and _base_names_only(log),
         backbone=log.backbone,
         part=part,
         root=Path(os.path.relpath(place["root"] or "/", top)).as_posix(),
         path=Path(os.path.relpath(log.path, top)).as_posix(),
     )
+
+
+def _base_names_only(log: Log) -> bool:
+    """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
+
+    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
+    """
+    for kind in (RunHeader, BoostingHeader):
+        with suppress(InputError):
+            names = read_header(log.path.parent / kind.file_name, kind).names
+            if names != "unknown":
+                return names == "base"
+    return log.base_names
 
 
 def _meaning(part: str, dataset: str, shots: int, log: Log) -> tuple[str, str]:

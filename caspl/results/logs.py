@@ -28,7 +28,7 @@ class Log:
     accuracy: float | None  # percent of the test images; None: not finished
     classes: str | None  # DATASET.SUBSAMPLE_CLASSES: all, base or new; None where the log does not say
     backbone: str | None  # MODEL.BACKBONE.NAME
-    base_names: bool  # CasPL: phase 1 knew the names of the base classes only
+    base_names: bool  # CasPL: the log says that phase 1 knew the names of the base classes only
     unfinished: Path | None = None  # the newest log, where it has no result
 
 

@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..checkpoints.run import TrainedPrompts
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.images import Preprocessing
 from ..ground.quiet import quiet
-from ..prompting.groups import PromptGroup
+from ..prompting.cascade import Deployed
 from ..prompting.image_tower import encode_images
+from ..prompting.learners import Prompts
 from .predict import add_result_arguments, load_result
 from .predictor import Predictor
 
@@ -43,7 +43,7 @@ class Classifier(nn.Module):
     def __init__(self, predictor: Predictor):
         super().__init__()
         self.visual, self.has_vit = predictor.backbone.model.visual, predictor.backbone.has_vit
-        self.prompts = TrainedPrompts([PromptGroup(vision=group.vision) for group in predictor.prompts()])
+        self.prompts = Deployed(Prompts(vision=group.vision, trainable=False) for group in predictor.prompts())
         self.preprocessing = predictor.preprocessing
         self.register_buffer("classifier", predictor.classifier.clone())
         self.register_buffer("scale", torch.tensor(predictor.scale))

@@ -10,103 +10,39 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..checkpoints.boosting import FILE_NAME, BoostingHeader, find_boosting, load_boosting, read_boosting
+from ..checkpoints.boosting import load_boosting, read_boosting
+from ..checkpoints.headers import BoostingHeader
+from ..checkpoints.sources import CONFIG, HUB, LOG_IN, check_repository, reason, resolve
 from ..clip.backbones import Backbone
-from ..ground.errors import InputError, first_line
+from ..ground.errors import InputError
 from ..ground.files import replacing
-from ..ground.quiet import quiet
 from ..prompting.learners import Prompts
 from .model_card import SETTING, UNNAMED, model_card, read_results
 
-CONFIG, CARD = "config.json", "README.md"
-FILES = (FILE_NAME, CONFIG, CARD)
-LOG_IN = "hf auth login, or set HF_TOKEN"
-
-
-# ------------------------------------------------------------ using
-def fetch_boosting(reference: str) -> Path:
-    """The checkpoint of `hub:org/name` or `hub:org/name@revision` in the Hub's cache; read, and found to be whole.
-
-    A file in the cache is used when the Hub can't be reached. HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honoured.
-
-    Raises:
-        InputError: the name is none, there is no such repository, revision or file, it may not be read, the Hub can't be
-            reached and the cache has no copy, or the file is damaged.
-    """
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HTTPError,  # of the HTTP library, which is another one in other versions
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    found = re.fullmatch(r"hub:([^@]*)(?:@(.+))?", reference)
-    name, revision = found.groups() if found else ("", None)
-    _check_name(name, reference, "hub:org/name or hub:org/name@revision")
-    cached = try_to_load_from_cache(name, FILE_NAME, revision=revision)
-    try:
-        with quiet("huggingface_hub"):  # each of its many attempts would be a line
-            path = Path(hf_hub_download(name, FILE_NAME, revision=revision))
-            if not cached:
-                with suppress(EntryNotFoundError, HTTPError, OSError):  # not needed, but the Hub counts downloads by it
-                    hf_hub_download(name, CONFIG, revision=path.parent.name)
-    except GatedRepoError as error:
-        raise InputError(
-            f"{name} is gated, and you are not logged in as one who may read it; ask for access on its page of the Hub, then "
-            f"{LOG_IN}"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise InputError(
-            f"the Hub has no repository {name}, or it is private and you are not logged in as one who may read it; correct "
-            f"the name, or {LOG_IN}"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise InputError(
-            f'{name} has no revision "{revision}"; give one of its branches, tags or commits, or leave out @{revision}'
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{reference} is not in the cache {constants.HF_HUB_CACHE}, and the Hub can't be reached; "
-            f"{'unset HF_HUB_OFFLINE' if constants.HF_HUB_OFFLINE else 'go online'}, or set HF_HOME to where a cache has it"
-        ) from error
-    except EntryNotFoundError as error:
-        raise InputError(f"{name} has no {FILE_NAME}; expected a repository that caspl share has made") from error
-    except (HTTPError, OSError) as error:
-        raise InputError(
-            f"{reference} could not be fetched ({_reason(error)}); try again, and if the Hub refuses you, {LOG_IN}"
-        ) from error
-    try:
-        read_boosting(path)
-    except InputError as error:
-        raise InputError(
-            f"{reference} is damaged: {error}; if its file on the Hub is sound, delete {path.parents[2]} to fetch it again"
-        ) from error
-    return path
+CARD = "README.md"
+FILES = (BoostingHeader.file_name, CONFIG, CARD)
 
 
 def from_pretrained(name: str | Path, backbone: Backbone) -> tuple[Prompts, BoostingHeader]:
     """The frozen prompts and the header of a folder here or, if there is none, of org/name or org/name@revision on the Hub.
 
-    Raises InputError, as `fetch_boosting` and `load_boosting` do.
+    Raises InputError, as `load_boosting` does.
     """
     if Path(name).expanduser().exists():
         return load_boosting(name, backbone)
-    reference = str(name).removeprefix("hub:")
-    _check_name(reference.partition("@")[0], str(name), "a folder here, or org/name or org/name@revision of the Hub")
-    return load_boosting(f"hub:{reference}", backbone)
+    reference = str(name).removeprefix(HUB)
+    check_repository(
+        reference.partition("@")[0], str(name), "a folder here, or org/name or org/name@revision of the Hub"
+    )
+    return load_boosting(f"{HUB}{reference}", backbone)
 
 
-# ------------------------------------------------------------ sharing
 def save_pretrained(
     source: str | Path, folder: str | Path, *, results: str | Path | None = None, repo_id: str = UNNAMED
 ) -> Path:
@@ -122,11 +58,11 @@ def save_pretrained(
     Raises:
         InputError: the checkpoint is missing or damaged, or `results` or `repo_id` are not what they should be.
     """
-    _check_name(repo_id, repo_id)
-    path = find_boosting(source)
+    check_repository(repo_id, repo_id)
+    path = resolve(source, BoostingHeader)
     tensors, header = read_boosting(path)
     folder = Path(folder).expanduser()
-    if (folder / CARD).exists() and not (folder / FILE_NAME).exists():
+    if (folder / CARD).exists() and not (folder / BoostingHeader.file_name).exists():
         raise InputError(
             f"{folder} holds a {CARD} of something else, which the model card would replace; name another folder"
         )
@@ -167,8 +103,8 @@ def push_to_hub(
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-    _check_name(repo_id, repo_id)
-    find_boosting(source)
+    check_repository(repo_id, repo_id)
+    resolve(source, BoostingHeader)
     api = HfApi(token=token or get_token())
     if not api.token:
         raise InputError(f"{repo_id} can't be written, as nobody is logged in to the Hub; {LOG_IN}")
@@ -195,7 +131,7 @@ def push_to_hub(
             if error.response.status_code not in (401, 403, 404):
                 raise _not_pushed(repo_id, error) from error
             raise InputError(
-                f"{repo_id} can't be written with your token ({_reason(error)}); {repo_id.split('/')[0]} must be you or an "
+                f"{repo_id} can't be written with your token ({reason(error)}); {repo_id.split('/')[0]} must be you or an "
                 f"organisation of yours, and the token must have write access: {LOG_IN}"
             ) from error
         except (HTTPError, OSError, ValueError) as error:  # a ValueError says what is wrong with the card
@@ -208,30 +144,14 @@ def push_to_hub(
 
 
 def _not_pushed(repo_id: str, error: Exception) -> InputError:
-    return InputError(f"{repo_id} was not pushed ({_reason(error)}); check the network and {CARD}, and try again")
-
-
-def _check_name(name: str, given: str, expected: str = "org/name") -> None:
-    """Raise InputError unless `name`, from what was `given`, can name a repository with its owner."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
-
-    with suppress(HFValidationError):
-        validate_repo_id(name)
-        if "/" in name:
-            return
-    raise InputError(
-        f'"{given}" names no repository of the Hub; expected {expected}, with letters, digits and single ., - or _ in the names'
-    )
-
-
-def _reason(error: Exception) -> str:
-    """What the Hub says about an error, else the error's own first line."""
-    return first_line(getattr(error, "server_message", None) or error, most=200)
+    return InputError(f"{repo_id} was not pushed ({reason(error)}); check the network and {CARD}, and try again")
 
 
 # ------------------------------------------------------------ caspl share
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help=f"a {FILE_NAME} of phase 1, its folder, or a folder that --folder has written")
+    parser.add_argument(
+        "source", help=f"a {BoostingHeader.file_name} of phase 1, its folder, or a folder that --folder has written"
+    )
     parser.add_argument("--folder", type=Path, help=f"write {', '.join(FILES)} into this folder")
     parser.add_argument("--results", type=Path, help="results.md of python -m caspl.results, for the model card")
     parser.add_argument("--push", metavar="ORG/NAME", help="upload the three files to this repository of the Hub")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import open_clip
 
-from ..checkpoints.boosting import BoostingHeader
+from ..checkpoints.headers import BoostingHeader
 from ..ground.errors import InputError
 
 SETTING = "TRAINER.CASPL.BOOSTING"  # what users of train.py give boosting prompts by

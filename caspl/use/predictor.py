@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from ..checkpoints import boosting
-from ..checkpoints import run as trained
-from ..checkpoints.run import TrainedPrompts
+from ..checkpoints.boosting import load_boosting
+from ..checkpoints.headers import BoostingHeader, RunHeader, read_header
+from ..checkpoints.run import read_run
+from ..checkpoints.sources import resolve
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.fingerprint import same_network
 from ..clip.precision import resolve_precision
 from ..ground.errors import InputError, first_line
 from ..ground.images import Preprocessing, read_image, to_rgb
-from ..prompting.groups import PromptGroup
+from ..prompting.cascade import Deployed
+from ..prompting.learners import Learner
 from ..prompting.model import PromptedCLIP
 
 OneImage = Tensor | Image.Image | str | Path
@@ -32,6 +34,7 @@ class Predictor:
 
     Attributes:
         classnames: the C class names; `with_classes` gives a predictor with others.
+        prompts: the learners, as `Learner.deployed` gives them, in one; its call gives the prompt groups.
         preprocessing: from an RGB image to what `encode_image` takes.
         source: the file that was loaded.
         method: the trainer's name, "CasPLBoost" for boosting prompts alone.
@@ -40,7 +43,7 @@ class Predictor:
     def __init__(
         self,
         backbone: Backbone,
-        prompts: TrainedPrompts,
+        learners: Iterable[Learner],
         classnames: Sequence[str],
         preprocessing: Preprocessing,
         *,
@@ -52,7 +55,7 @@ class Predictor:
         self.device = usable_device(device)
         self.precision = resolve_precision(precision, self.device)
         self.backbone = backbone.place(self.device, self.precision)
-        self.prompts = prompts.to(self.device)
+        self.prompts = Deployed(learners).to(self.device)
         self.preprocessing, self.source, self.method = preprocessing, source, method
         self._set_classes(classnames)
 
@@ -83,7 +86,7 @@ class Predictor:
     @property
     def conditional(self) -> bool:
         """Whether class features depend on the image (CoCoOp), so that there is no classifier."""
-        return self.prompts.meta_net is not None
+        return self.prompts.conditional
 
     @property
     def scale(self) -> float:
@@ -206,12 +209,15 @@ def load(
         InputError: there is no such file, it is damaged or of another kind, the CLIP can't be loaded or is another than
             the prompts were trained with, or no class names are known.
     """
-    path = find_result(source)
-    metadata, _ = trained.read_safetensors(path)
-    if metadata.get("format") == boosting.FORMAT:
-        return _load_boosting(path, classnames, backbone, device, precision)
-    prompts, header = trained.read_prompts(path)
-    clip = load_backbone(backbone or header.backbone)
+    path = resolve(source, RunHeader, BoostingHeader)
+    header = read_header(path, RunHeader, BoostingHeader)
+    answer = _load_run if header.kind == RunHeader.kind else _load_boosting
+    return answer(path, classnames, backbone, device=device, precision=precision)
+
+
+def _load_run(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
+    learners, header = read_run(path)
+    clip = load_backbone(name or header.backbone)
     if not same_network(header.backbone_fingerprint, clip.fingerprint):
         raise InputError(
             f"{path} was trained with {header.backbone} ({header.backbone_fingerprint}), but {clip.name} is another network "
@@ -219,61 +225,15 @@ def load(
         )
     preprocessing = Preprocessing(tuple(header.size), tuple(header.mean), tuple(header.std), header.interpolation)
     names = _names(classnames, header.classnames, path)
-    return Predictor(
-        clip, prompts, names, preprocessing, source=str(path), method=header.trainer, device=device, precision=precision
-    )
+    return Predictor(clip, learners, names, preprocessing, source=str(path), method=header.trainer, **placed)
 
 
-def _load_boosting(
-    path: Path, classnames: Iterable[str] | None, name: str, device: str | torch.device, precision: str
-) -> Predictor:
-    _, header = boosting.read_boosting(path)
-    clip = load_backbone(name or header.student)
-    group, header = boosting.load_boosting(path, clip)
+def _load_boosting(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
+    clip = load_backbone(name or read_header(path, BoostingHeader).student)
+    prompts, header = load_boosting(path, clip)
     preprocessing = Preprocessing(clip.image_size, clip.mean, clip.std)
     names = _names(classnames, header.classnames, path)
-    prompts = TrainedPrompts([PromptGroup(tuple(group.text), tuple(group.vision))])
-    return Predictor(
-        clip, prompts, names, preprocessing, source=str(path), method="CasPLBoost", device=device, precision=precision
-    )
-
-
-def find_result(source: str | Path) -> Path:
-    """The file that `source` stands for: see `load`. Raises InputError, naming what was looked for."""
-    if str(source).startswith("hub:"):
-        from .hub import fetch_boosting
-
-        return fetch_boosting(str(source))
-    path = Path(source).expanduser()
-    names = (trained.FILE_NAME, boosting.FILE_NAME)
-    if path.is_dir():
-        found = [path / name for name in names if (path / name).is_file()]
-        if found:
-            return found[0]
-        below = sorted(str(file.parent) for name in names for file in path.rglob(name))
-        if below:
-            more = f" and {len(below) - 3} more" if len(below) > 3 else ""
-            raise InputError(f"{path} is no run, but holds some; name one of {', '.join(below[:3])}{more}")
-        if any(".pth" in name for _, _, files in os.walk(path) for name in files):
-            if any((path.parent / name).is_file() for name in names):
-                raise InputError(f"{path} holds a run's checkpoints; name the run, {path.parent}")
-            raise InputError(
-                f"{path} holds checkpoints, but no {trained.FILE_NAME}; make one with python train.py --eval-only --model-dir "
-                f"{path} --output-dir FOLDER and the flags of the run"
-            )
-        raise InputError(
-            f"{path} holds neither {names[0]} nor {names[1]}; expected the output folder of a finished run"
-        )
-    if not path.is_file():
-        raise InputError(
-            f"there is no file or folder {path}; expected the output folder of a run, or its {' or '.join(names)}"
-        )
-    if ".pth" in path.name:
-        raise InputError(
-            f"{path} is a checkpoint, which does not say what it belongs to; expected a {trained.FILE_NAME}, which python "
-            f"train.py --eval-only --model-dir ... --output-dir FOLDER writes"
-        )
-    return path
+    return Predictor(clip, [prompts], names, preprocessing, source=str(path), method="CasPLBoost", **placed)
 
 
 def _several(names: Iterable[str]) -> list[str]:

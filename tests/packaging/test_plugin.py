@@ -12,7 +12,8 @@ import torch
 
 from boosting_files import make_boosting, write_boosting
 from caspl.checkpoints.boosting import read_boosting
-from caspl.checkpoints.run import read_prompts
+from caspl.checkpoints.run import read_run
+from caspl.prompting.cascade import Deployed
 from caspl.prompting.learners import Prompts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,8 +87,8 @@ def test_every_trainer_gives_the_same_numbers_in_a_host(environment, make_host, 
         assert all(torch.equal(found[key], value) for key, value in expected.items())
 
     def read_trained(path):
-        prompts, header = read_prompts(path)
-        return prompts.state_dict(), header
+        learners, header = read_run(path)
+        return Deployed(learners).state_dict(), header
 
     same("CasPLBoost", "boosting.safetensors", read_boosting)
     for method in METHODS:

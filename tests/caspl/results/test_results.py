@@ -7,8 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
+from boosting_files import make_header
+from caspl.checkpoints.headers import GroupHeader, RunHeader
+from caspl.checkpoints.record import write_record
 from caspl.ground.errors import InputError
+from caspl.prompting.learners import Prompts
 from caspl.results import harmonic_mean
 from caspl.results.__main__ import main
 from caspl.results.layout import find_runs
@@ -471,6 +476,39 @@ def test_runs_that_knew_base_names_only_are_apart_with_their_tests(tmp_path, cap
     assert line(out, "DTD", "CoOp + CasPL (inductive)")[:4] == ["1", "80.00", "20.00", "32.00"]
     assert line(out, "DTD", "CoOp + CasPL")[:4] == ["1", "60.00", "60.00", "60.00"]
     assert line(out, "DTD", "CoOp")[1] == "50.00"
+
+
+def record(folder, names, kind="run"):
+    """A file of prompts that says whose names phase 1 knew."""
+    group = GroupHeader("prompts", [[1, 2]], [], 0, 0, [])
+    header = RunHeader("T", "B", "f", "DTD", [], names, 16, 1, 1, [8, 8], "bicubic", [0.0] * 3, [1.0] * 3, [group])
+    tensors = {"groups.0.text.0": torch.zeros(1, 2)}
+    if kind == "boosting":
+        header = make_header(Prompts([torch.zeros(1, 64)]), names=names)
+        tensors = {"text.0": torch.zeros(1, 64)}
+    write_record(folder / header.file_name, header, tensors)
+
+
+@pytest.mark.parametrize("kind", ["run", "boosting"])
+def test_the_record_says_which_names_were_known_and_not_the_log(kind, tmp_path, capsys):
+    """Host trainers behind boosting prompts leave a copy of them beside the log, other runs their own record."""
+    for seed, names, said in ((1, "base", ""), (2, "all", " (names of base classes only)")):
+        folder = tmp_path / "base2new/train_base/dtd/shots_16/CasPL_CoOp/cfg" / f"seed{seed}"
+        write(folder, ours(80, "base", extra=f"{BOOSTED}{said}\n"))
+        record(folder, names, kind)
+    found = {run.seed: run.inductive for run in find_runs(tmp_path).runs}
+    assert found == {1: True, 2: False}
+
+
+def test_what_no_record_says_the_log_is_asked_for(tmp_path):
+    """Runs of version 0.1, whose record knows no names; a damaged record; no phase 1 at all."""
+    said = f"{BOOSTED} (names of base classes only)\n"
+    for seed, names in ((1, "unknown"), (2, "base"), (3, "")):
+        folder = tmp_path / "base2new/train_base/dtd/shots_16/CasPL_CoOp/cfg" / f"seed{seed}"
+        write(folder, ours(80, "base", extra=said if seed < 3 else ""))
+        record(folder, names)
+    (tmp_path / "base2new/train_base/dtd/shots_16/CasPL_CoOp/cfg/seed2/prompts.safetensors").write_bytes(b"x" * 99)
+    assert {run.seed: run.inductive for run in find_runs(tmp_path).runs} == {1: True, 2: True, 3: False}
 
 
 def test_inductive_models_stay_so_on_other_datasets(tmp_path, capsys):

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import ModelCard, constants
-from safetensors.torch import save_file
 
 from boosting_files import NAMES, make_header
-from caspl.checkpoints.boosting import BoostingHeader, load_boosting, read_boosting, save_boosting
+from caspl.checkpoints.boosting import load_boosting, read_boosting, save_boosting, shape_facts
+from caspl.checkpoints.record import write_record
+from caspl.checkpoints.sources import fetch
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
 from caspl.prompting.groups import random_entries
@@ -66,9 +67,7 @@ def saved(student, tmp_path_factory):
 def variant(saved, path, **fields):
     """The checkpoint with other fields in its header."""
     tensors, header = read_boosting(saved[0])
-    header = dataclasses.replace(header, **fields)
-    metadata = {"format": "caspl-boosting", "version": "2", "header": json.dumps(dataclasses.asdict(header))}
-    save_file(tensors, path, metadata=metadata)
+    write_record(path, dataclasses.replace(header, **fields), tensors)
     return path
 
 
@@ -272,7 +271,7 @@ def test_the_card_of_other_headers(saved, tmp_path):
 
 def test_a_tower_without_prompts(saved, student, tmp_path):
     prompts = Prompts(random_entries(4, 3, 64))
-    header = dataclasses.replace(saved[1], **BoostingHeader.shapes(prompts, student))
+    header = dataclasses.replace(saved[1], **shape_facts(prompts, student))
     save_boosting(tmp_path / "text.safetensors", prompts, header)
     card = ModelCard.load(hub.save_pretrained(tmp_path / "text.safetensors", tmp_path / "f") / "README.md")
     assert facts(card.text)["image tower"] == "no prompts" and facts(card.text)["parameters"] == "768"
@@ -375,7 +374,7 @@ def test_damage_leaves_nothing_behind(saved, tmp_path):
 # ------------------------------------------------------------ reading from the Hub
 def test_the_cache_serves_without_a_network(saved, student, home):
     pointer = fill_cache(home, saved[0].read_bytes())
-    assert hub.fetch_boosting(f"hub:{NAME}") == pointer
+    assert fetch(f"hub:{NAME}") == pointer
     expected, header = load_boosting(saved[0], student)
     for loaded, read in (
         load_boosting(f"hub:{NAME}", student),

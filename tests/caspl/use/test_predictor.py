@@ -17,16 +17,18 @@ from PIL import Image
 
 import caspl
 from caspl.__main__ import main
-from caspl.checkpoints.run import FILE_NAME, PromptsHeader, TrainedPrompts, read_prompts, save_prompts
+from caspl.checkpoints.headers import RunHeader
+from caspl.checkpoints.run import read_run, save_run
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
 from caspl.ground.images import read_image
-from caspl.prompting.groups import PromptGroup
-from caspl.prompting.learners import MetaNet
+from caspl.prompting.cascade import Deployed
+from caspl.prompting.learners import ConditionalContext, Prompts
 from caspl.use import predict
 
 NAMES = ["zero", "one", "two", "three"]
 STUDENT = "demo/student"
+FILE_NAME = RunHeader.file_name
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +36,12 @@ def student():
     return load_backbone(STUDENT)
 
 
-def header(student, **facts):
-    values = dict(
-        trainer="CoOp", backbone=STUDENT, backbone_fingerprint=student.fingerprint, dataset="Digits", classnames=NAMES, shots=4,
-        seed=1, epochs=2, size=list(student.image_size), interpolation="bicubic", mean=list(student.mean),
-        std=list(student.std), after_name=[0],
-    )  # fmt: skip
-    return PromptsHeader(**values | facts)
+def about(student, **facts):
+    return dict(
+        trainer="CoOp", backbone=STUDENT, backbone_fingerprint=student.fingerprint, dataset="Digits", classnames=NAMES, names="",
+        shots=4, seed=1, epochs=2, size=list(student.image_size), interpolation="bicubic", mean=list(student.mean),
+        std=list(student.std),
+    ) | facts  # fmt: skip
 
 
 def some_prompts(kind="plain", seed=0):
@@ -50,22 +51,20 @@ def some_prompts(kind="plain", seed=0):
         return torch.randn(*shape, generator=random) * 0.1
 
     text, vision = (draw(3, 64), draw(2, 64)), (draw(2, 64), draw(2, 64))
-    boosting = PromptGroup((draw(2, 64),), (draw(2, 64),))
+    boosting = Prompts((draw(2, 64),), (draw(2, 64),))
     if kind == "specific":
-        return TrainedPrompts([PromptGroup((draw(len(NAMES), 3, 64),)), boosting])
+        return Deployed([Prompts((draw(len(NAMES), 3, 64),)), boosting])
     if kind == "conditional":
         torch.manual_seed(seed)
-        return TrainedPrompts([PromptGroup((draw(5, 64),)), boosting], MetaNet(64, 4, 64), shifted=3)
+        return Deployed([ConditionalContext.new(draw(3, 64), draw(2, 64), 64), boosting])
     if kind == "text":
-        return TrainedPrompts([PromptGroup(text, after_name=1)])
-    return TrainedPrompts([PromptGroup(text, vision), boosting])
+        return Deployed([Prompts(text, after_name=1)])
+    return Deployed([Prompts(text, vision), boosting])
 
 
 def result(folder, student, kind="plain", **facts):
     prompts = some_prompts(kind)
-    shifted = 3 if kind == "conditional" else 0
-    values = dict(after_name=prompts.after_name, shifted=shifted, **facts)
-    save_prompts(folder / FILE_NAME, prompts, header(student, **values))
+    save_run(folder / FILE_NAME, prompts.deployed(), **about(student, **facts))
     return prompts
 
 
@@ -85,21 +84,13 @@ def pictures(folder, count=3):
 @pytest.mark.parametrize("kind", ["plain", "specific", "conditional", "text"])
 def test_what_is_saved_is_read(tmp_path, student, kind):
     prompts = result(tmp_path, student, kind)
-    found, facts = read_prompts(tmp_path / FILE_NAME)
+    learners, facts = read_run(tmp_path / FILE_NAME)
+    found = Deployed(learners)
     assert facts.classnames == NAMES and facts.trainer == "CoOp"
     features = torch.randn(2, 64, generator=torch.Generator().manual_seed(3))
     for a, b in zip(prompts(features), found(features), strict=True):
         assert a.after_name == b.after_name and len(a.text) == len(b.text) and len(a.vision) == len(b.vision)
         assert all(torch.equal(x, y) for x, y in zip(a.text + a.vision, b.text + b.vision, strict=True))
-
-
-def test_only_the_learned_tokens_are_shifted():
-    prompts = some_prompts("conditional")
-    features = torch.randn(2, 64, generator=torch.Generator().manual_seed(3))
-    plain, moved = prompts()[0].text[0], prompts(features)[0].text[0]
-    assert moved.shape == (2, 1, 5, 64)
-    assert torch.equal(moved[:, 0, 3:], plain[3:].expand(2, -1, -1))
-    assert torch.allclose(moved[:, 0, :3], plain[:3] + prompts.meta_net(features)[:, None], atol=1e-7)
 
 
 # --- the predictor ---------------------------------------------------------------------------------------------------
@@ -212,8 +203,8 @@ def test_mistakes(tmp_path, student):
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "specific" / FILE_NAME).read_bytes()[:900])
     cases = {
         "nowhere": "there is no file or folder",
-        "empty": "holds neither prompts.safetensors nor boosting.safetensors",
-        "old": "holds checkpoints, but no prompts.safetensors; make one with python train.py --eval-only",
+        "empty": "holds no prompts.safetensors and no boosting.safetensors",
+        "old": "holds checkpoints, but no prompts.safetensors, which python train.py --eval-only .* write",
         "specific/prompt_learner": "holds a run's checkpoints; name the run, .*specific$",
         "old/prompt_learner/model.pth.tar-2": "is a checkpoint, which does not say what it belongs to",
         "cut.safetensors": "no safetensors file or is cut short",
@@ -329,7 +320,7 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
         ([*good, "--batch-size", "0"], "--batch-size is 0"),
         ([str(tmp_path), str(tmp_path / "nothing")], "no image is in"),
         ([str(tmp_path), str(tmp_path / "missing.jpg")], "there is no image or folder"),
-        ([str(tmp_path / "nothing"), str(image)], "holds neither"),
+        ([str(tmp_path / "nothing"), str(image)], "holds no prompts.safetensors and no boosting"),
         ([*good, "--output", str(image / "out.csv")], "cannot be written or read"),
     ]
     for arguments, message in cases:

@@ -1,0 +1,83 @@
+"""The record: the one format of files of prompts. Tensors and a typed header in a safetensors file.
+
+Its metadata are `format`, `kind`, `version` and `header` (JSON), in alphabetical order, so that equal records are equal files.
+Nothing in a file is run, and nothing is taken for granted: a field, a tensor, a shape or a number that the header's class does
+not allow is refused in one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from ..ground.errors import InputError
+from ..ground.fields import parse
+from ..ground.files import replacing
+from ..ground.shapes import differences, listed, shapes_of
+from . import legacy
+from .headers import FORMAT, UNALTERED, VERSION, AnyHeader, Header, header_of, opened
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Writing
+# ---------------------------------------------------------------------------------------------------------------------
+def write_record(path: str | Path, header: Header, tensors: Mapping[str, Tensor]) -> None:
+    """Write float32 copies of `tensors` under `header`; whoever reads `path` sees the old file or the whole new one.
+
+    Raises InputError for a header that no file may have, or whose tensors are others.
+    """
+    values = {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        text = json.dumps(asdict(parse(type(header), asdict(header))), sort_keys=True)
+    except ValueError as error:
+        raise InputError(f"{path} was not written: its header would be wrong: {error}") from None
+    if problems := differences(shapes_of(values), header.shapes()):
+        raise InputError(f"{path} was not written: its header announces other tensors: {listed(problems)}")
+    metadata = {"format": FORMAT, "header": text, "kind": header.kind, "version": VERSION}
+    with replacing(path) as temporary:
+        temporary.write_bytes(_in_order(safetensors.torch.save(values, metadata)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata in alphabetical order, which safetensors leaves to chance.
+
+    A safetensors file is the length of its table (8 bytes), the table (JSON), and the tensors' bytes.
+    """
+    begin = 8 + int.from_bytes(content[:8], "little")
+    table = json.loads(content[8:begin])
+    table["__metadata__"] = dict(sorted(table["__metadata__"].items()))
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[begin:]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------------
+def read_record(path: str | Path, *kinds: type[AnyHeader]) -> tuple[AnyHeader, dict[str, Tensor]]:
+    """The header, one of `kinds`, and the tensors of a file.
+
+    Raises InputError, in one sentence with the file and what is wrong in it: it is missing, cut short, of another kind or
+    version; its header has a field too many or too few, or one of a wrong type or range; its tensors are not those that the
+    header announces, are not float32, or have numbers that are not finite.
+    """
+    with opened(path, framework="pt") as file:
+        header = header_of(file, path, kinds)
+        types = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
+        if others := [f"{name} is {found}, expected F32" for name, found in types.items() if found != "F32"]:
+            raise InputError(f"the tensors of {path}: {listed(others)}; {UNALTERED}")
+        tensors = {name: file.get_tensor(name) for name in types}
+        form = file.metadata()["format"]
+    if form in legacy.VERSIONS:
+        tensors = legacy.tensors(header, tensors)
+    if problems := differences(shapes_of(tensors), header.shapes()):
+        raise InputError(f"{path} does not hold what its header announces: {listed(problems)}; {UNALTERED}")
+    if strange := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise InputError(f"{path} has numbers that are not finite, in {', '.join(strange[:3])}; {UNALTERED}")
+    return header, tensors

@@ -1,0 +1,163 @@
+"""Where a record is found: a file, the folder that a run has left, or `hub:org/name[@revision]` of the Hugging Face Hub.
+
+huggingface_hub is imported where it is needed, since a local file does not need it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from ..ground.errors import InputError, first_line
+from ..ground.quiet import quiet
+from .headers import BoostingHeader, Header, RunHeader
+from .record import read_record
+
+HUB = "hub:"
+CONFIG = "config.json"  # of a folder on the Hub: the header, as its pages show it
+LOG_IN = "hf auth login, or set HF_TOKEN"
+
+
+def resolve(source: str | Path, *kinds: type[Header]) -> Path:
+    """The file that `source` stands for, of one of `kinds`; of several in a folder the first one's.
+
+    Raises InputError, naming what was looked for, where there is none, and as `fetch` for what is on the Hub.
+    """
+    if str(source).startswith(HUB):
+        return fetch(str(source))
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _in_folder(path, kinds)
+    names = " or ".join(kind.file_name for kind in kinds)
+    if not path.is_file():
+        raise InputError(
+            f"there is no file or folder {path}; expected a {names}, or the folder that holds it ({_makers(kinds)})"
+        )
+    if ".pth" in path.name:
+        raise InputError(
+            f"{path} is a checkpoint, which does not say what it belongs to; expected a {names}, which {_remedy(kinds)}"
+        )
+    return path
+
+
+def _in_folder(folder: Path, kinds: tuple[type[Header], ...]) -> Path:
+    names = [kind.file_name for kind in kinds]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    others = [kind for kind in (RunHeader, BoostingHeader) if (folder / kind.file_name).is_file()]
+    if others:
+        raise InputError(f"{folder} holds a {others[0].file_name}, expected a {names[0]} ({_makers(kinds)})")
+    below = sorted({str(file.parent) for name in names for file in folder.rglob(name)})
+    if below:
+        more = f" and {len(below) - 3} more" if len(below) > 3 else ""
+        raise InputError(f"{folder} is no run, but holds some; name one of {', '.join(below[:3])}{more}")
+    if any(".pth" in name for _, _, files in os.walk(folder) for name in files):
+        if any((folder.parent / name).is_file() for name in names):
+            raise InputError(f"{folder} holds a run's checkpoints; name the run, {folder.parent}")
+        raise InputError(f"{folder} holds checkpoints, but no {names[0]}, which {_remedy(kinds)}")
+    raise InputError(
+        f"{folder} holds no {' and no '.join(names)}; expected the folder of a finished run ({_makers(kinds)})"
+    )
+
+
+def _makers(kinds: tuple[type[Header], ...]) -> str:
+    return " or ".join(kind.made_by for kind in kinds)
+
+
+def _remedy(kinds: tuple[type[Header], ...]) -> str:
+    if RunHeader in kinds:
+        return "python train.py --eval-only --model-dir RUN --output-dir FOLDER and the flags of the run write"
+    return f"{_makers(kinds)} writes"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The Hub
+# ---------------------------------------------------------------------------------------------------------------------
+def fetch(reference: str) -> Path:
+    """The boosting prompts of `hub:org/name` or `hub:org/name@revision` in the Hub's cache; read, and found to be whole.
+
+    A file in the cache is used when the Hub can't be reached. HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honoured.
+
+    Raises:
+        InputError: the name is none, there is no such repository, revision or file, it may not be read, the Hub can't be
+            reached and the cache has no copy, or the file is damaged.
+    """
+    found = re.fullmatch(rf"{HUB}([^@]*)(?:@(.+))?", reference)
+    name, revision = found.groups() if found else ("", None)
+    check_repository(name, reference, "hub:org/name or hub:org/name@revision")
+    path = _download(name, revision, reference)
+    try:
+        read_record(path, BoostingHeader)
+    except InputError as error:
+        raise InputError(
+            f"{reference} is damaged: {error}; if its file on the Hub is sound, delete {path.parents[2]} to fetch it again"
+        ) from error
+    return path
+
+
+def _download(name: str, revision: str | None, reference: str) -> Path:
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HTTPError,  # of the HTTP library, which is another one in other versions
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    file_name = BoostingHeader.file_name
+    cached = try_to_load_from_cache(name, file_name, revision=revision)
+    try:
+        with quiet("huggingface_hub"):  # which reports each of its many attempts
+            path = Path(hf_hub_download(name, file_name, revision=revision))
+            if not cached:
+                with suppress(EntryNotFoundError, HTTPError, OSError):  # not needed, but the Hub counts downloads by it
+                    hf_hub_download(name, CONFIG, revision=path.parent.name)
+    except GatedRepoError as error:
+        raise InputError(
+            f"{name} is gated, and you are not logged in as one who may read it; ask for access on its page of the Hub, then "
+            f"{LOG_IN}"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"the Hub has no repository {name}, or it is private and you are not logged in as one who may read it; correct "
+            f"the name, or {LOG_IN}"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputError(
+            f'{name} has no revision "{revision}"; give one of its branches, tags or commits, or leave out @{revision}'
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise InputError(
+            f"{reference} is not in the cache {constants.HF_HUB_CACHE}, and the Hub can't be reached; "
+            f"{'unset HF_HUB_OFFLINE' if constants.HF_HUB_OFFLINE else 'go online'}, or set HF_HOME to where a cache has it"
+        ) from error
+    except EntryNotFoundError as error:
+        raise InputError(f"{name} has no {file_name}; expected a repository that caspl share has made") from error
+    except (HTTPError, OSError) as error:
+        raise InputError(
+            f"{reference} could not be fetched ({reason(error)}); try again, and if the Hub refuses you, {LOG_IN}"
+        ) from error
+    return path
+
+
+def check_repository(name: str, given: str, expected: str = "org/name") -> None:
+    """Raise InputError unless `name`, from what was `given`, can name a repository of the Hub with its owner."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    with suppress(HFValidationError):
+        validate_repo_id(name)
+        if "/" in name:
+            return
+    raise InputError(
+        f'"{given}" names no repository of the Hub; expected {expected}, with letters, digits and single ., - or _ in the names'
+    )
+
+
+def reason(error: Exception) -> str:
+    """What the Hub says about an error, else the error's own first line."""
+    return first_line(getattr(error, "server_message", None) or error, most=200)

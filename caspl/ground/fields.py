@@ -1,0 +1,149 @@
+"""Records out of JSON: dataclasses whose fields declare what is allowed, and one check of what was found.
+
+    @dataclass(frozen=True)
+    class Shot:
+        dataset: str
+        seed: int = number(0, 2**31)
+        size: list[int] = several(2, number(1, 4096), fewest=2)
+
+    parse(Shot, load_json('{"dataset": "pets", "seed": -1, "size": [3]}'))
+    ValueError: seed is -1, expected 0 to 2.14748e+09; size has 1 entries, expected a list of 2 to 2
+
+Fields are texts, numbers, lists of them, other records, and lists of those. Nothing is converted silently but a whole number
+where any finite one may stand; True is no number. A record with a method `problem` says there what is wrong with its fields
+beside each other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import field, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+LONGEST_TEXT = 100_000  # characters
+LONGEST_INNER = 8  # entries of a list in a list
+
+Record = TypeVar("Record")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Declaring
+# ---------------------------------------------------------------------------------------------------------------------
+def number(least: float, most: float, *, above: bool = False) -> Any:
+    """A field of a number, or of (lists of) numbers, from `least`, itself left out with `above`, to `most`."""
+    return field(metadata={"least": least, "most": most, "above": above})
+
+
+def several(most: int, of: Any = None, *, fewest: int = 0) -> Any:
+    """A field of a list of `fewest` to `most` entries, each as the field `of` has it."""
+    return field(metadata={**(of.metadata if of else {}), "fewest": fewest, "count": most})
+
+
+def one_of(*choices: str) -> Any:
+    """A field of one of some texts."""
+    return field(metadata={"choices": choices})
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checking
+# ---------------------------------------------------------------------------------------------------------------------
+def load_json(text: str) -> Any:
+    """Raises ValueError where `text` is no JSON, or names something twice."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({str(error)[:80]})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError(f"{_shown(Counter(name for name, _ in pairs).most_common(1)[0][0])} stands there twice")
+    return values
+
+
+def parse(kind: type[Record], values: Any) -> Record:
+    """`values` as a record. Raises ValueError, naming up to three fields that are not as `kind` declares them."""
+    problems = list(_wrong_record(kind, values, ""))
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError("; ".join(problems[:3]) + more)
+    return _made(kind, values)
+
+
+def _made(kind: Any, value: Any) -> Any:
+    if is_dataclass(kind):
+        types = get_type_hints(kind)
+        return kind(**{name: _made(types[name], entry) for name, entry in value.items()})
+    if get_origin(kind) is list:
+        return [_made(get_args(kind)[0], entry) for entry in value]
+    return kind(value)
+
+
+def _wrong_record(kind: Any, value: Any, place: str) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        yield f"{place or 'it'} is {_shown(value)}, expected fields with names".strip()
+        return
+    known, types, inside = {f.name: f for f in fields(kind)}, get_type_hints(kind), f"{place}." if place else ""
+    yield from (f"it lacks {inside}{name}" for name in known if name not in value)
+    yield from (f"it has {inside}{_shown(name)[1:-1]}, which is not known here" for name in value if name not in known)
+    wrong = [p for n, f in known.items() if n in value for p in _wrong(types[n], value[n], inside + n, f.metadata)]
+    yield from wrong
+    if (
+        not wrong
+        and known.keys() == value.keys()
+        and hasattr(kind, "problem")
+        and (odd := _made(kind, value).problem())
+    ):
+        yield f"{place} {odd}"
+
+
+def _wrong(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
+    """A phrase for what is wrong with a field's value."""
+    if is_dataclass(kind):
+        yield from _wrong_record(kind, value, place)
+    elif get_origin(kind) is list:
+        yield from _wrong_list(kind, value, place, allowed)
+    elif not _is(kind, value):
+        yield f"{place} is {_shown(value)}, expected {_NOUNS[kind]}"
+    elif kind is str:
+        if len(value) > LONGEST_TEXT:
+            yield f"{place} has {len(value):,} characters, expected {LONGEST_TEXT:,} or fewer"
+        if value not in allowed.get("choices", (value,)):
+            yield f"{place} is {_shown(value)}, expected one of {', '.join(map(_shown, allowed['choices']))}"
+    elif not (allowed["least"] <= value <= allowed["most"]) or (allowed["above"] and value == allowed["least"]):
+        least = f"above {allowed['least']:g}" if allowed["above"] else f"{allowed['least']:g}"
+        yield f"{place} is {_shown(value)}, expected {least} to {allowed['most']:g}"
+
+
+def _wrong_list(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
+    fewest, most = allowed.get("fewest", 0), allowed.get("count", LONGEST_INNER)
+    if not isinstance(value, list) or not fewest <= len(value) <= most:
+        found = f"{len(value):,} entries" if isinstance(value, list) else _shown(value)
+        yield f"{place} has {found}, expected a list of {fewest} to {most:,}"
+        return
+    within = {key: bound for key, bound in allowed.items() if key not in ("fewest", "count")}
+    for number_, entry in enumerate(value):
+        yield from _wrong(get_args(kind)[0], entry, f"{place}[{number_}]", within)
+
+
+_NOUNS = {int: "a whole number", float: "a finite number", str: "a text"}
+
+
+def _is(kind: type, value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if kind is float:  # JSON writes 1.0 as 1 in other programs
+        return isinstance(value, int) or isinstance(value, float) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = json.dumps(value)
+    except ValueError:  # Python does not write numbers of that many digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
