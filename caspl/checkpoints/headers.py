@@ -32,7 +32,7 @@ class Header:
 
     kind: ClassVar[str]
     file_name: ClassVar[str]
-    made_by: ClassVar[str]  # what makes such a file, for messages
+    made_by: ClassVar[str]  # what leaves such a file, for messages
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of each tensor of the file, by its name."""
@@ -47,7 +47,7 @@ class BoostingHeader(Header):
     """
 
     kind, file_name = "boosting", "boosting.safetensors"
-    made_by = "python train.py --trainer CasPLBoost ..."
+    made_by = "phase 1 (python train.py --trainer CasPLBoost ...)"
 
     student: str
     student_fingerprint: str
@@ -181,7 +181,7 @@ def header_of(file: Any, path: str | Path, kinds: tuple[type[AnyHeader], ...]) -
     metadata = file.metadata() or {}
     form, version = (metadata.get(key, "not given") for key in ("format", "version"))
     expected = legacy.VERSIONS.get(form, VERSION)
-    names = " or ".join(f"{kind.kind} ({kind.made_by})" for kind in kinds)
+    names = " or ".join(f"{kind.kind}, the {kind.file_name} of {kind.made_by}" for kind in kinds)
     if form not in (FORMAT, *legacy.VERSIONS):
         raise InputError(f"{path} is a safetensors file of another kind (format {form}), expected {FORMAT}: {names}")
     if version != expected:

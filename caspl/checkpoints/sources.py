@@ -33,7 +33,7 @@ def resolve(source: str | Path, *kinds: type[Header]) -> Path:
     names = " or ".join(kind.file_name for kind in kinds)
     if not path.is_file():
         raise InputError(
-            f"there is no file or folder {path}; expected a {names}, or the folder that holds it ({_makers(kinds)})"
+            f"there is no file or folder {path}; expected a {names}, or the folder with it, as {_makers(kinds)} leaves it"
         )
     if ".pth" in path.name:
         raise InputError(
@@ -49,7 +49,9 @@ def _in_folder(folder: Path, kinds: tuple[type[Header], ...]) -> Path:
             return folder / name
     others = [kind for kind in (RunHeader, BoostingHeader) if (folder / kind.file_name).is_file()]
     if others:
-        raise InputError(f"{folder} holds a {others[0].file_name}, expected a {names[0]} ({_makers(kinds)})")
+        raise InputError(
+            f"{folder} holds a {others[0].file_name}, expected a {names[0]}, which {_makers(kinds)} leaves"
+        )
     below = sorted({str(file.parent) for name in names for file in folder.rglob(name)})
     if below:
         more = f" and {len(below) - 3} more" if len(below) > 3 else ""
@@ -58,9 +60,7 @@ def _in_folder(folder: Path, kinds: tuple[type[Header], ...]) -> Path:
         if any((folder.parent / name).is_file() for name in names):
             raise InputError(f"{folder} holds a run's checkpoints; name the run, {folder.parent}")
         raise InputError(f"{folder} holds checkpoints, but no {names[0]}, which {_remedy(kinds)}")
-    raise InputError(
-        f"{folder} holds no {' and no '.join(names)}; expected the folder of a finished run ({_makers(kinds)})"
-    )
+    raise InputError(f"{folder} holds no {' and no '.join(names)}; expected the folder that {_makers(kinds)} leaves")
 
 
 def _makers(kinds: tuple[type[Header], ...]) -> str:
@@ -70,7 +70,7 @@ def _makers(kinds: tuple[type[Header], ...]) -> str:
 def _remedy(kinds: tuple[type[Header], ...]) -> str:
     if RunHeader in kinds:
         return "python train.py --eval-only --model-dir RUN --output-dir FOLDER and the flags of the run write"
-    return f"{_makers(kinds)} writes"
+    return f"{_makers(kinds)} leaves"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from caspl.checkpoints.boosting import read_boosting
+from caspl.checkpoints.headers import RunHeader, read_header
 from caspl.datasets.digits import NAMES
 from caspl.prompting.distillation import LOSSES, distillation_loss, feature_loss
 
@@ -75,6 +76,10 @@ def test_base_names_only_is_the_inductive_protocol(run, build, tmp_path):
     assert run("CasPL_CoOp", "all", "phase2", *ONE_SHOT, *boosting) == 0
     (line,) = [line for line in log_of(tmp_path / "phase2").splitlines() if line.startswith("Boosting prompts from")]
     assert line.endswith("(names of base classes only)")
+    load = ("--eval-only", "--model-dir", str(tmp_path / "phase2"), "--load-epoch", "1")
+    assert run("CasPL_CoOp", "new", "test", *ONE_SHOT, *load) == 0  # without TRAINER.CASPL.BOOSTING
+    for folder in ("phase2", "test"):
+        assert read_header(tmp_path / folder / "prompts.safetensors", RunHeader).names == "base"
 
 
 def test_images_and_names_of_base_classes_only(run, tmp_path):

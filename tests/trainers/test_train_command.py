@@ -84,7 +84,11 @@ def test_every_mistake_is_said_at_once_before_anything_is_loaded(command, tmp_pa
 
 PHASE_MISTAKES = {
     "no boosting": ("CasPL_CoOp", (), r"TRAINER.CASPL.BOOSTING is empty"),
-    "missing boosting": ("CasPL_CoOp", ("TRAINER.CASPL.BOOSTING", "nowhere"), r"no boosting checkpoint at nowhere"),
+    "missing boosting": (
+        "CasPL_CoOp",
+        ("TRAINER.CASPL.BOOSTING", "nowhere"),
+        r"there is no file or folder nowhere; expected a boosting.safetensors",
+    ),
     "training zero-shot": ("ZeroshotCLIP", (), r"nothing to train; add --eval-only"),
     "too deep": (
         "CasPLBoost",

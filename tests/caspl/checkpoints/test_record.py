@@ -238,7 +238,10 @@ def test_headers_that_are_none(text, message, run_file):
             dict(format="caspl-boosting", version="1"),
             "has version 1 of the format caspl-boosting, this program reads version 2",
         ),
-        (dict(kind="boosting"), "is of the kind boosting, expected run .a run of a prompt learner."),
+        (
+            dict(kind="boosting"),
+            "is of the kind boosting, expected run, the prompts.safetensors of a run of a prompt learner",
+        ),
         (dict(kind="x" * 500), "is of the kind x{60}, expected run"),
     ],
 )

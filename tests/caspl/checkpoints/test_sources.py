@@ -38,10 +38,18 @@ def test_the_hub(monkeypatch):
 MISTAKES = [
     ("nowhere", BOTH, "there is no file or folder .*nowhere; expected a prompts.safetensors or boosting.safetensors"),
     ("nowhere", (BoostingHeader,), r"expected a boosting.safetensors, .*python train.py --trainer CasPLBoost"),
-    ("empty", BOTH, "holds no prompts.safetensors and no boosting.safetensors; expected the folder of a finished run"),
+    ("empty", BOTH, "holds no prompts.safetensors and no boosting.safetensors; expected the folder that a run"),
     ("empty", (BoostingHeader,), "holds no boosting.safetensors; .*CasPLBoost"),
-    ("run", (BoostingHeader,), "holds a prompts.safetensors, expected a boosting.safetensors .*CasPLBoost"),
-    ("boost", (RunHeader,), "holds a boosting.safetensors, expected a prompts.safetensors .a run of a prompt learner."),
+    (
+        "run",
+        (BoostingHeader,),
+        "holds a prompts.safetensors, expected a boosting.safetensors, which phase 1 .*CasPLBoost",
+    ),
+    (
+        "boost",
+        (RunHeader,),
+        "holds a boosting.safetensors, expected a prompts.safetensors, which a run of a prompt learner leaves",
+    ),
     ("runs", BOTH, "is no run, but holds some; name one of .*runs.a, .*runs.b, .*runs.c and 1 more$"),
     ("run/prompt_learner", BOTH, "holds a run's checkpoints; name the run, .*run$"),
     ("old", BOTH, "holds checkpoints, but no prompts.safetensors, which python train.py --eval-only"),

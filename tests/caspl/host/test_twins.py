@@ -131,7 +131,9 @@ def test_what_is_wrong_with_the_checkpoint_is_said(save, tmp_path):
     twin = grafted_trainer(host_clip.CoOp)
     with pytest.raises(InputError, match='class list of Digits does not match.*"nine"'):
         twin(make_cfg(save(make_boosting())), data(["zero", "nine"]))
-    with pytest.raises(InputError, match="no boosting checkpoint at .*run phase 1 first"):
+    with pytest.raises(
+        InputError, match="there is no file or folder .*as phase 1 .python train.py --trainer CasPLBoost"
+    ):
         twin(make_cfg(str(tmp_path / "nothing")), data())
     with pytest.raises(InputError, match='the prompt "x x x x very .* boosting tokens makes 53'):
         twin(make_cfg(save(make_boosting(text=(6, 1)), dataset="Other")), data(["two", " ".join(["very"] * 40)]))

@@ -360,7 +360,7 @@ def test_damage_leaves_nothing_behind(saved, tmp_path):
     broken.write_bytes(saved[0].read_bytes()[:-20])
     with pytest.raises(InputError, match="cut short"):
         hub.save_pretrained(broken, tmp_path / "folder")
-    with pytest.raises(InputError, match="no boosting checkpoint at .*nowhere"):
+    with pytest.raises(InputError, match="there is no file or folder .*nowhere"):
         hub.save_pretrained(tmp_path / "nowhere", tmp_path / "folder")
     for content in ("no table", "## Base to new\n\nnothing\n", b"\xff\xfe\x00"):
         (tmp_path / "results.md").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -649,7 +649,7 @@ def test_mistakes_of_the_command(server, saved, tmp_path):
         share(saved[0], "--folder", tmp_path / "notes")
     (tmp_path / "coop").mkdir()
     (tmp_path / "coop" / "prompts.safetensors").touch()
-    with pytest.raises(InputError, match="holds a run of a prompt learner, expected boosting prompts"):
+    with pytest.raises(InputError, match="holds a prompts.safetensors, expected a boosting.safetensors, which phase 1"):
         share(tmp_path / "coop", "--folder", tmp_path / "folder")
     with pytest.raises(InputError, match="--private is about the repository of --push"):
         share(saved[0], "--folder", tmp_path / "folder", "--private")

@@ -38,8 +38,8 @@ def student():
 
 def about(student, **facts):
     return dict(
-        trainer="CoOp", backbone=STUDENT, backbone_fingerprint=student.fingerprint, dataset="Digits", classnames=NAMES, names="",
-        shots=4, seed=1, epochs=2, size=list(student.image_size), interpolation="bicubic", mean=list(student.mean),
+        trainer="CoOp", backbone=STUDENT, backbone_fingerprint=student.fingerprint, dataset="Digits", classnames=NAMES, 
+        names="", shots=4, seed=1, epochs=2, size=list(student.image_size), interpolation="bicubic", mean=list(student.mean),
         std=list(student.std),
     ) | facts  # fmt: skip
 
