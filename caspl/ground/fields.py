@@ -92,13 +92,9 @@ def _wrong_record(kind: Any, value: Any, place: str) -> Iterator[str]:
     yield from (f"it has {inside}{_shown(name)[1:-1]}, which is not known here" for name in value if name not in known)
     wrong = [p for n, f in known.items() if n in value for p in _wrong(types[n], value[n], inside + n, f.metadata)]
     yield from wrong
-    if (
-        not wrong
-        and known.keys() == value.keys()
-        and hasattr(kind, "problem")
-        and (odd := _made(kind, value).problem())
-    ):
-        yield f"{place} {odd}"
+    whole = not wrong and known.keys() == value.keys()
+    if whole and hasattr(kind, "problem") and (odd := _made(kind, value).problem()):
+        yield f"{place} {odd}".strip()
 
 
 def _wrong(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
