@@ -77,7 +77,7 @@ def test_base_names_only_is_the_inductive_protocol(run, build, tmp_path):
     (line,) = [line for line in log_of(tmp_path / "phase2").splitlines() if line.startswith("Boosting prompts from")]
     assert line.endswith("(names of base classes only)")
     load = ("--eval-only", "--model-dir", str(tmp_path / "phase2"), "--load-epoch", "1")
-    assert run("CasPL_CoOp", "new", "test", *ONE_SHOT, *load) == 0  # without TRAINER.CASPL.BOOSTING
+    assert run("CasPL_CoOp", "new", "test", *load, *ONE_SHOT) == 0  # without TRAINER.CASPL.BOOSTING
     for folder in ("phase2", "test"):
         assert read_header(tmp_path / folder / "prompts.safetensors", RunHeader).names == "base"
 
