@@ -11,8 +11,8 @@ from typing import Any, ClassVar, TypeVar
 from safetensors import SafetensorError, safe_open
 
 from ..ground.errors import InputError
-from ..ground.fields import load_json, number, one_of, parse, several
 from . import legacy
+from .fields import load_json, number, one_of, parse, several
 
 FORMAT, VERSION = "caspl", "1"
 UNALTERED = "take an unaltered file, or write it anew"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 from typing import TYPE_CHECKING, Any
 
-from ..ground.fields import number, parse, several
+from .fields import number, parse, several
 
 if TYPE_CHECKING:  # headers are read without PyTorch
     from torch import Tensor

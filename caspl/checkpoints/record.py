@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from ..ground.errors import InputError
-from ..ground.fields import parse
 from ..ground.files import replacing
 from ..ground.shapes import differences, listed, shapes_of
 from . import legacy
+from .fields import parse
 from .headers import FORMAT, UNALTERED, VERSION, AnyHeader, Header, header_of, opened
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from caspl.ground.fields import load_json, number, one_of, parse, several
+from caspl.checkpoints.fields import load_json, number, one_of, parse, several
 
 
 @dataclass(frozen=True)
