@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..ground.archives import UnknownObjectError, UnreadableError, opened
+from ..clip.archives import UnknownObjectError, UnreadableError, opened
 from ..ground.errors import InputError
 from ..prompting.learners import Prompts
 

@@ -8,8 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..ground.archives import TensorFile, TensorNote, Unknown, UnreadableError, opened
 from ..ground.errors import InputError, first_line
+from .archives import TensorFile, TensorNote, Unknown, UnreadableError, opened
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

@@ -18,8 +18,8 @@ import pytest
 import torch
 
 from caspl.checkpoints.family import boosting_from_official, official_class_count, read_checkpoint, released_prompts
+from caspl.clip import archives
 from caspl.clip.weights import read_weights
-from caspl.ground import archives
 from caspl.ground.errors import InputError
 from caspl.prompting.cascade import Cascade
 from caspl.prompting.learners import Prompts
