@@ -54,9 +54,10 @@ def environment(archive, tmp_path_factory):
     The packages that the wheel needs are those of the tests, from a path that is looked through last.
     """
     folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     commands = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    subprocess.run([commands / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", archive], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", commands / "python", "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*pip, archive], check=True)
     (site,) = folder.rglob("site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))  # whose own .pth files are not read then
     return commands

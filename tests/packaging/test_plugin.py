@@ -15,23 +15,30 @@ from caspl.checkpoints.boosting import read_boosting
 from caspl.checkpoints.run import read_run
 from caspl.prompting.cascade import Deployed
 from caspl.prompting.learners import Prompts
+from registered import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
 MANY = "import json, sys; sys.path.insert(0, ''); import train; [train.main(a) for a in json.loads(sys.argv[1])]"
 
 
-def call(python, *arguments, cwd, status=0):
-    """Run Python; gives what it has printed, on stderr too where it is to fail."""
+def process(python, *arguments, cwd, status=0):
+    """What Python has printed, on stdout and on stderr."""
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run([str(python), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=variables)
     assert done.returncode == status, done.stderr
-    return done.stderr if status else done.stdout
+    return done.stdout, done.stderr
 
 
-def train_all(python, commands, cwd):
-    """Several commands of train.py in one process."""
-    return call(python, "-c", MANY, json.dumps([list(map(str, command)) for command in commands]), cwd=cwd)
+def call(python, *arguments, cwd, status=0):
+    """What Python has printed, on stderr where it is to fail."""
+    return process(python, *arguments, cwd=cwd, status=status)[bool(status)]
+
+
+def train_all(python, commands, cwd, status=0):
+    """Several commands of train.py in one process, the last of which may be one that fails."""
+    words = json.dumps([list(map(str, command)) for command in commands])
+    return process(python, "-c", MANY, words, cwd=cwd, status=status)
 
 
 def command(trainer, output, *more, config="", flags=()):
@@ -74,7 +81,7 @@ def test_every_trainer_gives_the_same_numbers_in_a_host(environment, make_host, 
         boosting = output / "CasPLBoost" / "boosting.safetensors"
         commands = [command("CasPLBoost", output, "DATASET.SUBSAMPLE_CLASSES", "all")]
         commands += [command(f"CasPL_{name}", output, "TRAINER.CASPL.BOOSTING", boosting) for name in METHODS]
-        return accuracies(train_all(python, commands, cwd))
+        return accuracies(train_all(python, commands, cwd)[0])
 
     there = run(environment / "python", host, tmp_path / "there" / "output")
     here = run(sys.executable, ROOT, tmp_path / "here" / "output")
@@ -225,22 +232,18 @@ def test_a_trainer_that_knows_nothing_of_caspl(environment, make_host, tmp_path,
     key, config = "TRAINER.CASPL.BOOSTING", "configs/trainers/PlainPrompts/digits.yaml"
     boosted = boosting_file(tmp_path / "boosted.safetensors", 2)
     empty = boosting_file(tmp_path / "empty.safetensors", 0)
-    printed = train_all(
+    evaluate = ["--eval-only", "--model-dir", output / "boosted" / f"CasPL_{trainer}", "--load-epoch", "1"]
+    printed, said = train_all(
         environment / "python",
         [
             command(trainer, output / "plain", config=config),
             command(f"CasPL_{trainer}", output / "empty", key, empty, config=config),
             command(f"CasPL_{trainer}", output / "boosted", key, boosted, config=config),
-            command(
-                f"CasPL_{trainer}",
-                output / "tested",
-                key,
-                boosted,
-                config=config,
-                flags=["--eval-only", "--model-dir", output / "boosted" / f"CasPL_{trainer}", "--load-epoch", "1"],
-            ),
+            command(f"CasPL_{trainer}", output / "tested", key, boosted, config=config, flags=evaluate),
+            command(f"CasPL_{trainer}", output / "other", key, empty, config=config, flags=evaluate),
         ],
         host,
+        status=1,
     )
     assert f"Boosting prompts from {boosted}: 2 text tokens in 2 blocks, 2 vision tokens in 2 blocks" in printed
     plain, empty_one, boosted_one, tested = accuracies(printed)
@@ -258,10 +261,8 @@ def test_a_trainer_that_knows_nothing_of_caspl(environment, make_host, tmp_path,
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert not torch.equal(states[0]["ctx"], states[2]["ctx"])
 
-    flags = ["--eval-only", "--model-dir", output / "boosted" / f"CasPL_{trainer}", "--load-epoch", "1"]
-    other = command(f"CasPL_{trainer}", output / "other", key, empty, config=config, flags=flags)
-    said = call(environment / "python", "train.py", *other, cwd=host, status=1).splitlines()[-1]
-    assert re.search("boosted.CasPL_.* was trained on other boosting prompts than .*empty.safetensors", said)
+    refused = "boosted.CasPL_.* was trained on other boosting prompts than .*empty.safetensors"
+    assert re.search(refused, said.splitlines()[-1])
 
 
 def test_mistakes_end_in_a_sentence(environment, make_host, tmp_path):
