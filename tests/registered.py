@@ -1,5 +1,6 @@
 """The prompt learners under test: those that the registry has, so that a new one is tested without being listed."""
 
+import pytest
 from dassl.engine import TRAINER_REGISTRY
 
 import caspl.trainers  # noqa: F401, registers them
@@ -17,3 +18,8 @@ def _twins():
 CASCADED = tuple(_twins())  # ("CasPL_CoOp", ...)
 METHODS = tuple(name.removeprefix("CasPL_") for name in CASCADED)  # ("CoOp", ...)
 PROMPT_LEARNERS = (*METHODS, *CASCADED)
+
+
+def tiers(names, *quick):
+    """All `names` as parameters of a test; those that are not among the `quick` are left for the whole suite."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]

@@ -43,6 +43,7 @@ for folder in ("trainers", "datasets"):
 """
 
 
+@pytest.mark.slow
 def test_the_checkouts_folders_alone_are_fine_and_beside_the_package_a_mistake():
     done = subprocess.run([sys.executable, "-c", ALONE_THEN_BOTH], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

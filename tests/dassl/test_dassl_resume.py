@@ -127,6 +127,7 @@ def test_death_at_every_write(make_cfg, make_trainer, monkeypatch, moment):
         assert_same(numbers(trainer), expected)
 
 
+@pytest.mark.slow
 def test_kill_9(stub_path, data_root, make_cfg, tmp_path):
     """A process is killed at random times, and the same command is given again."""
 

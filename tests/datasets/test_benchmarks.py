@@ -20,6 +20,7 @@ from scipy.io import savemat
 import caspl.datasets  # noqa: F401, registration
 from boosting_files import write_boosting
 from caspl.ground.errors import InputError
+from registered import tiers
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -279,7 +280,7 @@ def boosting(tmp_path_factory):
     return write_boosting(path, prompts, dataset="Elsewhere", classnames=[])
 
 
-@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("name", tiers(TREES, "oxford_pets"))
 def test_an_epoch_of_caspl(name, boosting, tmp_path):
     from dassl.utils import reset_logger
 
@@ -411,6 +412,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_two_runs_make_split_and_shots_at_once_fifty_times(tmp_path):
     dtd(tmp_path)
     folder = tmp_path / "dtd"

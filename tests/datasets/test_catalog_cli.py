@@ -193,6 +193,7 @@ def test_mistakes_of_the_command(root, capsys):
         assert caught.value.code == 2
 
 
+@pytest.mark.slow
 def test_as_a_command(root):
     done = subprocess.run(
         [sys.executable, "-m", "caspl.datasets", "check", "DescribableTextures", "--root", str(root)],

@@ -160,6 +160,7 @@ def start(code: str, *arguments: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(tmp_path):
     """Two processes prepare images, split and few-shot lists in the same new folder, ten times."""
     runs = [start(PREPARE), start(PREPARE)]
@@ -180,6 +181,7 @@ def test_two_runs_at_once(tmp_path):
             assert run.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_killed_writers(tmp_path, make_cfg):
     """A process that dies while its images or its split are written leaves nothing that a later run takes for whole."""
     runs = {moment: start(KILLED, str(tmp_path / moment), moment) for moment in ("images", "split")}

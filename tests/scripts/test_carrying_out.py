@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BASE2NEW = ["--datasets", "digits", "--seeds", "1"]
 COOP, CASPL = (f"digits/shots_16/{trainer}/digits/seed1" for trainer in ("CoOp", "CasPL_CoOp"))
 RUNS = [

@@ -173,6 +173,7 @@ CHOICES = {
 SPECIAL = ("GPA_MEAN", "GPA_STD", "LAMBDA")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "-".join(map(str, choice)))
 def test_configuration_epoch_and_keys(sweeps, choice):
     script, dataset, trainer, shots = choice

@@ -39,6 +39,7 @@ def plain_labels(trainer):
     return torch.tensor([item.label for item in trainer.dm.dataset.test]).sort().values
 
 
+@pytest.mark.slow
 def test_one_file_for_all_that_share_a_tower(run, boosting, store, tmp_path):
     common = ("TEST.FEATURE_STORE", str(store), "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
     boosted = ("TRAINER.CASPL.BOOSTING", str(boosting))

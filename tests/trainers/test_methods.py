@@ -65,6 +65,7 @@ def test_gpa_is_the_weighted_sum_of_the_epochs_prompts(name, build, boosting):
     assert set(trainer.average) == set(snapshots[0])  # nothing frozen is averaged
 
 
+@pytest.mark.slow
 def test_gpa_survives_an_interruption(build):
     keys = ("OPTIM.MAX_EPOCH", "4", "TRAINER.PROMPTSRC.GPA_MEAN", "3", "TEST.NO_TEST", "True")
     whole = build("PromptSRC", "base", "whole", *SHOTS, *keys)

@@ -8,6 +8,7 @@ from caspl.checkpoints.boosting import read_boosting
 from caspl.checkpoints.headers import RunHeader, read_header
 from caspl.datasets.digits import NAMES
 from caspl.prompting.distillation import LOSSES, distillation_loss, feature_loss
+from registered import tiers
 
 from .test_trainers import accuracy, batch_of
 
@@ -20,7 +21,7 @@ def log_of(folder):
     return "".join(path.read_text() for path in folder.glob("log.txt*"))
 
 
-@pytest.mark.parametrize("loss", (*LOSSES, "feature"))
+@pytest.mark.parametrize("loss", tiers((*LOSSES, "feature"), "kl", "feature"))
 def test_every_loss_trains_and_is_named_in_the_header(loss, run, build, tmp_path):
     keys = ("TRAINER.CASPL.LOSS", loss)
     assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *keys, *NO_TEST) == 0
@@ -47,6 +48,7 @@ def test_every_loss_trains_and_is_named_in_the_header(loss, run, build, tmp_path
     assert all(p.grad.abs().max() > 0 for p in trainer.model.learner.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["kl", "feature"])  # without and with a projection beside the prompts
 def test_what_phase_1_has_learned_is_evaluated_again(loss, run, tmp_path):
     keys = ("TRAINER.CASPL.LOSS", loss)
@@ -130,6 +132,7 @@ def test_boosting_on_a_union_of_domains(run, build, pets, tmp_path):
     assert run("CasPL_CoOp", "base", "digits", *ONE_SHOT, "TRAINER.CASPL.BOOSTING", str(tmp_path / "boost")) == 0
 
 
+@pytest.mark.slow
 def test_boosting_on_another_domain(run, pets, tmp_path):
     assert run("CasPLBoost", "all", "boost", *SHORT, "DATASET.NAME", "OxfordPets") == 0
     assert run("CasPL_MaPLe", "base", "out", *ONE_SHOT, "TRAINER.CASPL.BOOSTING", str(tmp_path / "boost")) == 0

@@ -13,7 +13,7 @@ from caspl.checkpoints.boosting import read_boosting
 from caspl.datasets.digits import NAMES
 from caspl.ground.errors import InputError
 from caspl.prompting.distillation import distillation_loss
-from registered import PROMPT_LEARNERS
+from registered import CASCADED, PROMPT_LEARNERS, tiers
 
 EPOCHS = ("OPTIM.MAX_EPOCH", "2")
 
@@ -29,11 +29,13 @@ def batch_of(trainer, count=6):
     return {key: value[:count] if torch.is_tensor(value) else value for key, value in batch.items()}
 
 
-@pytest.mark.parametrize("name", PROMPT_LEARNERS)
+@pytest.mark.parametrize("name", tiers(PROMPT_LEARNERS, *CASCADED))
 def test_only_the_adapting_prompts_move(name, build, boosting):
     """Boosting prompts get no gradient and stay, CLIP stays bit by bit, everything that is to learn learns."""
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
-    trainer = build(name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *more)
+    trainer = build(
+        name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, "TEST.NO_TEST", "True", *more
+    )
     learner = trainer.model.learner
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
     trainer.train()
@@ -114,7 +116,7 @@ def test_phase_1_reads_no_labels_and_follows_the_teacher(build, boosting):
     assert all(p.grad is None for p in trainer.backbone.model.parameters())
 
 
-@pytest.mark.parametrize("name", PROMPT_LEARNERS)
+@pytest.mark.parametrize("name", tiers(PROMPT_LEARNERS, "CoOp", "CasPL_MaPLe"))
 def test_train_then_evaluate_on_new_classes(name, run, boosting, tmp_path):
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
     assert run(name, "base", "train", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *more) == 0
@@ -145,11 +147,12 @@ def test_class_features_are_encoded_once_per_evaluation(build, monkeypatch):
 
 # All in the precision of the published configurations; in the others, one of each way in which a loss comes about: a context
 # for each image, a projected gradient, references of plain CLIP, prompts of both towers behind boosting prompts, a teacher.
-HALF = [(name, "fp16") for name in (*PROMPT_LEARNERS, "CasPLBoost")]
+PUBLISHED = [(name, "fp16") for name in (*PROMPT_LEARNERS, "CasPLBoost")]
 DIFFERENT = ("CoCoOp", "ProGrad", "PromptSRC", "CasPL_MaPLe", "CasPLBoost")
+OTHERS = [pytest.param(*case, marks=pytest.mark.slow) for case in itertools.product(DIFFERENT, ("fp32", "bf16", "amp"))]
 
 
-@pytest.mark.parametrize(("name", "precision"), [*HALF, *itertools.product(DIFFERENT, ("fp32", "bf16", "amp"))])
+@pytest.mark.parametrize(("name", "precision"), [*PUBLISHED, *OTHERS])
 def test_every_precision_trains(name, precision, build, boosting):
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
     key = f"TRAINER.{TRAINER_REGISTRY.get(name).node}.PREC"

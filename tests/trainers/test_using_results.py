@@ -12,7 +12,7 @@ import caspl
 from caspl.__main__ import main
 from caspl.ground.images import read_image
 from caspl.use.export import Classifier, export_onnx, export_program, export_state_dict
-from registered import PROMPT_LEARNERS
+from registered import CASCADED, PROMPT_LEARNERS, tiers
 
 DEPTHS = ("TRAINER.CASPL.DEPTH_TEXT", "2", "TRAINER.CASPL.DEPTH_VISION", "3")
 VARIANTS = {
@@ -22,7 +22,7 @@ VARIANTS = {
     "IVLP-words": ("IVLP", "TRAINER.IVLP.CTX_INIT", "a photo of a", "TRAINER.IVLP.N_CTX_TEXT", "2"),
     "one-phase": ("CasPL_MaPLe", "TRAINER.CASPL.ONE_PHASE", "True", *DEPTHS),
 }
-EXPORTED = [name for name in PROMPT_LEARNERS if name.removeprefix("CasPL_") in ("CoOp", "MaPLe", "PromptSRC")]
+EXPORTED = ("CoOp", "PromptSRC", "CasPL_MaPLe")  # text alone, both towers, with boosting prompts
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def digits(trainer, count=200):
     return [item.impath for item in trainer.dm.dataset.test[:count]]
 
 
-@pytest.mark.parametrize("case", [*PROMPT_LEARNERS, *VARIANTS])
+@pytest.mark.parametrize("case", tiers([*PROMPT_LEARNERS, *VARIANTS], *CASCADED, "CoOp-middle", "one-phase"))
 def test_loaded_results_answer_as_the_trainer(case, trained, tmp_path):
     trainer = trained(*VARIANTS.get(case, (case,)))
     predictor = caspl.load(tmp_path / "out")
@@ -90,6 +90,7 @@ def test_a_run_and_an_evaluation_write_their_results(run, tmp_path):
 
 
 # --- exports ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTED)
 def test_exports_agree_on_digits(name, trained, tmp_path):
     trainer = trained(name)
@@ -151,6 +152,7 @@ def test_what_has_no_place_is_refused(name, trained, tmp_path, capsys):
     assert not list(tmp_path.glob("x*")) and not list(tmp_path.glob(".x*"))
 
 
+@pytest.mark.slow
 def test_a_file_that_disagrees_is_not_kept(trained, tmp_path, monkeypatch, capsys):
     trained("CoOp")
     honest = Classifier.forward
@@ -160,6 +162,7 @@ def test_a_file_that_disagrees_is_not_kept(trained, tmp_path, monkeypatch, capsy
     assert not list(tmp_path.glob("*x.pt2*"))
 
 
+@pytest.mark.slow
 def test_the_command_writes_all_and_predicts_new_classes(trained, tmp_path, capsys):
     trainer = trained("CasPL_CoOp")
     (tmp_path / "names.txt").write_text("five\nsix\n")

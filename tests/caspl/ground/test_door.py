@@ -95,6 +95,7 @@ def command(body):
     return [sys.executable, "-c", f"import sys\nfrom caspl.ground import door\nsys.exit(door.run(lambda: {body}))"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone_is_no_error():
     root = str(Path(__file__).parents[3])
     read, write = os.pipe()
@@ -106,6 +107,7 @@ def test_a_reader_that_has_gone_is_no_error():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_sentence():
     root = str(Path(__file__).parents[3])

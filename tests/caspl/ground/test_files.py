@@ -43,6 +43,7 @@ def test_files_get_the_mode_of_the_umask(tmp_path, umask):
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~umask
 
 
+@pytest.mark.slow
 def test_leftovers_of_killed_writers_are_removed(tmp_path):
     child = "import os, sys\nfrom caspl.ground.files import replacing\n"
     child += "with replacing(sys.argv[1]) as t:\n    t.write_text('half'); os.kill(os.getpid(), 9)\n"

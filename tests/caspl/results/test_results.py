@@ -724,6 +724,7 @@ def test_latex_is_escaped_and_each_row_has_all_columns(tmp_path, capsys):
     assert r"\textbf{OxfordPets}" in out and out.count("{") == out.count("}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_compiles(tmp_path, capsys):
     everything(tmp_path)

@@ -395,6 +395,7 @@ def test_a_revision_is_another_file(saved, home, tmp_path):
     assert [read_boosting(f"hub:{NAME}{end}")[1].seed for end in ("", "@v2", "@" + "f" * 40, "@main")] == [3, 9, 9, 3]
 
 
+@pytest.mark.slow
 def test_the_environment_is_honoured(saved, home):
     """In a process of its own, since huggingface_hub reads HF_HOME and HF_HUB_OFFLINE when it is imported."""
     fill_cache(home, saved[0].read_bytes())

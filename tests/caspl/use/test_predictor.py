@@ -353,6 +353,7 @@ def test_preprocessing_is_that_of_tests(tmp_path, student):
         assert torch.equal(ours(image), transform(image))
 
 
+@pytest.mark.slow
 def test_no_dassl_is_needed(tmp_path, student):
     result(tmp_path, student)
     (image,) = pictures(tmp_path / "images", 1)
