@@ -1,12 +1,10 @@
 """The benchmarks in miniature: trees in the layout of the official archives, with and without split file, and an epoch."""
 
+import hashlib
 import io
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,10 +18,10 @@ from scipy.io import savemat
 import caspl.datasets  # noqa: F401, registration
 from boosting_files import write_boosting
 from caspl.ground.errors import InputError
+from forked import at_once
 from registered import tiers
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
 
 def jpeg():
@@ -397,50 +395,28 @@ def test_odd_names_and_small_classes(tmp_path, caplog):
     assert "46 of 47 classes have fewer than 4 images, the smallest has 3" in caplog.text
 
 
-PREPARE = """
-import hashlib, random, sys
-from types import SimpleNamespace as Namespace
-import caspl.datasets
-from dassl.data.datasets import DATASET_REGISTRY
-dataset = DATASET_REGISTRY.get("DescribableTextures")
-print("ready", flush=True)
-for line in sys.stdin:
+def prepare(root):
+    """Of every image in its order, with its label, what a run gets."""
     random.seed(1)  # as SEED does at the start of a run
-    data = dataset(Namespace(DATASET=Namespace(ROOT=line.strip(), NUM_SHOTS=2, SUBSAMPLE_CLASSES="base"), SEED=1))
+    dataset = DATASET_REGISTRY.get("DescribableTextures")
+    data = dataset(
+        SimpleNamespace(DATASET=SimpleNamespace(ROOT=str(root), NUM_SHOTS=2, SUBSAMPLE_CLASSES="base"), SEED=1)
+    )
     items = [(item.impath, item.label) for items in (data.train_x, data.val, data.test) for item in items]
-    print(hashlib.sha256(repr(items).encode()).hexdigest(), flush=True)
-"""
+    return hashlib.sha256(repr(items).encode()).hexdigest()
 
 
-@pytest.mark.slow
 def test_two_runs_make_split_and_shots_at_once_fifty_times(tmp_path):
     dtd(tmp_path)
     folder = tmp_path / "dtd"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment, "cwd": ROOT}
-    runs = [subprocess.Popen([sys.executable, "-c", PREPARE], **pipes) for _ in range(2)]
+    files = [folder / "split_zhou_DescribableTextures.json", folder / "split_fewshot/shot_2-seed_1.json"]
     seen = set()
-    try:
-        assert [run.stdout.readline() for run in runs] == ["ready\n"] * 2
-        for _ in range(50):
-            (folder / "split_zhou_DescribableTextures.json").unlink(missing_ok=True)
-            shutil.rmtree(folder / "split_fewshot", ignore_errors=True)
-            for run in runs:
-                run.stdin.write(f"{tmp_path}\n")
-                run.stdin.flush()
-            answers = [run.stdout.readline() for run in runs]
-            assert (
-                answers[0] == answers[1] and len(answers[0]) == 65
-            )  # a line of digest: no exception ended the process
-            files = [folder / "split_zhou_DescribableTextures.json", folder / "split_fewshot/shot_2-seed_1.json"]
-            seen.add((answers[0], *(file.read_bytes() for file in files)))
-            assert {entry.name for entry in folder.iterdir()} - {".caspl.lock"} == {
-                "images",
-                "split_fewshot",
-                files[0].name,
-            }
-    finally:
-        for run in runs:
-            run.stdin.close()
-            assert run.wait(60) == 0
+    for _ in range(50):
+        files[0].unlink(missing_ok=True)
+        shutil.rmtree(folder / "split_fewshot", ignore_errors=True)
+        first, second = at_once(prepare, tmp_path)
+        assert first == second
+        seen.add((first, *(file.read_bytes() for file in files)))
+        left = {entry.name for entry in folder.iterdir()} - {".caspl.lock"}
+        assert left == {"images", "split_fewshot", files[0].name}
     assert len(seen) == 1

@@ -6,9 +6,8 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from types import SimpleNamespace as Namespace
 
 import numpy as np
 import pytest
@@ -19,10 +18,11 @@ from sklearn.datasets import load_digits
 import caspl.datasets.digits as digits_module
 from caspl.datasets.digits import NAMES, Digits
 from caspl.datasets.splits.split_file import read_split
+from caspl.ground import files
 from caspl.ground.errors import InputError
+from forked import at_once, exit_status
 
 SPLIT_SHA256 = "16723e51f41355c54a0be0b6a6bf84a086703f69a0e416d2996ac40fa9135ddf"  # pins the test images of every run
-CHECKOUT = Path(__file__).parents[2]
 LEFTOVERS = {".caspl.lock"}  # the one hidden file that may stay
 
 
@@ -124,69 +124,44 @@ def test_same_images_of_a_run_without_lock_are_fine(tmp_path, root, monkeypatch)
 
 
 # --- several processes -----------------------------------------------------------------------------------------------
-PREPARE = """
-import hashlib, sys
-from types import SimpleNamespace as Namespace
-from caspl.datasets.digits import Digits
-print("ready", flush=True)
-for line in sys.stdin:
-    cfg = Namespace(DATASET=Namespace(ROOT=line.strip(), NUM_SHOTS=16, SUBSAMPLE_CLASSES="all"), SEED=1)
-    data = Digits(cfg)
+def configured(root: Path) -> Namespace:
+    return Namespace(DATASET=Namespace(ROOT=str(root), NUM_SHOTS=16, SUBSAMPLE_CLASSES="all"), SEED=1)
+
+
+def prepare(root: Path) -> str:
+    """Of every image in its order, what a run that prepares the digits in `root` gets."""
+    data = Digits(configured(root))
     items = [item.impath for items in (data.train_x, data.val, data.test) for item in items]
-    print(hashlib.sha256(repr(items).encode()).hexdigest(), flush=True)
-"""
-
-KILLED = """
-import os, signal, sys
-from types import SimpleNamespace as Namespace
-import caspl.datasets.digits as digits, caspl.ground.files as files
-die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-if sys.argv[2] == "images":
-    digits.os = Namespace(**{**vars(os), "rename": die})
-else:
-    files.os = Namespace(**{**vars(os), "fsync": die})
-digits.Digits(Namespace(DATASET=Namespace(ROOT=sys.argv[1], NUM_SHOTS=16, SUBSAMPLE_CLASSES="all"), SEED=1))
-"""
+    return hashlib.sha256(repr(items).encode()).hexdigest()
 
 
-def start(code: str, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        cwd=CHECKOUT,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-    )
-
-
-@pytest.mark.slow
 def test_two_runs_at_once(tmp_path):
     """Two processes prepare images, split and few-shot lists in the same new folder, ten times."""
-    runs = [start(PREPARE), start(PREPARE)]
-    try:
-        assert [run.stdout.readline() for run in runs] == ["ready\n"] * 2
-        for attempt in range(10):
-            root = tmp_path / str(attempt)
-            for run in runs:
-                run.stdin.write(f"{root}\n")
-                run.stdin.flush()
-            first, second = (run.stdout.readline() for run in runs)
-            assert first == second and len(first) == 65
-            assert hidden(root) <= LEFTOVERS
-            assert len(read_split(root / "digits" / "split_zhou_Digits.json").test) == 540
-    finally:
-        for run in runs:
-            run.stdin.close()
-            assert run.wait(60) == 0
+    for attempt in range(10):
+        root = tmp_path / str(attempt)
+        first, second = at_once(prepare, root)
+        assert first == second
+        assert hidden(root) <= LEFTOVERS
+        assert len(read_split(root / "digits" / "split_zhou_Digits.json").test) == 540
 
 
-@pytest.mark.slow
+def prepare_until(moment: str, root: Path) -> None:
+    """A run that dies before its images get their name, or with its split half written."""
+
+    def die(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if moment == "images":
+        digits_module.os = Namespace(**{**vars(os), "rename": die})
+    else:
+        files.os = Namespace(**{**vars(os), "fsync": die})
+    Digits(configured(root))
+
+
 def test_killed_writers(tmp_path, make_cfg):
     """A process that dies while its images or its split are written leaves nothing that a later run takes for whole."""
-    runs = {moment: start(KILLED, str(tmp_path / moment), moment) for moment in ("images", "split")}
-    for moment, run in runs.items():
-        assert run.wait(60) == -signal.SIGKILL
+    for moment in ("images", "split"):
+        assert exit_status(prepare_until, moment, tmp_path / moment) == -signal.SIGKILL
         folder = tmp_path / moment / "digits"
         assert (folder / "images").exists() == (moment == "split")
         assert not list(folder.glob("*.json"))

@@ -154,6 +154,7 @@ def test_mistakes_are_one_sentence(command):
     assert main([str(command.folder / "none.pth"), "--output", "x", "--student", "x", "--dataset", "x"]) == 2
 
 
+@pytest.mark.slow
 def test_true_vit_b16_shape(tmp_path, capsys):
     torch.manual_seed(0)
     model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None, load_weights=False)

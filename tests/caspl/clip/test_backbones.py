@@ -122,6 +122,7 @@ def test_openai_archive_from_the_familys_cache(batch, tmp_path, monkeypatch):
     assert weights["transformer.resblocks.0.mlp.c_fc.weight"].dtype == torch.float16
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("kind", ["state dict", "archive"])
 def test_true_vit_b16_shape_gives_open_clips_outputs(kind, tmp_path):
