@@ -32,7 +32,8 @@ def trained(build, boosting):
     def make(name, *options):
         boosts = name.startswith("CasPL_") and "TRAINER.CASPL.ONE_PHASE" not in options
         more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if boosts else ()
-        trainer = build(name, "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2", *more, *options)
+        small = ("DATASET.NUM_SHOTS", "2", "DATALOADER.TEST.BATCH_SIZE", "100")
+        trainer = build(name, "base", "out", "--seed", "1", *small, *more, *options)
         trainer.before_train()
         trainer.epoch, trainer.num_batches = 0, len(trainer.train_loader_x)
         for number, batch in enumerate(itertools.islice(trainer.train_loader_x, 2)):
