@@ -38,7 +38,8 @@ def encode_images(visual: nn.Module, images: Tensor, groups: Sequence[PromptGrou
     for i, block in enumerate(blocks):
         last = i == len(blocks) - 1
         lasting, passing = _new_prompts(visual, groups, i, x.dtype)
-        x = torch.cat([x, *(tokens.expand(len(x), -1, -1) for tokens in lasting)], dim=1)
+        # x.shape[0] and not len(x), which an export would take for the number of images in its example
+        x = torch.cat([x, *(tokens.expand(x.shape[0], -1, -1) for tokens in lasting)], dim=1)
         x = _block(block, x, passing, queries=1 if last and reads_cls else x.shape[1])
     pooled = visual.ln_post(x[:, 0]) if reads_cls else visual._pool(x[:, :patches])[0]
     return pooled if visual.proj is None else pooled @ visual.proj
@@ -91,7 +92,7 @@ def _block(block: nn.Module, x: Tensor, passing: Sequence[Tensor], queries: int)
         (q,) = project(block, normed[:, :queries], "q")
     if passing:
         own_k, own_v = project(block, block.ln_1(torch.cat(list(passing))), "kv")  # [N, H, d], once for all images
-        k = torch.cat([k, own_k.expand(len(x), -1, -1, -1)], dim=1)
-        v = torch.cat([v, own_v.expand(len(x), -1, -1, -1)], dim=1)
+        k = torch.cat([k, own_k.expand(x.shape[0], -1, -1, -1)], dim=1)
+        v = torch.cat([v, own_v.expand(x.shape[0], -1, -1, -1)], dim=1)
     attended = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
     return finish(block, x[:, :queries], attended)
