@@ -9,6 +9,7 @@ import sys
 from functools import partial
 
 from ..ground import door
+from ..ground.errors import InputError
 from . import keys, names, show
 
 COMMANDS = {"show": show.main, "keys": keys.main}
@@ -22,10 +23,16 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if argv[:1] and argv[0] in COMMANDS:
         return door.run(partial(COMMANDS[argv[0]], argv[1:]))
-    return door.run(partial(list_names, argv[0] if argv else ""))
+    return door.run(partial(list_names, argv))
 
 
-def list_names(word: str) -> int:
+def list_names(words: list[str]) -> int:
+    """Print the names with the word, all where there is none. Raises InputError for several words."""
+    if len(words) > 1:
+        raise InputError(
+            f"{words[0]} is none of {', '.join(COMMANDS)}, and the names contain one WORD or none; give one"
+        )
+    word = "".join(words)
     found = [name for name in names() if word in name]
     print("\n".join(found) if found else f'no configuration\'s name contains "{word}"; without a word all are listed')
     return 0 if found else 1

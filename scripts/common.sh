@@ -49,7 +49,7 @@ Options:
   --no-table         no table at the end
   --dry-run          print the commands that would run, and run nothing
   -- KEY VALUE ...   for every run of train.py, for example -- OPTIM.LR 0.001
-docs/sweeps.md tells more.
+docs/sweeps.md says more.
 END
 }
 

@@ -27,9 +27,9 @@ from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
 from caspl.dataset_facts import DatasetFacts
-from caspl.ground.errors import InputError, naming
+from caspl.ground.errors import InputError, listed, naming
 from caspl.ground.keys import Key
-from caspl.ground.shapes import differences, listed, shapes_of
+from caspl.ground.shapes import differences, shapes_of
 from caspl.prompting.groups import vision_digest
 from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP

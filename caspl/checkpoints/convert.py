@@ -1,6 +1,6 @@
 """Boosting prompts of the published CasPL code as a boosting checkpoint of this program.
 
-    python -m caspl.checkpoints.convert CasPL/model.pth.tar-20 --output output/boost/oxford_pets --student ViT-B/16 \\
+    python -m caspl.convert CasPL/model.pth.tar-20 --output output/boost/oxford_pets --student ViT-B/16 \\
         --dataset OxfordPets --classnames pets.txt
 
 The published file does not say what it was trained on: that comes from the flags.
@@ -25,7 +25,9 @@ from .headers import BoostingHeader
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m caspl.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("checkpoint", type=Path, help="CasPL/model.pth.tar-<epoch> of the published code's phase 1")
     parser.add_argument(
         "--output", type=Path, required=True, help=f"a .safetensors file, or the folder of {BoostingHeader.file_name}"

@@ -23,6 +23,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from ..ground.errors import listed
+
 LONGEST_TEXT = 100_000  # characters
 LONGEST_INNER = 8  # entries of a list in a list
 
@@ -69,8 +71,7 @@ def parse(kind: type[Record], values: Any) -> Record:
     """`values` as a record. Raises ValueError, naming up to three fields that are not as `kind` declares them."""
     problems = list(_wrong_record(kind, values, ""))
     if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ValueError("; ".join(problems[:3]) + more)
+        raise ValueError(listed(problems))
     return _made(kind, values)
 
 
@@ -142,4 +143,6 @@ def _shown(value: Any) -> str:
         text = json.dumps(value)
     except ValueError:  # Python does not write numbers of that many digits
         text = "a number of thousands of digits"
+    except RecursionError:
+        text = "a value of hundreds of levels"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -183,11 +183,13 @@ def header_of(file: Any, path: str | Path, kinds: tuple[type[AnyHeader], ...]) -
     expected = legacy.VERSIONS.get(form, VERSION)
     names = " or ".join(f"{kind.kind}, the {kind.file_name} of {kind.made_by}" for kind in kinds)
     if form not in (FORMAT, *legacy.VERSIONS):
-        raise InputError(f"{path} is a safetensors file of another kind (format {form}), expected {FORMAT}: {names}")
+        raise InputError(
+            f"{path} is a safetensors file of another kind (format {form[:60]}), expected {FORMAT}: {names}"
+        )
     if version != expected:
         raise InputError(
-            f"{path} has version {version} of the format {form}, this program reads version {expected}; use the program that "
-            f"wrote it, or make it anew"
+            f"{path} has version {version[:60]} of the format {form}, this program reads version {expected}; use the program "
+            f"that wrote it, or make it anew"
         )
     found = legacy.KINDS.get(form) or metadata.get("kind", "not given")
     kind = next((kind for kind in kinds if kind.kind == found), None)

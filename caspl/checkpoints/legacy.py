@@ -34,6 +34,8 @@ def header(form: str, values: Any, shapes: Mapping[str, Sequence[int]]) -> Any:
     """
     if form != RUN or not isinstance(values, dict):
         return values
+    if later := sorted(values.keys() & {"names", "groups"}):
+        raise ValueError(f"it has {later[0]}, which files of that version do not have")
     own = {name: values.pop(name) for name in ("after_name", "shifted") if name in values}
     old = parse(OldRun, own)
     groups = [_group(f"groups.{number}.", after_name, shapes) for number, after_name in enumerate(old.after_name)]

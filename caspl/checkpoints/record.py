@@ -16,9 +16,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, listed
 from ..ground.files import replacing
-from ..ground.shapes import differences, listed, shapes_of
+from ..ground.shapes import differences, shapes_of
 from . import legacy
 from .fields import parse
 from .headers import FORMAT, UNALTERED, VERSION, AnyHeader, Header, header_of, opened

@@ -27,9 +27,9 @@ from open_clip.model import build_model_from_openai_state_dict
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..ground.errors import InputError, QuantityError, first_line, nearest
+from ..ground.errors import InputError, QuantityError, first_line, listed, nearest
 from ..ground.quiet import quiet
-from ..ground.shapes import differences, listed, shapes_of
+from ..ground.shapes import differences, shapes_of
 from . import demo
 from .blocks import check_blocks
 from .fingerprint import fingerprint_of

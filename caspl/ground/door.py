@@ -48,7 +48,7 @@ def run(body: Callable[[], int | None], *, interrupted: str = "interrupted") -> 
     except BrokenPipeError:
         return 0
     except Exception as error:
-        status, text = told(error)
+        status, text = outcome(error)
         if not isinstance(error, InputError):
             TRACES.debug("%s", text, exc_info=error)
         if os.environ.get(VARIABLE, "0") not in ("", "0"):
@@ -59,7 +59,7 @@ def run(body: Callable[[], int | None], *, interrupted: str = "interrupted") -> 
         _let_go()
 
 
-def told(error: BaseException) -> tuple[int, str]:
+def outcome(error: BaseException) -> tuple[int, str]:
     """The exit status and the sentence, on one line, of an exception that ends a command."""
     message = " ".join(str(error).split())
     if isinstance(error, InputError) or isinstance(error, OSError) and error.errno is None:

@@ -56,6 +56,12 @@ def unknown_name(name: str, known: Iterable[str], what: str = "name") -> str:
     return f'Unknown {what} "{name}" (do you mean "{nearest(str(name), known)}"?); available: {", ".join(known)}.'
 
 
+def listed(phrases: Sequence[str], most: int = 3) -> str:
+    """Phrases as one: the first `most` of them, and how many more there are."""
+    more = f" and {len(phrases) - most} more" if len(phrases) > most else ""
+    return "; ".join(phrases[:most]) + more
+
+
 def first_line(message: object, most: int = 160) -> str:
     """The first line of an exception or text of another library, at most `most` characters; else its type."""
     lines = (" ".join(line.split()) for line in str(message).splitlines())

@@ -30,11 +30,5 @@ def differences(found: Shapes, expected: Shapes) -> list[str]:
     return wrong + [f"{name} is unexpected" for name in found if name not in expected]
 
 
-def listed(phrases: Sequence[str], most: int = 3) -> str:
-    """Phrases as one: the first `most` of them, and how many more there are."""
-    more = f" and {len(phrases) - most} more" if len(phrases) > most else ""
-    return "; ".join(phrases[:most]) + more
-
-
 def _shown(shape: Sequence[int] | str) -> str:
     return shape if isinstance(shape, str) else str(tuple(shape))

@@ -17,7 +17,7 @@ def end_in_sentences(changes: Changes) -> None:
 
     def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if issubclass(kind, InputError):
-            print(f"error: {door.told(error)[1]}", file=sys.stderr)
+            print(f"error: {door.outcome(error)[1]}", file=sys.stderr)
         else:
             others(kind, error, trace)
 

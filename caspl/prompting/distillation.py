@@ -40,7 +40,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0
 
 
 def feature_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Feature matching: the mean of 1 - cosine between student's features, mapped to the teacher's width, and his: [*, E]."""
+    """The mean of 1 - cosine between the student's features, mapped to the teacher's width, and the teacher's: [*, E]."""
     return 1 - F.cosine_similarity(at_least_float32(student), at_least_float32(teacher), dim=-1).mean()
 
 

@@ -1,4 +1,4 @@
-"""python -m caspl.results FOLDER; docs/results.md tells more."""
+"""python -m caspl.results FOLDER; docs/results.md says more."""
 
 from __future__ import annotations
 

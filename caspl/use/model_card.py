@@ -58,8 +58,8 @@ In Python:
 
 ```python
 import caspl
-from caspl.clip.backbones import load_backbone
-from caspl.use.hub import from_pretrained
+from caspl.backbones import load_backbone
+from caspl.hub import from_pretrained
 
 caspl.load("hub:{repo_id}").predict("photo.jpg")  # the boosted CLIP as a classifier
 prompts, header = from_pretrained("{repo_id}", load_backbone({json.dumps(header.student)}))  # the prompts alone

@@ -1,4 +1,4 @@
-"""Merging YAML files and `KEY VALUE` options into a configuration, with every mistake told in one sentence."""
+"""Merging YAML files and `KEY VALUE` options into a configuration, with all mistakes reported in one sentence."""
 
 from __future__ import annotations
 

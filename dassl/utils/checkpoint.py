@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, listed
 from caspl.ground.files import replacing
-from caspl.ground.shapes import differences, listed, shapes_of
+from caspl.ground.shapes import differences, shapes_of
 
 from .errors import MissingFileError
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from dassl.data.datasets import DatasetBase
 from tqdm import tqdm
@@ -19,6 +17,7 @@ from caspl.ground.images import is_image, list_files, read_image
 from .catalog import BENCHMARKS
 from .places import find_dataset
 from .registry import dataset_class, read_dataset
+from .storage import split_digest
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def compare(name: str, root: str) -> Comparison:
     if found.data.num_classes != facts.classes:
         problems.append(f"there are {found.data.num_classes:,} classes, published are {facts.classes:,}")
     if expected := getattr(kind, "split_sha256", ""):
-        checksum = hashlib.sha256(Path(split_path).read_bytes().rstrip()).hexdigest()  # some copies end with a newline
+        checksum = split_digest(split_path)
         if checksum != expected:
             problems.append(f"{split_path} has the SHA-256 {checksum}, the published file {expected}")
     return Comparison("incomplete", tuple(problems), found.data, folder) if problems else found

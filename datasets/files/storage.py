@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,3 +62,8 @@ def store(path: str | Path, content: bytes, folder: str | Path) -> bool:
         )
         return False
     return True
+
+
+def split_digest(path: str | Path) -> str:
+    """The SHA-256 of a split file as it is published; some copies end with a newline."""
+    return hashlib.sha256(Path(path).read_bytes().rstrip()).hexdigest()

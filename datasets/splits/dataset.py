@@ -15,7 +15,7 @@ from caspl.ground.errors import InputError
 
 from ..files.keys import class_subset, dataset_root
 from ..files.places import absence, find_dataset, find_image_folder
-from ..files.storage import locked, store
+from ..files.storage import locked, split_digest, store
 from .fewshot import cached_fewshot, import_pickled_list, subsample_classes
 from .split_file import Item, Split, check_images, check_split, encode_split, read_split
 
@@ -113,14 +113,11 @@ class SplitDataset(DatasetBase):
             InputError: the file is no split.
         """
         split = read_split(self.split_path)
-        if self.split_sha256:
-            raw = Path(self.split_path).read_bytes().rstrip()  # some copies end with a newline
-            if hashlib.sha256(raw).hexdigest() != self.split_sha256:
-                logger.warning(
-                    "%s is NOT the published split (its SHA-256 differs): results are not comparable with "
-                    "published ones",
-                    self.split_path,
-                )
+        if self.split_sha256 and split_digest(self.split_path) != self.split_sha256:
+            logger.warning(
+                "%s is NOT the published split (its SHA-256 differs): results are not comparable with published ones",
+                self.split_path,
+            )
         return split
 
     def annotation(self, *places: str, remedy: str) -> str:

@@ -1,4 +1,4 @@
-"""python -m caspl.checkpoints.convert: boosting prompts of the published code become a boosting checkpoint."""
+"""python -m caspl.convert: boosting prompts of the published code become a boosting checkpoint."""
 
 import re
 

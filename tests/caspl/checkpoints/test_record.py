@@ -338,6 +338,7 @@ def test_old_files_answer_as_they_did(name):
         (lambda values: values.update(shifted=0), "meta_net.linear1.bias is unexpected"),
         (lambda values: values.update(after_name=[]), "groups.0.text.0 is unexpected"),
         (lambda values: values.update(seed=None), "seed is null"),
+        (lambda values: values.update(groups=[]), "it has groups, which files of that version do not have"),
     ],
 )
 def test_old_runs_that_are_damaged(change, message, tmp_path):
