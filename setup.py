@@ -52,7 +52,7 @@ setup(
     ],
     extras_require={
         "export": ["onnx", "onnxscript", "onnxruntime"],
-        "test": ["caspl[export]", "pytest>=8", "ruff"],
+        "test": ["caspl[export]", "pytest>=8", "pytest-xdist>=3.5", "ruff"],
     },
     entry_points={"console_scripts": ["caspl = caspl.__main__:main"]},
 )

@@ -91,6 +91,7 @@ def test_with_workers(make_cfg, make_trainer, monkeypatch):
     assert_same(numbers(trainer), numbers(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_death_at_every_write(make_cfg, make_trainer, monkeypatch, moment):
     """Die right before and right after each file takes its place; the same command then ends with the same numbers."""

@@ -406,6 +406,7 @@ def prepare(root):
     return hashlib.sha256(repr(items).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_two_runs_make_split_and_shots_at_once_fifty_times(tmp_path):
     dtd(tmp_path)
     folder = tmp_path / "dtd"

@@ -135,6 +135,7 @@ def prepare(root: Path) -> str:
     return hashlib.sha256(repr(items).encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(tmp_path):
     """Two processes prepare images, split and few-shot lists in the same new folder, ten times."""
     for attempt in range(10):

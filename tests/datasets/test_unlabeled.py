@@ -325,6 +325,7 @@ def test_boosting_on_a_stream_and_its_header(root, run):
     assert tensors
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_ends_as_if_it_had_not(root, run, monkeypatch):
     """Interrupted in its second epoch and continued, on a stream read by two workers."""
     from caspl.trainers.caspl_boost import CasPLBoost
@@ -366,6 +367,7 @@ def test_what_needs_labels_says_so(root, run, capsys):
     assert "UnlabeledImages has no test images to evaluate on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_whole_method_on_ones_own_images(root, run):
     """Boosting on a pile, then CasPL_CoOp with few shots of one's own class folders, base and new."""
     for label, name in enumerate(("red", "green", "blue")):

@@ -310,6 +310,7 @@ def test_phase1_alone_in_a_grid(sweeps):
 
 
 # ------------------------------------------------------------ the commands themselves
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script, arguments",
     [

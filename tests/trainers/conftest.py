@@ -1,13 +1,10 @@
 """Running train.py's main in this process, on the demo models and the embedded digits."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +72,7 @@ def build(command):
 
 @pytest.fixture(scope="session")
 def boosting(tmp_path_factory):
-    """A boosting checkpoint of two epochs, of digits."""
+    """A boosting checkpoint of two epochs, of a few digits."""
     from dassl.utils import reset_logger
 
     import train
@@ -95,8 +92,7 @@ def boosting(tmp_path_factory):
             str(ROOT / "configs/datasets/digits.yaml"),
             "--config-file",
             str(ROOT / "configs/trainers/CasPLBoost/digits.yaml"),
-            "OPTIM.MAX_EPOCH",
-            "2",
+            *("OPTIM.MAX_EPOCH", "2", "DATASET.NUM_SHOTS", "4", "TEST.NO_TEST", "True"),
             "TRAINER.CASPL.N_CTX_VISION",
             "4",
             "TRAINER.CASPL.DEPTH_TEXT",

@@ -84,6 +84,7 @@ def test_base_names_only_is_the_inductive_protocol(run, build, tmp_path):
         assert read_header(tmp_path / folder / "prompts.safetensors", RunHeader).names == "base"
 
 
+@pytest.mark.slow
 def test_images_and_names_of_base_classes_only(run, tmp_path):
     assert run("CasPLBoost", "base", "boost", *ONE_SHOT) == 0
     _, header = read_boosting(tmp_path / "boost")
@@ -110,6 +111,7 @@ def pets(data):
 UNION = ("DATASET.NAME", "Union", "DATASET.MEMBERS", "('OxfordPets', 'Digits')")
 
 
+@pytest.mark.slow
 def test_boosting_on_a_union_of_domains(run, build, pets, tmp_path):
     trainer = build("CasPLBoost", "all", "out", *SHORT, *UNION)
     dataset = trainer.dm.dataset

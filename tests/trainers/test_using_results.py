@@ -74,6 +74,7 @@ def test_boosting_prompts_answer_by_themselves(build, boosting):
     assert predictor.method == "CasPLBoost" and len(predictor.classnames) == 10
 
 
+@pytest.mark.slow
 def test_a_run_and_an_evaluation_write_their_results(run, tmp_path):
     short = ("DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
     assert run("CoOp", "base", "base", "--seed", "1", *short) == 0
@@ -111,6 +112,7 @@ def test_exports_agree_on_digits(name, trained, tmp_path):
     assert torch.equal(onnx.argmax(-1), expected.argmax(-1)) and torch.equal(program.argmax(-1), expected.argmax(-1))
 
 
+@pytest.mark.slow
 def test_onnx_files_tell_what_they_need(trained, tmp_path):
     trained("CoOp")
     predictor = caspl.load(tmp_path / "out")

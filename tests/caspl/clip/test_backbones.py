@@ -272,6 +272,7 @@ def test_precisions_of_the_cpu(name, weights):
     assert torch.nn.functional.cosine_similarity(features.float(), exact).min() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timm_name", ["vit_tiny_patch16_224", "convnext_atto", "resnet18"])
 def test_half_precision_of_a_tower_of_timm(timm_name):
     """Such a teacher, as SigLIP's, is in no precision but float32 unless all of its layers are."""

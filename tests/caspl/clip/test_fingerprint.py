@@ -48,6 +48,7 @@ def test_the_same_weights_in_another_network(other, size):
     assert not same_network(ours, theirs)
 
 
+@pytest.mark.slow
 def test_of_a_named_model_with_a_file(tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(open_clip.create_model("RN50", pretrained=None, load_weights=False).state_dict(), path)

@@ -70,6 +70,7 @@ def test_two_kinds_need_two_files(tmp_path, capsys):
     assert "the same file is named for two kinds" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_archive_of_another_model_is_not_kept(predictor, tmp_path, monkeypatch):
     """What is exported is compared with the predictor, not with the module that was traced."""
     honest = export.Classifier.forward

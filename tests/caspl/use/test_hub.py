@@ -659,6 +659,7 @@ def test_mistakes_of_the_command(server, saved, tmp_path):
     assert not (tmp_path / "folder").exists()
 
 
+@pytest.mark.slow
 def test_phase_2_trains_from_the_hub(saved, home, tmp_path, capsys):
     """As from the file: the same log line, the same trained prompts; the command goes on where it stopped, and tests."""
     from dassl.utils import reset_logger
