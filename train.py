@@ -15,14 +15,15 @@ from functools import partial
 
 import torch
 from dassl.config import defaults, get_cfg_default, merge_file, merge_options
-from dassl.engine import build_trainer
+from dassl.data.datasets import DATASET_REGISTRY
+from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 import caspl.datasets  # registration
 import caspl.trainers  # registration
 from caspl.configs import find_base
 from caspl.ground import door
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.keys import problems
 
 log = logging.getLogger("train")
@@ -87,6 +88,12 @@ def setup_cfg(args: argparse.Namespace):
     apply_flags(cfg, args)
     merge_options(cfg, args.opts, wrong)
     wrong += problems(cfg, [*defaults.KEYS, *caspl.trainers.KEYS, *caspl.datasets.KEYS])
+    for what, name, registry in (
+        ("trainer (TRAINER.NAME, --trainer)", cfg.TRAINER.NAME, TRAINER_REGISTRY),
+        ("dataset (DATASET.NAME)", cfg.DATASET.NAME, DATASET_REGISTRY),
+    ):
+        if name and name not in registry.registered_names():
+            wrong.append(unknown_name(name, registry.registered_names(), what).removesuffix("."))
     needed = (("--trainer", cfg.TRAINER.NAME), ("--dataset-config-file", cfg.DATASET.NAME))
     missing = " and ".join(flag for flag, value in needed if not value)
     if missing and not wrong:

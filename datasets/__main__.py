@@ -24,6 +24,7 @@ from .files.catalog import BENCHMARKS
 from .files.comparison import Comparison, broken_images, compare, image_paths
 from .files.prepare import prepare
 from .files.registry import dataset_class, read_dataset
+from .splits.dataset import SplitDataset
 from .splits.split_file import PARTS
 
 
@@ -88,7 +89,7 @@ def import_fewshot(args: argparse.Namespace) -> int:
 
 
 def _with_lists(name: str) -> None:
-    if not hasattr(dataset_class(name), "import_fewshot"):
+    if not issubclass(dataset_class(name), SplitDataset):
         raise InputError(f"{name} has no few-shot lists of its own, expected a dataset with a split; name another")
 
 

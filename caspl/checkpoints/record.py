@@ -72,12 +72,18 @@ def read_record(path: str | Path, *kinds: type[AnyHeader]) -> tuple[AnyHeader, d
         types = {name: file.get_slice(name).get_dtype() for name in sorted(file.keys())}
         if others := [f"{name} is {found}, expected F32" for name, found in types.items() if found != "F32"]:
             raise InputError(f"the tensors of {path}: {listed(others)}; {UNALTERED}")
+        old = file.metadata()["format"] in legacy.VERSIONS
+        if not old:  # compared before anything is read
+            _check_shapes({name: tuple(file.get_slice(name).get_shape()) for name in types}, header, path)
         tensors = {name: file.get_tensor(name) for name in types}
-        form = file.metadata()["format"]
-    if form in legacy.VERSIONS:
+    if old:
         tensors = legacy.tensors(header, tensors)
-    if problems := differences(shapes_of(tensors), header.shapes()):
-        raise InputError(f"{path} does not hold what its header announces: {listed(problems)}; {UNALTERED}")
+        _check_shapes(shapes_of(tensors), header, path)
     if strange := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
         raise InputError(f"{path} has numbers that are not finite, in {', '.join(strange[:3])}; {UNALTERED}")
     return header, tensors
+
+
+def _check_shapes(found: Mapping[str, tuple[int, ...]], header: Header, path: str | Path) -> None:
+    if problems := differences(found, header.shapes()):
+        raise InputError(f"{path} does not hold what its header announces: {listed(problems)}; {UNALTERED}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -136,12 +135,13 @@ def _base_names_only(log: Log) -> bool:
     """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
 
     Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
+    Raises InputError for a record that can't be read.
     """
     for kind in (RunHeader, BoostingHeader):
-        with suppress(InputError):
-            names = read_header(log.path.parent / kind.file_name, kind).names
-            if names != "unknown":
-                return names == "base"
+        record = log.path.parent / kind.file_name
+        names = read_header(record, kind).names if record.is_file() else "unknown"
+        if names != "unknown":
+            return names == "base"
     return log.base_names
 
 
