@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,8 @@ from ..checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ..ground.errors import InputError
 from .logs import Log, read_logs
 from .names import VARIANTS, dataset_name
+
+logger = logging.getLogger(__name__)
 
 # The names that published.csv has, too.
 BASE_TO_NEW, FEW_SHOT = "base_to_new", "few_shot"
@@ -134,12 +137,16 @@ def _run(place: dict[str, str | None], log: Log, top: Path) -> Run:
 def _base_names_only(log: Log) -> bool:
     """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
 
-    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
-    Raises InputError for a record that can't be read.
+    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked; where
+    a record can't be read, that is said, too.
     """
     for kind in (RunHeader, BoostingHeader):
         record = log.path.parent / kind.file_name
-        names = read_header(record, kind).names if record.is_file() else "unknown"
+        try:
+            names = read_header(record, kind).names if record.is_file() else "unknown"
+        except InputError as error:
+            logger.warning("%s: whose names phase 1 knew is taken from the log", error)
+            continue
         if names != "unknown":
             return names == "base"
     return log.base_names
