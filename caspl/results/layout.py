@@ -137,8 +137,8 @@ def _run(place: dict[str, str | None], log: Log, top: Path) -> Run:
 def _base_names_only(log: Log) -> bool:
     """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
 
-    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked; where
-    a record can't be read, that is said, too.
+    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
+    A record that can't be read is a warning.
     """
     for kind in (RunHeader, BoostingHeader):
         record = log.path.parent / kind.file_name
