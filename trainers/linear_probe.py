@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from dassl.data.data_manager import build_data_loader
 from dassl.data.transforms import build_transform
 from dassl.engine import TrainerX
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
@@ -24,6 +23,9 @@ from caspl.ground.keys import Key
 from .keys import completed, precision_key
 from .prompt_trainer import check_image_size
 from .registration import register
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,9 @@ class LinearProbe(TrainerX):
 
     def train(self) -> None:
         """Fit, keep the classifier as `linear_probe/model.pth.tar-1`, and test."""
+        from sklearn.exceptions import ConvergenceWarning  # slow to import, and needed here only
+        from sklearn.linear_model import LogisticRegression
+
         dataset = self.dm.dataset
         if not dataset.val:
             raise InputError(

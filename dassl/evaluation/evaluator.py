@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from dassl.utils.checkpoint import save_plain
-from sklearn.metrics import confusion_matrix, f1_score
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
@@ -66,6 +65,8 @@ class Classification(EvaluatorBase):
             `accuracy`, `error_rate`, `macro_f1` (mean F1 of the classes present in the ground truth) and, with
             TEST.PER_CLASS_RESULT, `perclass_accuracy` (mean accuracy of those classes).
         """
+        from sklearn.metrics import f1_score  # slow to import, and needed here only
+
         true, predicted = np.array(self._y_true), np.array(self._y_pred)
         total, correct = len(true), int((true == predicted).sum())
         accuracy = 100.0 * correct / total
@@ -106,6 +107,8 @@ class Classification(EvaluatorBase):
         Rows and columns are the labels that occur, in order. Dassl 0.6.3 writes a NumPy array, which
         torch.load(weights_only=True) refuses.
         """
+        from sklearn.metrics import confusion_matrix
+
         path = os.path.join(self.cfg.OUTPUT_DIR, "cmat.pt")
         save_plain(confusion_matrix(true, predicted, normalize="true"), path)
         logger.info(f"Confusion matrix is saved to {path}")

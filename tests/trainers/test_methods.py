@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 
 from caspl.clip.backbones import load_backbone
 from caspl.clip.templates import ENSEMBLE
@@ -214,7 +215,7 @@ def test_linear_probe_of_two_classes(build):
     trainer = build("LinearProbe", "base", "out")
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(40, 64)).astype(np.float32), rng.integers(0, 2, 40)
-    model = linear_probe.LogisticRegression().fit(features, labels)
+    model = LogisticRegression().fit(features, labels)
     trainer.classifier = torch.nn.Linear(64, 2).requires_grad_(False)
     trainer.set_weights(model)
     logits = trainer.classifier(torch.from_numpy(features))
