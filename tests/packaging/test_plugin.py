@@ -18,7 +18,7 @@ from caspl.prompting.learners import Prompts
 from registered import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
+pytestmark = pytest.mark.slow
 MANY = "import json, sys; sys.path.insert(0, ''); import train; [train.main(a) for a in json.loads(sys.argv[1])]"
 
 
