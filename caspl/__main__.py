@@ -16,6 +16,7 @@ from functools import partial
 
 from . import __version__
 from .ground import door
+from .ground.texts import Visible
 from .use import export, hub, predict
 
 COMMANDS = {
@@ -37,7 +38,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
     args = parse_args(argv)
-    logging.basicConfig(format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Visible())
+    logging.basicConfig(handlers=[handler])
     logging.getLogger(__package__).setLevel(logging.INFO)
     return door.run(partial(COMMANDS[args.command][0].run, args))
 

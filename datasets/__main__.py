@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from caspl.ground import door
 from caspl.ground.errors import InputError
+from caspl.ground.texts import Visible, tell
 
 from .files.catalog import BENCHMARKS
 from .files.comparison import Comparison, broken_images, compare, image_paths
@@ -31,7 +32,7 @@ from .splits.split_file import PARTS
 def show_list(args: argparse.Namespace) -> int:
     """Print a table of the benchmarks, and a line for each difference in those that are there."""
     if not os.path.isdir(os.path.expanduser(args.root)):
-        print(f"the root {args.root} is not there yet, so nothing is found in it", file=sys.stderr)
+        tell(f"the root {args.root} is not there yet, so nothing is found in it", sys.stderr)
     rows, notes = [], []
     for name, facts in BENCHMARKS.items():
         found = compare(name, args.root)
@@ -44,7 +45,8 @@ def show_list(args: argparse.Namespace) -> int:
         notes += [f"{name}: {problem}" for problem in found.problems if found.state == "incomplete"]
     headers = ["dataset", "config", "classes", *(word for part in PARTS for word in (part, "found")), "state"]
     print(tabulate(rows, headers, colalign=["left"] * 2 + ["right"] * 7 + ["left"], disable_numparse=True))
-    print("\n".join(["", *notes]) if notes else "", end="\n" if notes else "")
+    if notes:
+        tell("\n".join(["", *notes]))
     return 0
 
 
@@ -56,13 +58,13 @@ def check(args: argparse.Namespace) -> int:
         found = Comparison("complete", data=read_dataset(args.name, args.root))
     problems = list(found.problems)
     for problem in problems:
-        print(problem)
+        tell(problem)
     paths = image_paths(found)
     for sentence in broken_images(paths):
-        print(sentence)
+        tell(sentence)
         problems.append(sentence)
     classes = f"{found.data.num_classes:,} classes, " if found.data else ""
-    print(f"{args.name}: {classes}{len(paths):,} images read, {len(problems)} problems")
+    tell(f"{args.name}: {classes}{len(paths):,} images read, {len(problems)} problems")
     return 1 if problems else 0
 
 
@@ -84,7 +86,7 @@ def fewshot(args: argparse.Namespace) -> int:
 def import_fewshot(args: argparse.Namespace) -> int:
     """Take over pickled few-shot lists."""
     _with_lists(args.name)
-    print(read_dataset(args.name, args.root).import_fewshot(args.file))
+    tell(read_dataset(args.name, args.root).import_fewshot(args.file))
     return 0
 
 
@@ -134,7 +136,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 the check found something, 2 a mistake (one sentence on stderr); see `door.run`."""
     args = parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(Visible())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("httpx", "httpx2", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return door.run(partial(args.run, args), interrupted="interrupted; the same command goes on where it stopped")

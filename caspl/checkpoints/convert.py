@@ -18,6 +18,7 @@ from ..clip.templates import template_for
 from ..ground import door
 from ..ground.errors import InputError, naming
 from ..ground.files import read_lines
+from ..ground.texts import tell
 from ..prompting.learners import Prompts
 from .boosting import save_boosting, shape_facts
 from .family import boosting_from_official, official_class_count, read_checkpoint
@@ -105,7 +106,7 @@ def convert(args: argparse.Namespace) -> None:
     output = args.output.expanduser()
     path = output if output.suffix == ".safetensors" else output / BoostingHeader.file_name
     save_boosting(path, prompts, header)
-    print(
+    tell(
         f"{path}: {header.text_length} text tokens in {header.text_depth} blocks, {header.vision_length} vision tokens "
         f"in {header.vision_depth} blocks, {path.stat().st_size} bytes; phase 2 takes it like the file of a "
         f"phase 1"

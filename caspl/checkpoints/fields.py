@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -52,21 +51,6 @@ def one_of(*choices: str) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------
 # Checking
 # ---------------------------------------------------------------------------------------------------------------------
-def load_json(text: str) -> Any:
-    """Raises ValueError where `text` is no JSON, or names something twice."""
-    try:
-        return json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is not JSON ({str(error)[:80]})") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise ValueError(f"{_shown(Counter(name for name, _ in pairs).most_common(1)[0][0])} stands there twice")
-    return values
-
-
 def parse(kind: type[Record], values: Any) -> Record:
     """`values` as a record. Raises ValueError, naming up to three fields that are not as `kind` declares them."""
     problems = list(_wrong_record(kind, values, ""))

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, TypeVar
 from safetensors import SafetensorError, safe_open
 
 from ..ground.errors import InputError
+from ..ground.files import load_json, regular
 from . import legacy
-from .fields import load_json, number, one_of, parse, several
+from .fields import number, one_of, parse, several
 
 FORMAT, VERSION = "caspl", "1"
 UNALTERED = "take an unaltered file, or write it anew"
@@ -168,7 +169,7 @@ def read_header(path: str | Path, *kinds: type[AnyHeader]) -> AnyHeader:
 def opened(path: str | Path, framework: str = "numpy") -> Iterator[Any]:
     """A safetensors file, open. Raises InputError where there is none, or where it is cut short."""
     try:
-        with safe_open(path, framework=framework) as file:
+        with safe_open(regular(path), framework=framework) as file:
             yield file
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; check the path") from None

@@ -22,6 +22,8 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from ..ground.files import regular
+
 # What the older format starts with: torch.serialization.MAGIC_NUMBER and PROTOCOL_VERSION.
 LEGACY_MARKS = (0x1950A86A20F9469CFC6C, 1001)
 
@@ -197,7 +199,7 @@ def opened(path: Path) -> Iterator[TensorFile]:
 
     Raises UnreadableError, also for what goes wrong inside the block, and OSError where the file can't be opened.
     """
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         try:
             if file.read(4) == b"PK\x03\x04":
                 with zipfile.ZipFile(file) as archive:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..ground.files import replacing
+from ..ground.files import regular, replacing
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class FeatureStore:
         """
         path = self.folder / f"{digest([json.dumps(facts, sort_keys=True), *map(_state, images)])}.safetensors"
         try:
-            return load_file(path)["features"]
+            return load_file(regular(path))["features"]
         except FileNotFoundError:
             pass
         except (SafetensorError, OSError, KeyError) as error:

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 
 from .errors import InputError
+from .texts import sentence
 
 VARIABLE = "CASPL_TRACE"
 TRACES = logging.getLogger("caspl.trace")
@@ -53,7 +54,7 @@ def run(body: Callable[[], int | None], *, interrupted: str = "interrupted") -> 
             TRACES.debug("%s", text, exc_info=error)
         if os.environ.get(VARIABLE, "0") not in ("", "0"):
             traceback.print_exception(error)
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {sentence(text)}", file=sys.stderr)
         return status
     finally:
         _let_go()

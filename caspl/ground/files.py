@@ -1,15 +1,19 @@
-"""Writing files so that nobody ever reads half of one, and reading lists of names."""
+"""Writing files so that nobody ever reads half of one, and reading what is a file and nothing else."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
+import stat
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -98,6 +102,51 @@ def _is_running(process_id: int) -> bool:
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
 # ---------------------------------------------------------------------------------------------------------------------
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+TEXT_BYTES = 2**30  # far above the largest split file, and what fits into memory several times
+
+
+def regular(path: str | Path, most: int | None = None) -> Path:
+    """`path`, for whoever opens it next: a file, or a link to one, of at most `most` bytes.
+
+    A pipe, a socket or a device can keep whoever opens it waiting for ever.
+
+    Raises OSError, with the path and words that end "cannot be read (...)", for everything else.
+    """
+    try:
+        status = os.stat(path)
+    except ValueError:
+        raise OSError(errno.EINVAL, "a path has no null characters", str(path)) from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+        raise OSError(errno.EINVAL, f"it is {kind}, expected a file", str(path))
+    if most is not None and status.st_size > most:
+        raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, expected at most {most:,}", str(path))
+    return Path(path)
+
+
+def load_json(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ValueError, in a short phrase, where it is none or names something twice in one object."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # ValueError also of no text, and of numbers of many digits
+        raise ValueError(f"it is not JSON ({str(error)[:80]})") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{json.dumps(twice)[:60]} stands there twice")
+    return values
+
+
 def read_lines(path: str | Path, what: str, hint: str = "") -> list[str]:
     """The lines of a text file (UTF-8) that are not blank, without the spaces around them.
 
@@ -106,7 +155,7 @@ def read_lines(path: str | Path, what: str, hint: str = "") -> list[str]:
             where it is looked for.
     """
     try:
-        with open(Path(path).expanduser(), encoding="utf-8-sig") as file:
+        with open(regular(Path(path).expanduser(), TEXT_BYTES), encoding="utf-8-sig") as file:
             lines = [line.strip(" \r\n") for line in file if line.strip()]
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read ({error.strerror}); correct the path{hint}") from None

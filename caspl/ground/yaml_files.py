@@ -19,9 +19,11 @@ from typing import Any
 import yaml
 
 from .errors import InputError, nearest
+from .files import regular
 
 BASE = "_BASE_"
 SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 2**20  # which take PyYAML seconds; the largest configuration has a few thousand
 
 
 def beside(file: Path, base: str) -> Path:
@@ -59,7 +61,7 @@ def merged(files: list[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
 
 def names_bases(path: str | Path) -> bool:
     """Whether `_BASE_` appears in a file, which may be in any language."""
-    return BASE.encode() in Path(path).read_bytes()
+    return BASE.encode() in regular(path, MOST_BYTES).read_bytes()
 
 
 def _lineage(chain: list[Path], locate: Callable[[Path, str], Path]) -> list[tuple[Path, dict[str, Any]]]:
@@ -130,7 +132,7 @@ def _read(path: Path, role: str = "") -> dict[str, Any]:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{named} must end in .yaml or .yml.")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(regular(path, MOST_BYTES).read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise InputError(f"{named} does not exist{_nearest(path)}.") from None
     except (OSError, UnicodeDecodeError) as error:

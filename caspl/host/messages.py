@@ -8,6 +8,7 @@ from typing import Any
 
 from ..ground import door
 from ..ground.errors import InputError
+from ..ground.texts import sentence, tell
 from .changes import Changes
 
 
@@ -17,7 +18,7 @@ def end_in_sentences(changes: Changes) -> None:
 
     def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         if issubclass(kind, InputError):
-            print(f"error: {door.outcome(error)[1]}", file=sys.stderr)
+            tell(f"error: {sentence(door.outcome(error)[1])}", sys.stderr)
         else:
             others(kind, error, trace)
 
@@ -35,7 +36,7 @@ class HostHandler(logging.Handler):
         if any(getattr(handler, "stream", None) is sys.stdout for handler in root.handlers):
             root.handle(record)
         else:
-            print(self.format(record))
+            tell(self.format(record))
 
 
 def log_as_the_host(changes: Changes) -> None:

@@ -25,6 +25,7 @@ from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.images import Preprocessing
 from ..ground.quiet import quiet
+from ..ground.texts import tell
 from ..prompting.cascade import Deployed
 from ..prompting.image_tower import encode_images
 from ..prompting.learners import Prompts
@@ -265,7 +266,7 @@ def run(args: argparse.Namespace) -> int:
     for name, path in wanted.items():
         path = path.expanduser()
         difference = EXPORTS[name](predictor, path)
-        print(
+        tell(
             f"{path}: {path.stat().st_size:,} bytes, {len(predictor.classnames):,} classes, logits within {difference:.1g}"
         )
     return 0

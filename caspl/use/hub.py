@@ -22,6 +22,7 @@ from ..checkpoints.sources import CONFIG, HUB, LOG_IN, check_repository, reason,
 from ..clip.backbones import Backbone
 from ..ground.errors import InputError
 from ..ground.files import replacing
+from ..ground.texts import tell
 from ..prompting.learners import Prompts
 from .model_card import SETTING, UNNAMED, model_card, read_results
 
@@ -168,8 +169,8 @@ def run(args: argparse.Namespace) -> int:
     folder = args.source
     if args.folder:
         folder = save_pretrained(args.source, args.folder, results=args.results, repo_id=args.push or UNNAMED)
-        print(f"{folder}: {', '.join(FILES)}\nuse it with {SETTING} {folder}")
+        tell(f"{folder}: {', '.join(FILES)}\nuse it with {SETTING} {folder}")
     if args.push:
         address = push_to_hub(folder, args.push, private=args.private)
-        print(f"{address}\nuse it with {SETTING} hub:{args.push}")
+        tell(f"{address}\nuse it with {SETTING} hub:{args.push}")
     return 0

@@ -11,6 +11,8 @@ import open_clip
 
 from ..checkpoints.headers import BoostingHeader
 from ..ground.errors import InputError
+from ..ground.files import TEXT_BYTES, regular
+from ..ground.texts import in_markdown
 
 SETTING = "TRAINER.CASPL.BOOSTING"  # what users of train.py give boosting prompts by
 UNNAMED = "ORG/NAME"  # in a card that was written before its repository had a name
@@ -39,7 +41,7 @@ def model_card(header: BoostingHeader, *, parameters: int, size: int, tables: st
         tags=["caspl", "clip", "prompt-learning", "vision-language"],
         **({"base_model": base, "base_model_relation": "adapter"} if base else {}),
     )
-    student, teacher, dataset = map(_plain, (header.student, header.teacher, header.dataset))
+    student, teacher, dataset = map(in_markdown, (header.student, header.teacher, header.dataset))
     body = f"""# Boosting prompts for {student} on {dataset}
 
 Prompts with which the small CLIP {student} imitates {teacher}, learned without labels on images of {dataset}: phase 1 of
@@ -113,7 +115,7 @@ def _tower(length: int, depth: int, width: int) -> str:
 
 
 def _table(facts: dict[str, str]) -> str:
-    rows = [f"| {name} | {_plain(value)} |" for name, value in facts.items()]
+    rows = [f"| {name} | {in_markdown(value)} |" for name, value in facts.items()]
     return "\n".join(["| | |", "|---|---|", *rows])
 
 
@@ -123,18 +125,13 @@ def _class_list(names: Sequence[str]) -> str:
     more = (
         f" and {len(names) - SHOWN_CLASSES:,} more (`classnames` in config.json)" if len(names) > SHOWN_CLASSES else ""
     )
-    return f"{len(names):,}: {', '.join(map(_plain, names[:SHOWN_CLASSES]))}{more}"
-
-
-def _plain(text: str) -> str:
-    """One line that Markdown shows as it is."""
-    return re.sub(r"([\\`*<>\[\]|])", r"\\\1", " ".join(text.split()))
+    return f"{len(names):,}: {', '.join(map(in_markdown, names[:SHOWN_CLASSES]))}{more}"
 
 
 def read_results(path: str | Path) -> str:
     """The tables of a results.md that `python -m caspl.results` wrote, their headings one level lower. Raises InputError."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = regular(Path(path).expanduser(), TEXT_BYTES).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"the results {path} can't be read ({error}); expected the results.md of python -m caspl.results"

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from caspl.ground.errors import InputError, listed
-from caspl.ground.files import replacing
+from caspl.ground.files import regular, replacing
 from caspl.ground.shapes import differences, shapes_of
 
 from .errors import MissingFileError
@@ -113,9 +113,11 @@ def load_checkpoint(fpath: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise MissingFileError(f"There is no file {fpath}{_models_beside(path)}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(regular(path), map_location="cpu", weights_only=True)
     except PermissionError:
         raise InputError(f"{fpath} may not be read by this user.") from None
+    except OSError as error:
+        raise InputError(f"{fpath} cannot be read ({error.strerror or error}).") from None
     except Exception as error:  # torch.load raises whatever its readers raise, from EOFError to KeyError
         blocked = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:global|class|operand)\D*?([\w.]+)", str(error))
         # A stray "c" opcode in arbitrary bytes also reads as a global, hence the look at the file's kind
@@ -169,7 +171,7 @@ def resume_from_checkpoint(
     """
     pointer = Path(fdir) / "checkpoint"
     try:
-        name = pointer.read_text(encoding="utf-8").strip()
+        name = regular(pointer, 2**16).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         name = ""
     if not name:

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from caspl.ground.door import TRACES
+from caspl.ground.texts import Visible
 
 from .files import mkdir_if_missing
 
@@ -85,7 +86,7 @@ def setup_logger(output: str | None = None) -> None:
     file = _open_new(output) if output else None
     mirror = StdoutMirror(sys.stdout, file)
     handler = _MirrorHandler(mirror)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(Visible())
     root = logging.getLogger()
     _Setup.handler, _Setup.mirror, _Setup.level = handler, mirror, root.level
     root.addHandler(handler)

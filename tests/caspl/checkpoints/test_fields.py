@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from caspl.checkpoints.fields import load_json, number, one_of, parse, several
+from caspl.checkpoints.fields import number, one_of, parse, several
+from caspl.ground.files import load_json
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 import errno
 import os
+import re
+import socket
 import stat
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 
 from caspl.ground import files
 from caspl.ground.errors import InputError
-from caspl.ground.files import read_lines, replacing
+from caspl.ground.files import load_json, read_lines, regular, replacing
 
 ROOT = Path(__file__).parents[3]
 
@@ -110,3 +112,74 @@ def test_lines_of_a_list(tmp_path):
         InputError, match=r"the list .*none cannot be read \(No such file or directory\); .* below here"
     ):
         read_lines(tmp_path / "none", "the list", " below here")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is a file
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def odd(tmp_path):
+    """Paths by name, of things that are no regular file."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "large").write_bytes(b"x" * 11)
+    with socket.socket(socket.AF_UNIX) as server:
+        here = os.getcwd()
+        os.chdir(tmp_path)  # the names of sockets are short
+        try:
+            server.bind("socket")
+        finally:
+            os.chdir(here)
+    return {name: tmp_path / name for name in ("pipe", "link", "circle", "large", "socket", "none")} | {
+        "folder": tmp_path,
+        "device": Path("/dev/zero"),
+        "null": "a\0b",
+    }
+
+
+NO_FILE = {
+    "pipe": "it is a named pipe, expected a file",
+    "link": "it is a named pipe, expected a file",
+    "socket": "it is a socket, expected a file",
+    "device": "it is a device, expected a file",
+    "folder": "it is a folder, expected a file",
+    "null": "a path has no null characters",
+    "circle": "Too many levels of symbolic links",
+    "none": "No such file or directory",
+    "large": "it has 11 bytes, expected at most 10",
+}
+
+
+@pytest.mark.parametrize("name, said", NO_FILE.items(), ids=NO_FILE)
+def test_only_files_are_opened(odd, name, said):
+    with pytest.raises(OSError) as caught:
+        regular(odd[name], most=10)
+    assert (caught.value.strerror, str(caught.value.filename)) == (said, str(odd[name]))
+    if name != "large":
+        with pytest.raises(InputError, match=rf"the names .* cannot be read \({re.escape(said)}\)"):
+            read_lines(odd[name], "the names")
+
+
+def test_a_file_and_a_link_to_one_may_be_opened(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 10)
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert regular(str(tmp_path / "b"), most=10) == tmp_path / "b"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("[" * 100_000, "it is not JSON (maximum recursion depth exceeded"),
+        ('{"a":' * 100_000, "it is not JSON (maximum recursion depth exceeded"),
+        ("9" * 100_000, "it is not JSON (Exceeds the limit"),
+        (b"\xff\xfe\xff", "it is not JSON ("),
+        ("", "it is not JSON (Expecting value"),
+        ('{"b": {"a": 1, "a": 2}}', 'it is not JSON ("a" stands there twice'),
+    ],
+    ids=["lists", "objects", "digits", "bytes", "empty", "twice"],
+)
+def test_json_that_is_none(text, said):
+    with pytest.raises(ValueError) as caught:
+        load_json(text)
+    assert str(caught.value).startswith(said) and len(str(caught.value)) < 120

@@ -1,0 +1,72 @@
+"""Names from outside, as a terminal, a table in Markdown, a spreadsheet or a figure may be given them.
+
+A file name, a class name or a log can hold anything: sequences that a terminal obeys, formulas of a spreadsheet, links. It
+stays as it is where it is read and compared, and passes through here where it is shown.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import unicodedata
+from typing import TextIO
+
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's controls, formats (directions), surrogates, separators
+JOINERS = "\u200c\u200d"  # formats without which Persian, Hindi and many emoji are spelt wrong
+LONGEST = 2_000  # characters of a sentence
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # beginnings that spreadsheets take for a formula
+# What Markdown, as GitHub and the Hub read it, acts upon inside a line; "_" and "@" only where a word begins or ends
+MARKUP = re.compile(r"[\\`*<>\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<!\w)[@#](?=\w)|@(?=[\w-]+\.)|:(?=//)|(?<=www)\.")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""`text` with an escape such as \x1b in the place of each character that is not seen, those of `keep` left out."""
+    if text.isprintable():
+        return text
+    return "".join(_escape(c) if c not in keep and _is_hidden(c) else c for c in text)
+
+
+def _is_hidden(character: str) -> bool:
+    return character not in JOINERS and unicodedata.category(character) in HIDDEN
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def sentence(text: str, most: int = LONGEST) -> str:
+    """`text` on one line that any terminal can show, the middle left out where it is long."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= most else f"{line[: most - 200]} ... {line[-195:]}"
+
+
+class Visible(logging.Formatter):
+    """What a program logs, on as many lines as it has: the bare message, safe for a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), keep="\n\t")
+
+
+def tell(text: str, file: TextIO | None = None) -> None:
+    """Print lines that hold names from outside, to stdout unless `file` is given."""
+    print(visible(text, keep="\n\t"), file=file or sys.stdout)
+
+
+def in_markdown(text: str) -> str:
+    """A name as one line that Markdown shows as it is: no cell ends in it, no link, emphasis, formula or HTML begins."""
+    return MARKUP.sub(r"\\\g<0>", visible(" ".join(text.split())))
+
+
+def in_csv(text: str) -> str:
+    """A name as a cell of text: an apostrophe stands before what a spreadsheet would run as a formula."""
+    shown = visible(text)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown
+
+
+def in_figure(text: str) -> str:
+    """A name as matplotlib shows it: its mathematics, between dollar signs, is left alone."""
+    return visible(text).replace("$", r"\$")
