@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_folder, is_image, list_files
+from caspl.ground.images import images_among, is_folder, is_image, list_files
 
 from .files.keys import data_paths, names_path
 from .files.registry import register
@@ -212,7 +212,7 @@ def _read_classes(folder: str, prefix: str, part: str) -> Iterator[ImageRow]:
                 f"high; pass {inner}"
             )
     for name in names:
-        files = [file for file in list_files(os.path.join(folder, name)) if is_image(file)]
+        files = images_among(list_files(os.path.join(folder, name)), os.path.join(folder, name))
         if not files:
             raise InputError(
                 f"the class folder {os.path.join(folder, name)} holds no images, expected some; add them or "

@@ -11,7 +11,7 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_image, list_files
+from caspl.ground.images import images_among, list_files
 
 from .files.keys import class_subset, data_paths, names_path, setting
 from .files.registry import register
@@ -83,7 +83,7 @@ def images_and_shards(path: str) -> tuple[list[str], list[str]]:
             raise InputError(f"{wrong[0]} (DATASET.PATHS) is no folder and no .tar file, expected either; correct it")
         return [], paths
     files = list_files(path)
-    images = [os.path.join(path, file) for file in files if is_image(file)]
+    images = [os.path.join(path, file) for file in images_among(files, path)]
     shards = [os.path.join(path, file) for file in files if file.lower().endswith(".tar")]
     if not images and not shards:
         raise InputError(

@@ -107,7 +107,6 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
 }
 TEXT_BYTES = 2**30  # far above the largest split file, and what fits into memory several times
 
@@ -123,6 +122,8 @@ def regular(path: str | Path, most: int | None = None) -> Path:
         status = os.stat(path)
     except ValueError:
         raise OSError(errno.EINVAL, "a path has no null characters", str(path)) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
         kind = KINDS.get(stat.S_IFMT(status.st_mode), "no file")
         raise OSError(errno.EINVAL, f"it is {kind}, expected a file", str(path))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +19,20 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from .errors import InputError
+from .files import regular
+
+log = logging.getLogger(__name__)
+
+# What an image may be. Pillow knows more kinds, some of which are programs: of a picture in EPS it asks Ghostscript.
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
+MOST_PIXELS = 178_956_970  # above which Pillow calls an image a bomb: half a gigabyte in RGB
+MOST_BYTES = 2**28  # of a file
+MOST_STRETCHED = (
+    1_000  # the longer side by the shorter: as much longer is the image when its shorter side has been resized
+)
+
+# Pillow warns of large images, which are bounded above, and of broken metadata, which changes no pixel
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -24,13 +40,31 @@ from .errors import InputError
 # ---------------------------------------------------------------------------------------------------------------------
 @cache
 def image_suffixes() -> frozenset[str]:
-    """The endings of file names, in lower case and with the dot, whose files Pillow can open."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    """The endings of the names of image files, in lower case and with the dot."""
+    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
 
 
 def is_image(name: str) -> bool:
     """Whether a file of that name would be an image."""
-    return os.path.splitext(name)[1].lower() in image_suffixes()
+    return _suffix(name) in image_suffixes()
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def images_among(files: Sequence[str], folder: str) -> list[str]:
+    """The images among the files of a folder; those of a kind that is known and not read are a warning."""
+    others = [file for file in files if _suffix(file) in Image.registered_extensions().keys() - image_suffixes()]
+    if others:
+        log.warning(
+            "%s in %s%s left out: such files are not read as images, expected %s; convert them",
+            others[0],
+            folder,
+            f" and {len(others) - 1:,} more are" if others[1:] else " is",
+            ", ".join(FORMATS),
+        )
+    return [file for file in files if is_image(file)]
 
 
 def is_folder(entry: os.DirEntry) -> bool:
@@ -76,12 +110,8 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Itera
 # ---------------------------------------------------------------------------------------------------------------------
 # Reading
 # ---------------------------------------------------------------------------------------------------------------------
-# What Pillow's decoders raise for broken data
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-
-
 def read_image(path: str | Path, content: bytes | None = None) -> Image.Image:
-    """An image file in RGB.
+    """An image file in RGB: one of FORMATS, of at most MOST_BYTES and MOST_PIXELS; the first picture of several in it.
 
     As everywhere in the family the EXIF orientation is not applied and transparency is dropped. Unlike there, 16-bit gray
     keeps its upper byte, where Pillow's conversion would turn all that is above 255 white.
@@ -91,10 +121,12 @@ def read_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         content: the bytes of the file, where they have been read already, out of an archive say.
 
     Raises:
-        InputError: the file is missing, empty, no image, broken, or has 32-bit pixels, whose range is not known.
+        InputError: the file is missing, empty, too large, no file, no image, broken, or has 32-bit pixels, whose range is
+            not known.
     """
     try:
-        with Image.open(path if content is None else io.BytesIO(content)) as image:
+        file = regular(path, MOST_BYTES) if content is None else io.BytesIO(content)
+        with Image.open(file, formats=_known_formats()) as image:
             return to_rgb(image, path)
     except UnidentifiedImageError:
         empty = os.path.getsize(path) == 0 if content is None else not content
@@ -104,12 +136,20 @@ def read_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         raise InputError(f"there is no image {path}; check the path") from None
     except InputError:
         raise
-    except BROKEN as error:
+    except Exception as error:  # bytes that are no valid image can raise anything
         raise _broken(path, error) from None
+
+
+@cache
+def _known_formats() -> list[str]:
+    """Those of FORMATS that this Pillow has; it takes MPO for a JPEG at first."""
+    Image.init()
+    return [kind for kind in FORMATS if kind in Image.OPEN]
 
 
 def to_rgb(image: Image.Image, name: str | Path = "the image") -> Image.Image:
     """A PIL image in RGB, as `read_image` gives that of a file; `name` is what messages call it. Raises InputError."""
+    _check_size(*image.size, name)
     try:
         image.load()
         if image.mode.startswith("I;16"):
@@ -119,12 +159,29 @@ def to_rgb(image: Image.Image, name: str | Path = "the image") -> Image.Image:
         return image if image.mode == "RGB" else image.convert("RGB")
     except InputError:
         raise
-    except BROKEN as error:
+    except Exception as error:  # decoding begins only here
         raise _broken(name, error) from None
 
 
+def _check_size(width: int, height: int, name: str | Path) -> None:
+    found = f"{name} has {width:,} x {height:,} pixels"
+    if min(width, height) < 1:
+        raise InputError(f"{found}, expected some; replace or remove it")
+    if width * height > MOST_PIXELS:
+        raise InputError(f"{found}, expected at most {MOST_PIXELS:,}; make it smaller or remove it")
+    if max(width, height) > MOST_STRETCHED * min(width, height):
+        raise InputError(f"{found}, expected one side at most {MOST_STRETCHED:,} times the other; cut or remove it")
+
+
 def _broken(name: str | Path, error: Exception) -> InputError:
-    return InputError(f"{name} cannot be read ({' '.join(str(error).split())}); replace or remove it")
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    if isinstance(error, MemoryError):
+        reason = "there is not enough memory for it"
+    elif not isinstance(
+        error, OSError | SyntaxError | ValueError | Image.DecompressionBombError
+    ):  # in which decoders put a message of their own
+        reason = f"{type(error).__name__}: {reason}"
+    return InputError(f"{name} cannot be read ({reason}); replace or remove it")
 
 
 @dataclass(frozen=True)

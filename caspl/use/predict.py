@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from ..ground.errors import InputError
 from ..ground.files import read_lines, replacing
-from ..ground.images import Preprocessing, is_image, list_files, read_image
+from ..ground.images import Preprocessing, images_among, list_files, read_image
 from .predictor import Predictor, load
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def find_images(paths: Sequence[str]) -> list[str]:
     found = []
     for path in map(os.path.expanduser, paths):
         if os.path.isdir(path):
-            found += [os.path.join(path, name) for name in list_files(path) if is_image(name)]
+            found += [os.path.join(path, name) for name in images_among(list_files(path), path)]
         elif os.path.exists(path):
             found.append(path)
         else:

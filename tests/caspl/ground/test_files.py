@@ -143,7 +143,7 @@ NO_FILE = {
     "link": "it is a named pipe, expected a file",
     "socket": "it is a socket, expected a file",
     "device": "it is a device, expected a file",
-    "folder": "it is a folder, expected a file",
+    "folder": "Is a directory",
     "null": "a path has no null characters",
     "circle": "Too many levels of symbolic links",
     "none": "No such file or directory",
