@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from caspl.ground.errors import InputError
+from caspl.ground.files import TEXT_BYTES, load_json, regular
 from caspl.ground.images import images_among, is_folder, is_image, list_files
 
 from .files.keys import data_paths, names_path
 from .files.registry import register
-from .splits.annotations import rename_classes
+from .splits.annotations import natural, rename_classes
 from .splits.dataset import SplitDataset
 from .splits.making import split_classes
-from .splits.split_file import Item, Split
+from .splits.split_file import Item, Split, check_names, wrong_path
 
 logger = logging.getLogger(__name__)
 
@@ -178,6 +179,7 @@ def label_rows(rows: list[ImageRow], source: str, names_file: str) -> list[Item]
             f"file with one name per line in DATASET.CLASSNAMES"
         )
     labels = {key: label for label, key in enumerate(keys)}
+    check_names({labels[key]: names[key] for key in keys}, source)
     return [Item(row.impath, labels[row.key], names[row.key]) for row in rows]
 
 
@@ -239,7 +241,7 @@ def read_table(path: str) -> Iterator[ImageRow]:
             given = columns
         if columns != given or "path" not in given or not given & {"label", "classname"}:
             raise InputError(
-                f"{where} has the columns {', '.join(sorted(values)) or '(none)'}, expected path, and label or "
+                f"{where} has the columns {', '.join(sorted(values))[:120] or '(none)'}, expected path, and label or "
                 f"classname or both, and split or not, the same in every line; correct it"
             )
         text = {name: "" if values[name] is None else str(values[name]).strip() for name in given}
@@ -247,15 +249,20 @@ def read_table(path: str) -> Iterator[ImageRow]:
         if empty:
             raise InputError(f"{where} has no {empty[0]}, expected one; fill it in or remove the line")
         label, part = text.get("label", ""), text.get("split", "").lower()
-        if label and not (label.isascii() and label.isdigit()):
+        if label and natural(label) is None:
             raise InputError(
-                f"{where} has the label {label!r}, expected a whole number from 0; use the column classname for names"
+                f"{where} has the label {label[:80]!r}, expected a whole number from 0; use the column classname "
+                f"for names"
             )
         if part and part not in PART_NAMES:
-            raise InputError(f"{where} has the split {part!r}, expected train, val or test; correct it")
+            raise InputError(f"{where} has the split {part[:80]!r}, expected train, val or test; correct it")
         impath = text["path"]
         if os.path.isabs(impath):
-            impath = os.path.relpath(impath, folder)
+            impath = os.path.relpath(impath.replace("\0", "?"), folder)
+        if problem := wrong_path(impath):
+            raise InputError(
+                f"{where} has {problem} {text['path']}, expected one in the folder of the table; move it there"
+            )
         name = text.get("classname", "")
         yield ImageRow(impath.replace(os.sep, "/"), int(label) if label else name, name, PART_NAMES.get(part, ""))
     if not count:
@@ -265,9 +272,12 @@ def read_table(path: str) -> Iterator[ImageRow]:
 def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and values of each line; names of columns in lower case, without spaces and underscores."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open(regular(path, TEXT_BYTES), encoding="utf-8-sig", newline="") as file:
             if path.lower().endswith(".csv"):
                 reader = csv.DictReader(file, strict=True)
+                twice = [name for name, count in Counter(map(_plain, reader.fieldnames or ())).items() if count > 1]
+                if twice:
+                    raise InputError(f"{path} has the column {twice[0]!r} twice, expected one; remove the other")
                 for values in reader:
                     if None in values:
                         raise InputError(
@@ -279,17 +289,20 @@ def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
-                values = json.loads(line)
+                values = load_json(line)
                 if not isinstance(values, dict):
                     raise InputError(
                         f"line {number} of {path} is {line.strip()[:80]!r}, expected an object with path, label "
                         f"and classname; correct it"
                     )
                 yield number, {_plain(name): value for name, value in values.items()}
-    except json.JSONDecodeError as error:
-        raise InputError(f"line {number} of {path} is not JSON ({error.msg}), expected an object; correct it") from None
+    except InputError:
+        raise
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8; save it in this encoding") from None
+    except ValueError as error:
+        reason = str(error).removeprefix("it ")
+        raise InputError(f"line {number} of {path} {reason}, expected an object; correct it") from None
     except csv.Error as error:
         raise InputError(f"line {reader.line_num} of {path} is not CSV ({error}); correct it") from None
     except OSError as error:

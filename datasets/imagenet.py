@@ -7,10 +7,11 @@ import json
 import logging
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from dassl.data.datasets import Datum
+
+from caspl.ground.files import TEXT_BYTES, load_json, regular
 
 from .files.registry import register
 from .files.storage import locked, log_once, store
@@ -98,7 +99,7 @@ def cached_listing(image_dir: str, folders: dict[str, list[str]], dataset_dir: s
         logger.info("Listing the images in %s", image_dir)
         listing = {part: list_images(os.path.join(image_dir, part), folders[part]) for part in folders}
         if changed < time.time() - SETTLED_SECONDS:
-            content = {"folders_sha256": state, **listing}
+            content = {"folders_sha256": state, "sha256": _digest(listing), **listing}
             store(path, json.dumps(content, separators=(",", ":")).encode("ascii"), dataset_dir)
     return listing
 
@@ -115,15 +116,21 @@ def folder_state(image_dir: str, folders: dict[str, list[str]]) -> tuple[str, fl
 
 
 def _load(path: str, state: str, folders: dict[str, list[str]]) -> Listing | None:
-    """The listing in a file, or None where it is missing, damaged, or of folders in another state."""
+    """The listing in a file, or None where it is missing, damaged (a warning), or of folders in another state."""
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = load_json(regular(path, TEXT_BYTES).read_bytes())
         if content["folders_sha256"] != state:
             return None
-        listing = {
-            part: {wnid: [str(name) for name in content[part][wnid]] for wnid in folders[part]} for part in folders
-        }
-    except (OSError, ValueError, KeyError, TypeError):
+        listing = {part: {wnid: content[part][wnid] for wnid in folders[part]} for part in folders}
+        if content["sha256"] != _digest(listing):
+            raise ValueError("its checksum is another")
+    except FileNotFoundError:
         return None
-    complete = all(names for classes in listing.values() for names in classes.values())
-    return listing if complete else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log_once(logging.WARNING, f"{path} is damaged and made anew ({error})")
+        return None
+    return listing
+
+
+def _digest(listing: Listing) -> str:
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()

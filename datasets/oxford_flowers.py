@@ -5,7 +5,7 @@ from __future__ import annotations
 from caspl.ground.errors import InputError
 
 from .files.registry import register
-from .splits.annotations import read_json_names, read_mat
+from .splits.annotations import mat_numbers, natural, read_json_names, read_mat
 from .splits.dataset import SplitDataset
 from .splits.making import split_classes
 from .splits.split_file import Item, Split
@@ -25,16 +25,15 @@ class OxfordFlowers(SplitDataset):
     split_sha256 = "2f50c42fc1a17ca13c271cb4269b1347bdb43d2be672e34f74a4e4cbfbcca794"
 
     def make_split(self) -> Split:
-        labels = read_mat(self.annotation("imagelabels.mat", remedy="download imagelabels.mat there"), "labels")
+        place = self.annotation("imagelabels.mat", remedy="download imagelabels.mat there")
+        labels = mat_numbers(read_mat(place, "labels"), place)
         path = self.annotation("cat_to_name.json", remedy="download cat_to_name.json there")
-        names = read_json_names(path)
-        unnamed = sorted({int(label) for label in labels} - {int(number) for number in names if number.isdigit()})
+        names = {natural(number): name for number, name in read_json_names(path).items()}
+        unnamed = sorted(set(labels) - names.keys())
         if unnamed:
             raise InputError(
                 f"{path} has no name for class {unnamed[0]}, expected one for each label in "
                 f"imagelabels.mat; download it again"
             )
-        items = [
-            Item(f"image_{number:05d}.jpg", int(label) - 1, names[str(label)]) for number, label in enumerate(labels, 1)
-        ]
+        items = [Item(f"image_{number:05d}.jpg", label - 1, names[label]) for number, label in enumerate(labels, 1)]
         return Split(*split_classes(items))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .files.registry import register
-from .splits.annotations import annotation_lines, wrong_line
+from .splits.annotations import annotation_lines, natural, wrong_line
 from .splits.dataset import SplitDataset
 from .splits.making import split_trainval
 from .splits.split_file import Item, Split
@@ -32,7 +32,7 @@ class OxfordPets(SplitDataset):
         items = []
         for number, line in enumerate(annotation_lines(path), 1):
             fields = line.split()
-            if len(fields) != 4 or not fields[1].isdigit() or not int(fields[1]):
+            if len(fields) != 4 or not natural(fields[1]):
                 raise wrong_line(path, number, line, "image name, class id, species, breed id")
             image, label = fields[0], int(fields[1]) - 1
             items.append(Item(f"{image}.jpg", label, image.rsplit("_", 1)[0].lower()))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from caspl.ground.errors import InputError
-
 from .files.registry import register
-from .splits.annotations import read_mat
+from .splits.annotations import mat_numbers, read_mat
 from .splits.dataset import SplitDataset
 from .splits.making import split_trainval
 from .splits.split_file import Item, Split
@@ -59,11 +57,6 @@ def read_list(path: str, folder: str, names: list[str]) -> list[Item]:
     """
     rows = read_mat(path, "annotations", "fname", "class")
     items = []
-    for image, label in zip(rows["fname"], rows["class"], strict=True):
-        if not 1 <= label <= len(names):
-            raise InputError(
-                f"{path} gives {image} the class {label}, expected one of 1 to {len(names)} as in "
-                f"cars_meta.mat; download both again"
-            )
-        items.append(Item(f"{folder}/{image}", int(label) - 1, names[label - 1]))
+    for image, label in zip(rows["fname"], mat_numbers(rows["class"], path, len(names)), strict=True):
+        items.append(Item(f"{folder}/{image}", label - 1, names[label - 1]))
     return items

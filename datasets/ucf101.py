@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .files.registry import register
-from .splits.annotations import annotation_lines, wrong_line
+from .splits.annotations import annotation_lines, natural, wrong_line
 from .splits.dataset import SplitDataset
 from .splits.making import split_trainval
 from .splits.split_file import Item, Split
@@ -31,7 +31,7 @@ class UCF101(SplitDataset):
         labels = {}
         for number, line in enumerate(annotation_lines(path), 1):
             match line.split():
-                case [index, action] if index.isdigit() and int(index):
+                case [index, action] if natural(index):
                     labels[action] = int(index) - 1
                 case _:
                     raise wrong_line(path, number, line, "number and action")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .texts import odd_name
 
 STALE_SECONDS = 24 * 60 * 60
 # What a write says without a name of its own when the disk refuses it
@@ -152,16 +153,19 @@ def read_lines(path: str | Path, what: str, hint: str = "") -> list[str]:
     """The lines of a text file (UTF-8) that are not blank, without the spaces around them.
 
     Raises:
-        InputError: it cannot be read, is not text, or is blank; the sentence calls the file `what`, and `hint` says more of
-            where it is looked for.
+        InputError: it cannot be read, is not text, is blank, or has a line that is no name; the sentence calls the file `what`,
+            and `hint` says more of where it is looked for.
     """
     try:
         with open(regular(Path(path).expanduser(), TEXT_BYTES), encoding="utf-8-sig") as file:
-            lines = [line.strip(" \r\n") for line in file if line.strip()]
+            lines = {number: line.strip(" \r\n") for number, line in enumerate(file, 1) if line.strip()}
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read ({error.strerror}); correct the path{hint}") from None
     except UnicodeDecodeError:
         raise InputError(f"{what} {path} is not text in UTF-8; save it in this encoding") from None
     if not lines:
         raise InputError(f"{what} {path} is empty, expected one name per line; fill it")
-    return lines
+    for number, line in lines.items():
+        if problem := odd_name(line.replace("\t", " ")):
+            raise InputError(f"line {number} of {what} {path} {problem}, expected a name; correct it")
+    return list(lines.values())

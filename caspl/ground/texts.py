@@ -15,6 +15,7 @@ from typing import TextIO
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's controls, formats (directions), surrogates, separators
 JOINERS = "\u200c\u200d"  # formats without which Persian, Hindi and many emoji are spelt wrong
 LONGEST = 2_000  # characters of a sentence
+LONGEST_NAME = 1_000  # characters of a class name, of which CLIP takes 77 tokens
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # beginnings that spreadsheets take for a formula
 # What Markdown, as GitHub and the Hub read it, acts upon inside a line; "_" and "@" only where a word begins or ends
 MARKUP = re.compile(r"[\\`*<>\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<!\w)[@#](?=\w)|@(?=[\w-]+\.)|:(?=//)|(?<=www)\.")
@@ -33,6 +34,16 @@ def _is_hidden(character: str) -> bool:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def odd_name(name: str) -> str:
+    """What keeps a text from being the name of a class, as a phrase; "" where nothing does."""
+    if not name.strip():
+        return "is empty"
+    if len(name) > LONGEST_NAME:
+        return f"has {len(name):,} characters, expected at most {LONGEST_NAME:,}"
+    hidden = next((c for c in name if _is_hidden(c)), "") if not name.isprintable() else ""
+    return f"holds the hidden character {_escape(hidden)}" if hidden else ""
 
 
 def sentence(text: str, most: int = LONGEST) -> str:

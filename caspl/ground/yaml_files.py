@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .files import regular
 
 BASE = "_BASE_"
 SUFFIXES = (".yaml", ".yml")
-MOST_BYTES = 2**20  # which take PyYAML seconds; the largest configuration has a few thousand
+MOST_BYTES = 2**18  # which take PyYAML seconds; the largest configuration has a few thousand
 
 
 def beside(file: Path, base: str) -> Path:
@@ -111,8 +112,19 @@ def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------------
 # One file
 # ---------------------------------------------------------------------------------------------------------------------
+MOST_ENTRIES = 100_000  # of a file, aliases written out
+# What PyYAML raises for texts that are no YAML, or no value of the type that they claim
+BROKEN = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError, OverflowError)
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that appears twice, of which PyYAML takes the last."""
+    """Refuses a key that appears twice, of which PyYAML takes the last, and aliases that lead in a circle or multiply."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _count(node, {}, set())
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -126,6 +138,24 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+def _count(node: yaml.Node, counts: dict[int, int], above: set[int]) -> int:
+    """The entries in `node` with aliases written out. `counts` holds those of nodes met before, `above` those that it is in.
+
+    Raises MarkedYAMLError for a node in itself, and for too many entries.
+    """
+    if id(node) in above:
+        raise yaml.MarkedYAMLError(problem="it holds itself by an alias", problem_mark=node.start_mark)
+    if id(node) not in counts:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        inside = [*chain(*pairs)] or (node.value if isinstance(node, yaml.SequenceNode) else ())
+        counts[id(node)] = 1 + sum(_count(child, counts, above | {id(node)}) for child in inside)
+    if counts[id(node)] > MOST_ENTRIES:
+        raise yaml.MarkedYAMLError(
+            problem=f"it has more than {MOST_ENTRIES:,} entries, aliases written out", problem_mark=node.start_mark
+        )
+    return counts[id(node)]
+
+
 def _read(path: Path, role: str = "") -> dict[str, Any]:
     """The mapping in one file; an empty file is an empty mapping."""
     named = f"Configuration file {_shown(path)}{role}"
@@ -136,8 +166,8 @@ def _read(path: Path, role: str = "") -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{named} does not exist{_nearest(path)}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{named} cannot be read: {error}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{named} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+    except BROKEN as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         reason = getattr(error, "problem", None) or " ".join(str(error).split())

@@ -17,6 +17,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from caspl.ground.errors import InputError
+from caspl.ground.files import regular
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +120,7 @@ def _size(path: str) -> int:
 
 def _text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return regular(path, BLOCK).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
@@ -146,7 +146,11 @@ def unpack(archive: str, folder: str) -> None:
             _unpack_zip(archive, folder)
         else:
             _unpack_tar(archive, folder)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # bytes that are no valid archive can raise anything
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's answer
+            raise
         raise InputError(
             f"{archive} cannot be unpacked ({' '.join(str(error).split())}), expected a complete tar or zip file; "
             f"download it again"

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import glob
 import json
+import logging
 import os
 import random
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_image
+from caspl.ground.files import TEXT_BYTES, load_json, regular
+from caspl.ground.images import MOST_BYTES, is_image
 
 from .storage import store
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
-COUNTS = ".caspl-counts.json"  # file beside shards: {name: [bytes, time of change in ns, images]}
-RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+COUNTS = ".caspl-counts.json"  # file beside shards: {name: [bytes, time of change in ns, images, checksum of these]}
+RANGE = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
 BUFFER = 1000  # images that a worker holds to shuffle
 OPEN = 4  # parts that it reads from at a time
 CHUNK = 1000  # loose image files in a part
@@ -48,7 +53,7 @@ class Shard(NamedTuple):
         """The images from number `first` to before `last`."""
         number = 0
         try:
-            with tarfile.open(self.path, "r:") as archive:
+            with tarfile.open(regular(self.path), "r:") as archive:
                 for member in images_of(archive):
                     if number >= last:
                         return
@@ -56,9 +61,11 @@ class Shard(NamedTuple):
                         content = archive.extractfile(member).read()
                         yield StreamedImage(f"{self.path}/{member.name}", content, self.domain)
                     number += 1
-        except (tarfile.TarError, OSError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # bytes that are no valid archive can raise anything
             raise InputError(
-                f"the shard {self.path} cannot be read after {number} images ({error}); copy it again"
+                f"the shard {self.path} cannot be read after {number} images ({_reason(error)}); copy it again"
             ) from None
         if number < last:
             raise InputError(
@@ -79,7 +86,7 @@ class Loose(NamedTuple):
     def read(self, first: int, last: int) -> Iterator[StreamedImage]:
         for path in self.paths[first:last]:
             try:
-                with open(path, "rb") as file:
+                with regular(path, MOST_BYTES).open("rb") as file:
                     yield StreamedImage(path, file.read(), self.domain)
             except OSError as error:
                 raise InputError(f"the image {path} cannot be read ({error.strerror}); restore or remove it") from None
@@ -170,10 +177,20 @@ def expand(pattern: str) -> list[str]:
 
 
 def images_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The image files of an open archive, in its order."""
+    """The image files of an open archive, in its order.
+
+    Raises:
+        tarfile.ReadError: a member claims a size below 0, which would lead back to it, or one is too large for an image.
+    """
+    before = -1
     while (member := archive.next()) is not None:
         archive.members = []  # tarfile keeps all it has met
+        if archive.offset <= before:
+            raise tarfile.ReadError(f"{member.name} has an impossible size")
+        before = archive.offset
         if member.isfile() and is_image(member.name):
+            if member.size > MOST_BYTES:
+                raise tarfile.ReadError(f"{member.name} has {member.size:,} bytes, expected at most {MOST_BYTES:,}")
             yield member
 
 
@@ -190,10 +207,10 @@ def count_images(paths: list[str]) -> list[int]:
         folder, name = os.path.split(path)
         if folder not in kept:
             kept[folder] = _read_counts(folder)
-        status = os.stat(path)
+        status = _opened(path).stat()
         state = [status.st_size, status.st_mtime_ns]
         if kept[folder].get(name, [])[:2] != state:
-            kept[folder][name] = [*state, _count(path)]
+            kept[folder][name] = _sealed(name, [*state, _count(path)])
             new.add(folder)
         counts.append(kept[folder][name][2])
     for folder in new:
@@ -203,14 +220,16 @@ def count_images(paths: list[str]) -> list[int]:
 
 def _count(path: str) -> int:
     try:
-        with tarfile.open(path, "r:") as archive:
+        with tarfile.open(_opened(path), "r:") as archive:
             count = sum(1 for _ in images_of(archive))
             # tarfile takes a damaged header for the end, which is a block of zeros
             archive.fileobj.seek(archive.offset)
             damaged = archive.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0")
-    except (tarfile.TarError, OSError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # bytes that are no valid archive can raise anything
         raise InputError(
-            f"the shard {path} cannot be read ({error}), expected an uncompressed tar file; copy it again or "
+            f"the shard {path} cannot be read ({_reason(error)}), expected an uncompressed tar file; copy it again or "
             f"decompress it"
         ) from None
     if damaged:
@@ -220,14 +239,32 @@ def _count(path: str) -> int:
     return count
 
 
-def _read_counts(folder: str) -> dict[str, list[int]]:
+def _opened(path: str) -> Path:
     try:
-        with open(os.path.join(folder, COUNTS), encoding="utf-8") as file:
-            kept = json.load(file)
-        return {
-            str(name): value
-            for name, value in kept.items()
-            if isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value)
-        }
-    except (OSError, ValueError, AttributeError):
+        return regular(path)
+    except OSError as error:
+        raise InputError(f"the shard {path} cannot be read ({error.strerror}); correct DATASET.PATHS") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def _sealed(name: str, numbers: list[int]) -> list[int]:
+    return [*numbers, zlib.crc32(f"{name} {numbers}".encode(errors="surrogateescape"))]
+
+
+def _read_counts(folder: str) -> dict[str, list[int]]:
+    """The entries of a folder's file of counts that are whole; the others are counted anew, with a warning."""
+    path = os.path.join(folder, COUNTS)
+    try:
+        kept = load_json(regular(path, TEXT_BYTES).read_bytes())
+        whole = {name: entry for name, entry in kept.items() if entry == _sealed(name, entry[:3])}
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        logger.warning("%s is damaged and made anew (%s)", path, _reason(error))
+        return {}
+    if len(whole) < len(kept):
+        logger.warning("%s has %d damaged counts, which are made anew", path, len(kept) - len(whole))
+    return whole

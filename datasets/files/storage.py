@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from caspl.ground.files import replacing
+from caspl.ground.files import regular, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -66,4 +66,4 @@ def store(path: str | Path, content: bytes, folder: str | Path) -> bool:
 
 def split_digest(path: str | Path) -> str:
     """The SHA-256 of a split file as it is published; some copies end with a newline."""
-    return hashlib.sha256(Path(path).read_bytes().rstrip()).hexdigest()
+    return hashlib.sha256(regular(path).read_bytes().rstrip()).hexdigest()

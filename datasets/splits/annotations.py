@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from caspl.ground.errors import InputError
-from caspl.ground.files import read_lines
+from caspl.ground.files import TEXT_BYTES, load_json, read_lines, regular
+
+MOST_CLASSES = 10**6
+MAT_BYTES = 2**27  # the annotations of Cars and Flowers have a few hundred thousand
 
 
 def annotation_lines(path: str | Path) -> list[str]:
@@ -19,9 +22,10 @@ def annotation_lines(path: str | Path) -> list[str]:
         InputError: it cannot be read, is no text, is empty, or a web page.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = regular(path, TEXT_BYTES).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as text ({error}); extract or download it again") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read as text ({reason}); extract or download it again") from None
     if not text.strip() or text.lstrip().startswith("<"):
         found = "a web page was saved in its place" if text.strip() else "it is empty"
         raise InputError(f"{path} is no list ({found}); extract or download it again")
@@ -33,6 +37,11 @@ def wrong_line(path: str | Path, number: int, line: str, expected: str) -> Input
     return InputError(f"line {number} of {path} is {line[:120]!r}, expected {expected}; extract or download it again")
 
 
+def natural(text: str) -> int | None:
+    """The number of a class that `text` is, from 0 to a million; None where it is something else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= MOST_CLASSES else None
+
+
 def read_mat(path: str | Path, key: str, *fields: str) -> np.ndarray:
     """The row that a MATLAB file holds as variable `key`, dimensions of length one removed from what is in it.
 
@@ -40,13 +49,16 @@ def read_mat(path: str | Path, key: str, *fields: str) -> np.ndarray:
         InputError: it is no MATLAB file, or has no such variable with these fields.
     """
     from scipy.io import loadmat  # slow to import, and needed only where there is no split file
-    from scipy.io.matlab import MatReadError
 
     try:
+        with regular(path, MAT_BYTES).open("rb") as file:
+            web = file.read(64).lstrip().startswith(b"<")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); extract or download it again") from None
+    try:
         content = loadmat(path, squeeze_me=True)
-    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, MatReadError) as error:
-        web = Path(path).is_file() and Path(path).read_bytes()[:64].lstrip().startswith(b"<")
-        hint = "a web page was saved in its place" if web else " ".join(str(error).split())
+    except Exception as error:  # bytes that are no MATLAB file can raise anything
+        hint = "a web page was saved in its place" if web else " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} cannot be read as a MATLAB file ({hint}); extract or download it again") from None
     row = np.atleast_1d(content.get(key, np.empty(0)))
     if not row.size or not set(fields) <= set(row.dtype.names or ()):
@@ -56,6 +68,23 @@ def read_mat(path: str | Path, key: str, *fields: str) -> np.ndarray:
     return row
 
 
+def mat_numbers(values: Iterable[Any], path: str | Path, most: int = MOST_CLASSES) -> list[int]:
+    """Class numbers out of a MATLAB file, which counts from 1.
+
+    Raises:
+        InputError: one is no whole number from 1 to `most`.
+    """
+    numbers = []
+    for value in values:
+        plain = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(plain, int | float) or not 1 <= plain <= most or plain % 1:
+            raise InputError(
+                f"{path} gives an image the class {str(value)[:60]}, expected one of 1 to {most:,}; download it again"
+            )
+        numbers.append(int(plain))
+    return numbers
+
+
 def read_json_names(path: str | Path) -> dict[str, str]:
     """The texts that a JSON object holds.
 
@@ -63,9 +92,11 @@ def read_json_names(path: str | Path) -> dict[str, str]:
         InputError: the file is not such a JSON object.
     """
     try:
-        content: Any = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not JSON ({error}); download it again") from None
+        content: Any = load_json(regular(path, TEXT_BYTES).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); download it again") from None
+    except ValueError as error:
+        raise InputError(f"{path} has no class names: {error}; download it again") from None
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise InputError(f"{path} is not an object of texts, expected class names by their numbers; download it again")
     return content

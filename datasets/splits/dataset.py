@@ -12,10 +12,11 @@ from typing import Any
 from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.ground.errors import InputError
+from caspl.ground.files import regular
 
 from ..files.keys import class_subset, dataset_root
 from ..files.places import absence, find_dataset, find_image_folder
-from ..files.storage import locked, split_digest, store
+from ..files.storage import locked, log_once, split_digest, store
 from .fewshot import cached_fewshot, import_pickled_list, subsample_classes
 from .split_file import Item, Split, check_images, check_split, encode_split, read_split
 
@@ -77,11 +78,11 @@ class SplitDataset(DatasetBase):
         Raises:
             InputError: the file is no split, or there is none and it cannot be made.
         """
-        if os.path.exists(self.split_path):
-            return self.read_split()
+        if found := self._kept_split():
+            return found
         with locked(self.dataset_dir):
-            if os.path.exists(self.split_path):  # another run made it while this one waited
-                return self.read_split()
+            if found := self._kept_split():  # another run made it while this one waited
+                return found
             split = self.make_split()
             check_split(split, f"the split made for {self.split_path}")
             if not self.defines_split:
@@ -94,6 +95,18 @@ class SplitDataset(DatasetBase):
             if store(self.split_path, encode_split(split), self.dataset_dir):
                 logger.info("Saved split to %s", self.split_path)
         return split
+
+    def _kept_split(self) -> Split | None:
+        """The split file's; None where there is none, or a damaged one that can be made again as it was."""
+        if not os.path.lexists(self.split_path):
+            return None
+        try:
+            return self.read_split()
+        except InputError as error:
+            if not self.defines_split:
+                raise
+            log_once(logging.WARNING, f"{error}: it is made anew")
+            return None
 
     def make_split(self) -> Split:
         """Make the split from the files of the dataset; called where the split file is missing.
@@ -176,7 +189,7 @@ class SplitDataset(DatasetBase):
         """
         path = os.path.join(self.image_dir, self.path_on_disk(item.impath))
         try:
-            empty = not os.path.getsize(path)
+            empty = not regular(path).stat().st_size
         except OSError as error:
             raise InputError(
                 f"the image {path} cannot be opened ({error.strerror}), expected an image file; extract it again"

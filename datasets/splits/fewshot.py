@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from caspl.ground.errors import InputError
+from caspl.ground.files import TEXT_BYTES, load_json, regular
 
 from ..files.keys import SUBSETS
 from ..files.storage import locked, log_once, store
@@ -107,7 +108,7 @@ def _load(path: str, split: Split, checksum: str, complain: bool) -> Split | Non
     if not os.path.exists(path):
         return None
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = load_json(regular(path, TEXT_BYTES).read_bytes())
         if content["split_sha256"] != checksum:
             raise InputError("it was drawn from another split")
         train, val = decode_items(content["train"], "train"), decode_items(content["val"], "val")
@@ -139,7 +140,7 @@ def import_pickled_list(path: str | Path, split: Split, folder: str | Path, chec
         InputError: the file is no such pickle, has another name or a negative seed, does not fit the split or its own
             name, or the JSON file cannot be written.
     """
-    name = re.fullmatch(r"shot_(\d+)-seed_(\d+)\.pkl", os.path.basename(path))
+    name = re.fullmatch(r"shot_(\d{1,9})-seed_(\d{1,9})\.pkl", os.path.basename(path))
     if not name or not int(name[1]):
         raise InputError(
             f"{path} is not called shot_<k>-seed_<s>.pkl, expected the shots and the seed, from 0, in the "
@@ -214,7 +215,7 @@ def read_pickled_lists(path: str | Path) -> dict[str, list[Item]]:
         InputError: the file is missing or holds something else.
     """
     try:
-        with open(path, "rb") as file:
+        with regular(path, TEXT_BYTES).open("rb") as file:
             content = _DatumUnpickler(file).load()
         lists = {part: [_item(datum) for datum in content[part]] for part in ("train", "val") if part in content}
         if "train" not in lists:

@@ -10,13 +10,17 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from caspl.ground.errors import InputError
+from caspl.ground.files import TEXT_BYTES, load_json, regular
+from caspl.ground.texts import odd_name
 
 from ..files.places import absence, list_names
+from ..files.storage import log_once
 
 logger = logging.getLogger(__name__)
 
@@ -75,15 +79,17 @@ def decode_split(raw: bytes, source: str | Path) -> Split:
         InputError: it is not JSON, lacks a list, or an entry is malformed (see `check_split`).
     """
     try:
-        content = json.loads(raw)
-    except ValueError as error:  # also UnicodeDecodeError
+        content = load_json(raw)
+    except ValueError as error:
         hint = "a web page was saved in its place, " if raw.lstrip()[:1] == b"<" else ""
         raise InputError(
-            f"{source} is not JSON ({error}): {hint}expected an object with the lists train, val and "
+            f"{source}{str(error).removeprefix('it')}: {hint}expected an object with the lists train, val and "
             f"test; download the split file again"
         ) from None
     if not isinstance(content, dict) or not set(PARTS) <= set(content):
-        found = f"the keys {', '.join(content) or '(none)'}" if isinstance(content, dict) else type(content).__name__
+        found = (
+            f"the keys {', '.join(content)[:120] or '(none)'}" if isinstance(content, dict) else type(content).__name__
+        )
         raise InputError(
             f"{source} holds {found}, expected the keys train, val and test; download the split file again"
         )
@@ -104,25 +110,41 @@ def decode_items(entries: object, where: str) -> list[Item]:
     for index, entry in enumerate(entries):
         match entry:
             case [str(path), int(label), str(name)] if label >= 0 and path and name and type(label) is int:
-                if path.startswith("/"):
-                    raise InputError(
-                        f"{where} entry {index} has the absolute path {path}, expected one relative to "
-                        f"the image folder; download or correct the file"
-                    )
-            case _:
-                raise InputError(
-                    f"{where} entry {index} is {json.dumps(entry)[:120]}, expected [relative path, label "
-                    f"from 0, class name]; download or correct the file"
-                )
+                continue
+        raise InputError(
+            f"{where} entry {index} is {_shown(entry)}, expected [relative path, label from 0, class name]; download "
+            f"or correct the file"
+        )
     return [Item(*entry) for entry in entries]
+
+
+def _shown(entry: object) -> str:
+    try:
+        return json.dumps(entry)[:120]
+    except RecursionError:
+        return "a list in lists in lists"
+
+
+def wrong_path(path: str) -> str:
+    """What keeps `path` from being that of an image below a folder, in front of it; "" where nothing does."""
+    try:
+        name = os.fsencode(path)
+    except UnicodeEncodeError:
+        return "the impossible path"
+    if b"\0" in name:
+        return "the impossible path"
+    if os.path.isabs(path):
+        return "the absolute path"
+    return "the path out of the folder" if ".." in path and os.path.normpath(path).split("/")[0] == ".." else ""
 
 
 def check_split(split: Split, source: str | Path) -> None:
     """Make sure that labels and class names say the same in all three lists; val may be empty.
 
     Raises:
-        InputError: train or test is empty, a label has two names, or the labels of train are not all of 0 to n - 1
-            (Dassl counts classes by the largest label and names them by those present, so a gap would shift the names).
+        InputError: train or test is empty, a path is absolute or leads out of the image folder, a label has two names or one
+            that is none, or the labels of train are not all of 0 to n - 1 (Dassl counts classes by the largest label and
+            names them by those present, so a gap would shift the names).
     """
     for part in ("train", "test"):
         if not getattr(split, part):
@@ -130,18 +152,42 @@ def check_split(split: Split, source: str | Path) -> None:
     names: dict[int, str] = {}
     for part, items in split._asdict().items():
         for index, item in enumerate(items):
+            if problem := wrong_path(item.impath):
+                raise InputError(
+                    f"{source}, {part} entry {index} has {problem} {item.impath}, expected one relative to the image "
+                    f"folder and in it; download or correct the file"
+                )
             known = names.setdefault(item.label, item.classname)
             if known != item.classname:
                 raise InputError(
                     f"{source}: label {item.label} is called both {known!r} and {item.classname!r} (in "
                     f"{part} entry {index}), expected one class name per label; correct the file"
                 )
-    missing = sorted(set(range(max(names) + 1)) - {item.label for item in split.train})
-    if missing:
+    check_names(names, source)
+    trained = {item.label for item in split.train}
+    missing = next(label for label in count() if label not in trained)
+    if missing <= max(names):
         raise InputError(
-            f"{source}: train has no image of label {missing[0]}, expected every label from 0 to "
+            f"{source}: train has no image of label {missing}, expected every label from 0 to "
             f"{max(names)}; correct or download the split file"
         )
+
+
+def check_names(names: Mapping[int, str], source: str | Path) -> None:
+    """Make sure that the names of classes, by label, can be names. Two classes of one name are a warning.
+
+    Raises:
+        InputError: one is empty, too long, or has characters that are not seen.
+    """
+    known: dict[str, int] = {}
+    for label, name in names.items():
+        if problem := odd_name(name):
+            raise InputError(f"{source}: the class name of label {label} {problem}, expected a text; correct it")
+        if known.setdefault(name, label) != label:
+            log_once(
+                logging.WARNING,
+                f"{source}: labels {known[name]} and {label} are both called {name!r}, no prompt can tell them apart",
+            )
 
 
 def read_split(path: str | Path) -> Split:
@@ -152,7 +198,7 @@ def read_split(path: str | Path) -> Split:
     """
     logger.info("Reading split from %s", path)
     try:
-        raw = Path(path).read_bytes()
+        raw = regular(path, TEXT_BYTES).read_bytes()
     except OSError as error:
         raise InputError(
             f"the split file {path} cannot be read ({error.strerror}); check the path and its permissions"

@@ -10,6 +10,7 @@ from typing import Any
 
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_folder
+from caspl.ground.texts import odd_name
 
 from ..files.keys import class_subset
 from ..files.places import absence, list_names
@@ -44,7 +45,7 @@ def read_wordnet_names(dataset_dir: str) -> dict[str, str]:
     last = ""
     for number, line in enumerate(annotation_lines(path), 1):
         wnid, _, name = line.partition(" ")
-        if not re.fullmatch(r"n\d{8}", wnid) or not name.strip() or wnid <= last:
+        if not re.fullmatch(r"n\d{8}", wnid) or odd_name(name) or wnid <= last:
             raise wrong_line(path, number, line, "a wnid above that of the line before, space, class name")
         names[wnid] = name.strip()
         last = wnid

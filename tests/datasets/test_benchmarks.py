@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -357,12 +358,53 @@ MISTAKES = {
         lambda r: replace_by_loop(r / "dtd/images/m_00"),
         "m_00 is a symbolic link that leads nowhere or in a circle",
     ),
+    "half a mat": (
+        "stanford_cars",
+        lambda r: cut(r / "stanford_cars/devkit/cars_meta.mat", 200),
+        "cars_meta.mat cannot be read as a MATLAB file .*; extract or download it again",
+    ),
+    "noise for mat": (
+        "stanford_cars",
+        lambda r: change(r / "stanford_cars/devkit/cars_train_annos.mat", 140),
+        "cars_train_annos.mat cannot be read as a MATLAB file",
+    ),
+    "pipe for mat": (
+        "stanford_cars",
+        lambda r: replace_by_pipe(r / "stanford_cars/cars_test_annos_withlabels.mat"),
+        "neither .* nor .*cars_test_annos_withlabels.mat is there",
+    ),
+    "label of many digits": (
+        "oxford_pets",
+        lambda r: (r / "oxford_pets/annotations/test.txt").write_text(f"a_1 {'9' * 10_000} 1 1\n"),
+        "line 1 of .*test.txt is .*, expected image name, class id",
+    ),
+    "label that is no digit": (
+        "oxford_pets",
+        lambda r: (r / "oxford_pets/annotations/test.txt").write_text("a_1 \u00b2 1 1\n"),
+        "line 1 of .*test.txt is .*, expected image name, class id",
+    ),
     "page for mat": (
         "stanford_cars",
         lambda r: (r / "stanford_cars/devkit/cars_meta.mat").write_text("<html>"),
         "cars_meta.mat cannot be read as a MATLAB file .a web page was saved in its place",
     ),
 }  # fmt: skip
+
+
+def cut(path, length):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def change(path, start):
+    content = path.read_bytes()
+    path.write_bytes(
+        content[:start] + bytes(255 - byte for byte in content[start : start + 40]) + content[start + 40 :]
+    )
+
+
+def replace_by_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

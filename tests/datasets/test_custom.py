@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from caspl.datasets.custom import ImageFolder
+from caspl.datasets.files.storage import log_once
 from caspl.ground.errors import InputError
 from caspl.ground.images import image_suffixes, list_files
 
@@ -330,6 +331,18 @@ TABLE_MISTAKES = {
         ),
         ("path,classname,split\nx,a,train\ny,a,test\n", "none of the 2 images that .* lists is in"),
         ('path,classname\n"x,a\n', r"a\.csv is not CSV"),
+        ("path,label\nx," + "9" * 10_000 + "\n", "has the label '9{80}', expected a whole number from 0"),
+        ("path,label\nx,\u00b2\n", "has the label '\u00b2', expected a whole number from 0"),
+        ("path,label\nx,1e3\n", "has the label '1e3', expected a whole number from 0"),
+        ("path,classname\n../x,a\n", r"line 2 of .* has the path out of the folder \.\./x, expected one in the folder"),
+        ("path,classname\n/etc/passwd,a\n", r"line 2 of .* has the path out of the folder /etc/passwd, expected"),
+        ("path,classname\nx\0y,a\n", "line 2 of .* has the impossible path"),
+        ("path,classname\nx,a\x1b[2J\n", r"a\.csv: the class name of label 0 holds the hidden character \\x1b"),
+        ('path,classname\nx,"a\nb"\n', r"the class name of label 0 holds the hidden character \\n"),
+        ("path,classname\nx," + "a" * 2_000 + "\n", "the class name of label 0 has 2,000 characters"),
+        ("path,classname\nx," + "a" * 200_000 + "\n", r"a\.csv is not CSV \(field larger than"),
+        ("path,Path,classname\nx,y,a\n", "has the column 'path' twice, expected one"),
+        ("path;classname\nx;a\n", "line 2 of .* has the columns path;classname, expected path, and label"),
     ],
     "a.jsonl": [
         ("{\n", r"line 1 of .*a\.jsonl is not JSON"),
@@ -339,6 +352,11 @@ TABLE_MISTAKES = {
             "line 2 of .* has the columns classname, path, ",
         ),
         ('{"path": "x", "label": 0.5}\n', "has the label '0.5'"),
+        ('{"path": "x", "label": 1e999}\n', "has the label 'inf'"),
+        ('{"path": "x", "label": NaN}\n', "has the label 'nan'"),
+        ('{"path": "x", "label": ' + "9" * 10_000 + "}\n", r"line 1 of .*a\.jsonl is not JSON \(Exceeds the limit"),
+        ('{"path": ' + "[" * 100_000 + "\n", r"line 1 of .*a\.jsonl is not JSON \(maximum recursion"),
+        ('{"path": "x", "path": "y", "label": 0}\n', r'line 1 of .*a\.jsonl is not JSON \("path" stands there twice'),
         ('{"path": "x", "classname": null}\n', "has no classname"),
     ],
 }
@@ -352,6 +370,26 @@ def test_table_mistakes(tmp_path, read, file, content, message):
     with pytest.raises(InputError, match=message) as caught:
         read(tmp_path, file)
     assert "\n" not in str(caught.value) and file in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda text: text[:100], lambda text: "", lambda text: "[" * 9_000, lambda text: text.replace("0,", "7,")],
+)
+def test_a_damaged_split_of_our_own_is_made_anew(folder, read, damage, caplog):
+    first = lists(read(folder))
+    kept = folder / ".caspl" / "split.json"
+    whole = kept.read_text()
+    kept.write_text(damage(whole))
+    log_once.cache_clear()
+    assert lists(read(folder)) == first and kept.read_text() == whole
+    assert sum(str(kept) in message and "it is made anew" in message for message in caplog.messages) == 1
+
+
+def test_a_class_folder_with_an_impossible_name(folder, read):
+    (folder / "ant").rename(folder / os.fsdecode(b"\xff"))
+    with pytest.raises(InputError, match=r"class name of label 2 holds the hidden character \\udcff"):
+        read(folder)
 
 
 def test_a_table_that_is_no_text(tmp_path, read):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import sys
 import tarfile
@@ -254,6 +255,55 @@ def test_damaged_shards(root, cfg):
     path.write_bytes(gzip.compress(whole))
     with pytest.raises(InputError, match="expected an uncompressed tar file; copy it again or decompress it"):
         UnlabeledImages(cfg("web"))
+
+
+def header(**changes):
+    """The first block of a tar archive with one image."""
+    member = tarfile.TarInfo("0.jpg")
+    for name, value in changes.items():
+        setattr(member, name, value)
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_hostile_shards(root, cfg):
+    path = root / "web" / "s-001.tar"
+    for content, message in (
+        (header(size=-1024) + bytes(2048), "s-001.tar cannot be read .*0.jpg has an impossible size"),
+        (
+            header(size=2**40) + bytes(2048),
+            "s-001.tar cannot be read .*0.jpg has 1,099,511,627,776 bytes, expected at most",
+        ),
+        (header(type=b"L", size=2**40) + bytes(1024), "s-001.tar cannot be read"),
+        (header(type=b"x", size=2**40) + bytes(1024), "s-001.tar cannot be read"),
+        (header(type=b"L", size=0) * 3000 + bytes(1024), "s-001.tar cannot be read"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            UnlabeledImages(cfg("web"))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"s-001\.tar cannot be read \(it is a named pipe, expected a file\)"):
+        UnlabeledImages(cfg("web"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:50],
+        lambda text: text.replace("20", "21"),
+        lambda text: "[" * 100_000,
+        lambda text: "[]",
+        lambda text: '{"s-000.tar": 3}',
+    ],
+)
+def test_damaged_counts_are_made_anew(root, cfg, damage, caplog):
+    UnlabeledImages(cfg("web"))
+    kept = root / "web" / shards.COUNTS
+    whole = kept.read_text()
+    kept.write_text(damage(whole))
+    assert len(UnlabeledImages(cfg("web")).train_x) == len(UnlabeledImages(cfg("web")).train_x)
+    assert json.loads(kept.read_text()) == json.loads(whole)
+    assert len(caplog.messages) == 1 and "made anew" in caplog.messages[0]
 
 
 def test_a_shard_that_changes_while_training(root, cfg):

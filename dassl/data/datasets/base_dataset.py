@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import random
@@ -253,11 +254,12 @@ def _checked_names(data_source: Sequence[Datum] | None) -> dict[int, str]:
     names: dict[int, str] = {}
     for item in data_source:
         names.setdefault(item.label, item.classname)
-    missing = [label for label in range(max(names) + 1) if label not in names]
+    missing = max(names) + 1 - sum(label >= 0 for label in names)
     if missing:
-        shown = ", ".join(map(str, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        lacking = (label for label in itertools.count() if label not in names)
+        shown = ", ".join(map(str, itertools.islice(lacking, min(missing, 10)))) + (", ..." if missing > 10 else "")
         raise InputError(
-            f"Labels go up to {max(names)}, but {len(missing)} of them have no training image: {shown}; "
+            f"Labels go up to {max(names)}, but {missing} of them have no training image: {shown}; "
             "is the folder of a class missing or empty?"
         )
     return dict(sorted(names.items()))

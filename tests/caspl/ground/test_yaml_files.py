@@ -1,5 +1,6 @@
 """Reading YAML files with `_BASE_`: what is merged over what, and every mistake in one sentence."""
 
+import os
 import re
 
 import pytest
@@ -93,6 +94,38 @@ MISTAKES = {
     "no mapping": ({"a": "- 1\n"}, "must hold keys and values, but holds a list"),
     "no YAML": ({"a": "X: [1\n"}, r"a\.yaml, line \d+, column \d+ is not valid YAML"),
     "a date that is none": ({"a": "X: 2024-13-45\n"}, r"a\.yaml is not valid YAML: month must be in 1\.\.12"),
+    "an alias in itself": (
+        {"a": "X: &a [1, *a]\n"},
+        r"a\.yaml, line 1, column 4 is not valid YAML: it holds itself by an alias",
+    ),
+    "a merge with itself": ({"a": "X: &a\n  <<: *a\n"}, "it holds itself by an alias"),
+    "a circle of two": ({"a": "X: &a {b: &b {a: *a}, c: *b}\n"}, "it holds itself by an alias"),
+    "laughs": (
+        {"a": "X:\n  - &l0 [1, 2]\n" + "".join(f"  - &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]\n" for n in range(40))},
+        r"is not valid YAML: it has more than 100,000 entries, aliases written out",
+    ),
+    "laughing merges": (
+        {
+            "a": "m0: &m0 {x: 1}\n"
+            + "".join(f"m{n + 1}: &m{n + 1} {{<<: [{', '.join([f'*m{n}'] * 9)}]}}\n" for n in range(40))
+        },
+        "it has more than 100,000 entries",
+    ),
+    "deep lists": ({"a": "X: " + "[" * 5000}, r"a\.yaml is not valid YAML: maximum recursion depth"),
+    "deep mappings": (
+        {"a": "X: " + "{a: " * 5000},
+        r"a\.yaml is not valid YAML: maximum recursion",
+    ),
+    "a number of many digits": ({"a": "X: " + "9" * 100_000}, r"a\.yaml is not valid YAML: Exceeds the limit"),
+    "no number": ({"a": 'X: !!int ""\n'}, r"a\.yaml is not valid YAML"),
+    "no truth": ({"a": "X: !!bool maybe\n"}, r"a\.yaml is not valid YAML"),
+    "no date": ({"a": "X: !!timestamp x\n"}, r"a\.yaml is not valid YAML"),
+    "two documents": ({"a": "X: 1\n---\nX: 2\n"}, r"line 2, column 1 is not valid YAML"),
+    "null characters": ({"a": "X: \0\n"}, r"a\.yaml is not valid YAML"),
+    "too large": (
+        {"a": "#" * (2**18 + 1)},
+        r"a\.yaml cannot be read: it has 262,145 bytes, expected at most 262,144\.$",
+    ),
     "code": ({"a": "X: !!python/object/apply:os.getcwd []\n"}, r"line 1, column 4 is not valid YAML"),
 }
 
@@ -101,7 +134,7 @@ MISTAKES = {
 def test_mistakes_are_one_sentence(write, files, said):
     with pytest.raises(InputError) as caught:
         read_yaml(write(**files))
-    assert re.search(said, str(caught.value)) and "\n" not in str(caught.value)
+    assert re.search(said, str(caught.value)) and "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 def test_bytes_that_are_no_text(tmp_path):
@@ -109,3 +142,11 @@ def test_bytes_that_are_no_text(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"a\.yaml cannot be read: .*utf-8"):
         read_yaml(path)
+
+
+def test_a_pipe_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.yaml")
+    with pytest.raises(InputError, match=r"a\.yaml cannot be read: it is a named pipe, expected a file\.$"):
+        read_yaml(tmp_path / "a.yaml")
+    with pytest.raises(OSError, match="it is a named pipe"):
+        names_bases(tmp_path / "a.yaml")

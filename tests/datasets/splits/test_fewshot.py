@@ -181,6 +181,8 @@ def drop_class(content: dict) -> str:
         (lambda content: json.dumps(content)[:200], "it is damaged"),
         (lambda content: "", "it is damaged"),
         (lambda content: "[]", "it is damaged"),
+        (lambda content: "[" * 100_000, "it is damaged"),
+        (lambda content: "9" * 100_000, "it is damaged"),
         (drop_class, "it is damaged"),
         (lambda content: json.dumps(content | {"train": [["x", 0]]}), "train entry 0 is"),
         (lambda content: json.dumps(content | {"val": [["x", 0, "0"]]}), "it holds images that are not in the split"),

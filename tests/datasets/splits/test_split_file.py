@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -53,6 +54,23 @@ def test_published_files_survive_reading_and_writing(published, name):
         ({"val": [["a", 0, "a"], ["b", 0, None]]}, ENTRY),
         ({"val": [["a", 0, "a"], "bcd"]}, ENTRY),
         ({"val": [["/a/b.jpg", 0, "a"]]}, "val entry 0 has the absolute path /a/b.jpg, expected one relative to"),
+        (
+            {"val": [["a/../../b.jpg", 0, "a"]]},
+            "val entry 0 has the path out of the folder a/../../b.jpg, expected one",
+        ),
+        ({"val": [["..", 0, "a"]]}, "val entry 0 has the path out of the folder .., expected one"),
+        ({"val": [["a\0b.jpg", 0, "a"]]}, "val entry 0 has the impossible path"),
+        ({"val": [["\ud800", 0, "a"]]}, "val entry 0 has the impossible path"),
+        ({"val": [["a", 10**12, "c"]]}, "train has no image of label 2, expected every label from 0 to 1000000000000"),
+        ({"val": [["a", 2, " "]]}, "the class name of label 2 is empty, expected a text; correct it"),
+        ({"val": [["a", 2, "c\x1b[2J"]]}, r"class name of label 2 holds the hidden character \\x1b, expected"),
+        ({"val": [["a", 2, "c\nd"]]}, r"class name of label 2 holds the hidden character \\n, expected"),
+        ({"val": [["a", 2, "c" * 100_000]]}, "class name of label 2 has 100,000 characters, expected at most 1,000"),
+        ({"val": [[[["a"]]]]}, ENTRY.replace("entry 1", "entry 0")),
+        ('{"train": [["a", NaN, "a"]], "val": [], "test": []}', "train entry 0 is .*NaN, .*, expected"),
+        ('{"train": [["a", ' + "9" * 100_000 + ', "a"]]}', r"s\.json is not JSON \(Exceeds the limit"),
+        ('{"train": ' + "[" * 100_000, r"s\.json is not JSON \(maximum recursion depth"),
+        ('{"train": [], "train": [], "val": [], "test": []}', r's\.json is not JSON \("train" stands there twice'),
         ({"train": []}, "train is empty, expected at least one image"),
         ({"test": []}, "test is empty, expected at least one image"),
         ({"val": [["a/2.jpg", 1, "a"]]}, r"label 1 is called both 'b' and 'a' \(in val entry 0\), expected one"),
@@ -70,7 +88,23 @@ def test_split_file_errors(tmp_path, content, message):
     assert str(path) in str(caught.value)
 
 
+def test_a_deep_entry_of_a_split_file(tmp_path):
+    (tmp_path / "s.json").write_text('{"train": [' + "[" * 900 + "]" * 900 + '], "val": [], "test": []}')
+    with pytest.raises(InputError, match="train entry 0 is .*, expected"):
+        read_split(tmp_path / "s.json")
+
+
+def test_two_classes_of_one_name_are_a_warning(caplog):
+    check_split(Split([Item("a", 0, "crane"), Item("b", 1, "crane")], [], [Item("c", 0, "crane")]), "cranes.json")
+    assert caplog.messages == ["cranes.json: labels 0 and 1 are both called 'crane', no prompt can tell them apart"]
+
+
 def test_unreadable_split_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(
+        InputError, match=r"split file .*pipe.json cannot be read \(it is a named pipe, expected a file\)"
+    ):
+        read_split(tmp_path / "pipe.json")
     with pytest.raises(InputError, match=r"split file .* cannot be read \(Is a directory\); check the path"):
         read_split(tmp_path)
 
