@@ -16,7 +16,7 @@ from functools import partial
 
 from . import __version__
 from .ground import door
-from .ground.texts import Visible
+from .ground.texts import log_to_stderr
 from .use import export, hub, predict
 
 COMMANDS = {
@@ -38,9 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
     args = parse_args(argv)
-    handler = logging.StreamHandler()
-    handler.setFormatter(Visible())
-    logging.basicConfig(handlers=[handler])
+    log_to_stderr()
     logging.getLogger(__package__).setLevel(logging.INFO)
     return door.run(partial(COMMANDS[args.command][0].run, args))
 

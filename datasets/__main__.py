@@ -19,7 +19,7 @@ from tabulate import tabulate
 
 from caspl.ground import door
 from caspl.ground.errors import InputError
-from caspl.ground.texts import Visible, tell
+from caspl.ground.texts import log_to_stderr, tell
 
 from .files.catalog import BENCHMARKS
 from .files.comparison import Comparison, broken_images, compare, image_paths
@@ -136,9 +136,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 the check found something, 2 a mistake (one sentence on stderr); see `door.run`."""
     args = parse_args(argv)
-    handler = logging.StreamHandler()
-    handler.setFormatter(Visible())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_to_stderr(logging.INFO)
     for noisy in ("httpx", "httpx2", "filelock"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return door.run(partial(args.run, args), interrupted="interrupted; the same command goes on where it stopped")

@@ -62,6 +62,13 @@ class Visible(logging.Formatter):
         return visible(super().format(record), keep="\n\t")
 
 
+def log_to_stderr(level: int = logging.WARNING) -> None:
+    """Show what is logged from `level` on, unless somebody does so already."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Visible())
+    logging.basicConfig(level=level, handlers=[handler])
+
+
 def tell(text: str, file: TextIO | None = None) -> None:
     """Print lines that hold names from outside, to stdout unless `file` is given."""
     print(visible(text, keep="\n\t"), file=file or sys.stdout)

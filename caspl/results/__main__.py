@@ -11,6 +11,7 @@ from pathlib import Path
 from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
+from ..ground.texts import log_to_stderr, tell
 from .figures import draw_base_to_new, draw_few_shot
 from .layout import BASE_TO_NEW, EXPECTED, FEW_SHOT, Found, Run, find_runs
 from .names import dataset_name
@@ -40,7 +41,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 nothing found or a mistake in what was given (one sentence on stderr); see `door.run`."""
-    return door.run(partial(_collect, parse_args(argv)))
+    args = parse_args(argv)
+    log_to_stderr()
+    return door.run(partial(_collect, args))
 
 
 def _collect(args: argparse.Namespace) -> None:
@@ -58,9 +61,9 @@ def _collect(args: argparse.Namespace) -> None:
         tables = build_tables(chosen.runs)
         formats = {"markdown": markdown, "latex": latex}
         text = runs_csv(chosen.runs) if args.format == "csv" else formats[args.format](tables.values())
-        print(text, end="")
+        tell(text.removesuffix("\n"))
         if not (args.no_write or datasets or trainers):  # a part must not take the place of the whole
-            print(f"wrote {', '.join(write_all(args.folder, tables, chosen.runs))} in {args.folder}", file=sys.stderr)
+            tell(f"wrote {', '.join(write_all(args.folder, tables, chosen.runs))} in {args.folder}", sys.stderr)
 
 
 def write_all(folder: Path, tables: Mapping[str, Table], runs: Sequence[Run]) -> list[str]:
@@ -110,11 +113,11 @@ def _report_unread(folder: Path, found: Found) -> None:
     """Say on stderr what the tables lack."""
     for path, run in found.unfinished:
         older = f" (the result of {folder / run.path} counts)" if run.accuracy is not None else ""
-        print(f"unfinished: {folder / path}{older}", file=sys.stderr)
+        tell(f"unfinished: {folder / path}{older}", sys.stderr)
     if found.elsewhere:
         first, *others = found.elsewhere
         more = f" and {len(others)} more" if others else ""
-        print(f"not read, in no known layout: {folder / first}{more}", file=sys.stderr)
+        tell(f"not read, in no known layout: {folder / first}{more}", sys.stderr)
 
 
 if __name__ == "__main__":

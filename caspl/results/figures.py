@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..ground.files import replacing
+from ..ground.texts import in_figure
 from .tables import Cell, Row, Table
 
 COLORS = ("#4477aa", "#ee6677", "#228833")  # Paul Tol's bright scheme, which the colour-blind can tell apart
@@ -28,13 +29,15 @@ def _rows(table: Table) -> list[Row]:
 
 
 def _title(rows: Sequence[Row]) -> str:
-    return " and ".join(dict.fromkeys(row.dataset for row in rows)) + (" datasets" if rows[0].average else "")
+    return " and ".join(dict.fromkeys(in_figure(row.dataset) for row in rows)) + (
+        " datasets" if rows[0].average else ""
+    )
 
 
 def _label(row: Row, rows: Sequence[Row]) -> str:
     """The method; with the dataset where several are shown that no method has in common."""
     several = not row.average and len({other.dataset for other in rows}) > 1
-    return f"{row.method}, {row.dataset}" if several else row.method
+    return in_figure(f"{row.method}, {row.dataset}" if several else row.method)
 
 
 def _deviation(cell: Cell | None) -> float:

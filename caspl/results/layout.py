@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ..ground.errors import InputError
+from ..ground.texts import visible
 from .logs import Log, read_logs
 from .names import VARIANTS, dataset_name
 
@@ -26,12 +27,12 @@ LAYOUTS = tuple(
     for pattern in (
         # CasPL's scripts for other datasets write to test_: the rest of the name is a variable that they do not set
         r"(?P<root>.*)/base2new/(?P<part>train_base|test_base|test_new|test_all|test_)/(?P<dataset>[^/]+)"
-        r"/shots_(?P<shots>\d+)(?:_(?P<suffix>[^/]+))?/(?P<trainer>[^/]+)/(?P<config>.+)/seed(?P<seed>\d+)",
-        r"(?P<root>.*)/(?P<part>evaluation)/(?P<trainer>[^/]+)/(?P<config>[^/]+)_(?P<shots>\d+)shots"
-        r"(?:/(?P<suffix>.+))?/(?P<dataset>[^/]+)/seed(?P<seed>\d+)",
-        r"(?P<root>.*)/(?P<dataset>[^/]+)/(?P<trainer>[^/]+)/(?P<config>[^/]+)_(?P<shots>\d+)shots"
-        r"(?:/(?P<suffix>.+))?/seed(?P<seed>\d+)",
-        r"(?P<root>.*)/(?P<trainer>ZeroshotCLIP2?)/(?P<config>[^/]+)/(?P<dataset>(?!seed\d+$)[^/]+)",
+        r"/shots_(?P<shots>\d{1,9})(?:_(?P<suffix>[^/]+))?/(?P<trainer>[^/]+)/(?P<config>.+)/seed(?P<seed>\d{1,9})",
+        r"(?P<root>.*)/(?P<part>evaluation)/(?P<trainer>[^/]+)/(?P<config>[^/]+)_(?P<shots>\d{1,9})shots"
+        r"(?:/(?P<suffix>.+))?/(?P<dataset>[^/]+)/seed(?P<seed>\d{1,9})",
+        r"(?P<root>.*)/(?P<dataset>[^/]+)/(?P<trainer>[^/]+)/(?P<config>[^/]+)_(?P<shots>\d{1,9})shots"
+        r"(?:/(?P<suffix>.+))?/seed(?P<seed>\d{1,9})",
+        r"(?P<root>.*)/(?P<trainer>ZeroshotCLIP2?)/(?P<config>[^/]+)/(?P<dataset>(?!seed\d{1,9}$)[^/]+)",
     )
 )
 EXPECTED = (
@@ -107,14 +108,21 @@ def find_runs(folder: Path) -> Found:
 
 
 def _logs(top: Path) -> Iterator[tuple[Path, Log]]:
-    for path, folders, files in os.walk(top):
+    for path, folders, files in os.walk(top, onerror=_unread):
         folders.sort()  # the same order on every file system
         log = read_logs(Path(path), files)
         if log is not None:
             yield Path(path), log
 
 
+def _unread(error: OSError) -> None:
+    logger.warning("left out: %s: %s", error.filename, error.strerror)
+
+
 def _run(place: dict[str, str | None], log: Log, top: Path) -> Run:
+    place = {
+        name: None if value is None else visible(value) for name, value in place.items()
+    }  # they are shown everywhere
     dataset, part, shots = dataset_name(place["dataset"]), place.get("part") or "", int(place.get("shots") or 0)
     setting, classes = _meaning(part, dataset, shots, log)
     return Run(

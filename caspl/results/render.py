@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
+from ..ground.texts import in_csv, in_markdown
 from .layout import Run
 from .names import method_name
 from .tables import Cell, Row, Table
@@ -37,7 +38,7 @@ def markdown(tables: Iterable[Table]) -> str:
     parts = []
     for table in tables:
         labels = ["dataset", "method"] if table.by_dataset else ["method"]
-        notes = [f"- {note}\n" for note in _notes(table)]
+        notes = [f"- {note}\n" for note in _notes(table, lambda note: in_markdown(note).replace(r"(\*)", "(*)"))]
         parts.append(f"## {table.title}\n\n{_tabulate(table, table.rows, labels, 'github')}\n")
         parts += ["\n", *notes] if notes else []
         parts.append("\n")
@@ -58,14 +59,15 @@ def latex(tables: Iterable[Table]) -> str:
 
 
 def runs_csv(runs: Iterable[Run]) -> str:
-    """One line for each run; accuracy in percent, seed empty where the layout has none."""
+    """One line for each run; accuracy in percent, seed empty where the layout has none, names as `in_csv` gives them."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     for run in runs:
         method = method_name(run.trainer) + (" (inductive)" if run.inductive else "")
         values = vars(run) | {"method": method, "accuracy": f"{run.accuracy:.4f}"}
-        writer.writerow([values[column] for column in COLUMNS])
+        cells = (values[column] for column in COLUMNS)
+        writer.writerow([in_csv(cell) if isinstance(cell, str) else cell for cell in cells])
     return file.getvalue()
 
 
@@ -77,10 +79,11 @@ def _tabulate(table: Table, rows: Sequence[Row], labels: Sequence[str], style: s
     headers = [*labels, "seeds", *table.columns, *(f"published {table.columns[i]}" for i in compared)]
     lines = []
     for row in rows:
-        head = [getattr(row, label) for label in labels]
+        shown = in_markdown if style == "github" else str
+        head = [shown(getattr(row, label)) for label in labels]
         lines.append([*head, row.seeds, *map(_text, row.cells), *(_compare(row.cells[i], sources) for i in compared)])
         if not table.beside and any(map(_published, row.cells)):
-            head[-1] = f"{row.method}, published"
+            head[-1] += ", published"
             lines.append([*head, "", *(_compare(cell, sources) for cell in row.cells)])
     alignment = ["left"] * len(labels) + ["right"] * (len(headers) - len(labels))
     return tabulate(lines, headers, style, colalign=alignment, disable_numparse=True)
@@ -111,8 +114,9 @@ def _compare(cell: Cell | None, sources: Sequence[str]) -> str:
     return f"{value.percent:.2f} ({difference:+.2f}){mark}"
 
 
-def _notes(table: Table) -> list[str]:
-    notes, sources = list(table.notes), _sources(table)
+def _notes(table: Table, shown: Callable[[str], str] = str) -> list[str]:
+    """What is said below a table; `shown` is for the notes that hold names from outside."""
+    notes, sources = list(map(shown, table.notes)), _sources(table)
     if any(cell is not None and cell.deviation is not None for row in table.rows for cell in row.cells):
         notes.append(DEVIATION)
     if sources:

@@ -24,9 +24,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, listed
 from ..ground.files import read_lines, replacing
 from ..ground.images import Preprocessing, images_among, list_files, read_image
+from ..ground.texts import in_csv, sentence
 from .predictor import Predictor, load
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ def read_classnames(path: Path) -> list[str]:
     names = read_lines(path, "the file of class names (--classes)")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        log.warning("%s names %s more than once; such classes share their probability", path, ", ".join(twice))
+        log.warning("%s names %s more than once; such classes share their probability", path, listed(twice))
     return names
 
 
@@ -117,11 +118,11 @@ def answers(
 
 
 def answers_as_csv(found: Iterator[Answer], file: TextIO) -> None:
-    """A line for each image and class: image, rank from 1, class, probability."""
+    """A line for each image and class: image, rank from 1, class, probability; names as `in_csv` gives them."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("image", "rank", "class", "probability"))
     for path, classes in found:
-        writer.writerows((path, rank, name, f"{p:.6f}") for rank, (name, p) in enumerate(classes, 1))
+        writer.writerows((in_csv(path), rank, in_csv(name), f"{p:.6f}") for rank, (name, p) in enumerate(classes, 1))
 
 
 def answers_as_json(found: Iterator[Answer], file: TextIO) -> None:
@@ -167,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
         for answer in tqdm(found, total=len(paths), unit="image", disable=None if args.output else True):
             if isinstance(answer, str):
                 broken.append(answer)
-                tqdm.write(f"left out: {answer}", file=sys.stderr)
+                tqdm.write(f"left out: {sentence(answer)}", file=sys.stderr)
             else:
                 yield answer
 

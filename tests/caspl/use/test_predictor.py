@@ -284,6 +284,30 @@ def test_names_that_are_odd(tmp_path, student, capsys, caplog):
     assert entry["image"].endswith("\udcff.png") and len(entry["classes"]) == 3
 
 
+def test_names_do_nothing_where_they_are_shown(tmp_path, student, capsys, monkeypatch):
+    result(tmp_path, student)
+    (picture,) = pictures(tmp_path / "images", 1)
+    (tmp_path / "names.txt").write_text("=cmd|'/c calc'!A1\n-1\n@home\n")
+    monkeypatch.chdir(tmp_path / "images")
+    names = ["=1+1.png", "a\x1b[2J.png", "b\n,=2.png", "c\u202egpj.png"]
+    for name in names:
+        Path(name).write_bytes(picture.read_bytes())
+    Path("broken\x1b]0;x\x07.png").write_bytes(b"")
+    os.mkfifo("pipe.png")
+    command = ["predict", str(tmp_path), *names, "broken\x1b]0;x\x07.png", "pipe.png", "--top-k", "3"]
+    assert main([*command, "--classes", str(tmp_path / "names.txt")]) == 1
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).replace("\n", "").isprintable()
+    assert r"left out: broken\x1b]0;x\x07.png is empty" in printed.err
+    assert "left out: pipe.png cannot be read (it is a named pipe, expected a file)" in printed.err
+    rows = list(csv.DictReader(printed.out.splitlines()))
+    assert [row["image"] for row in rows[::3]] == ["'=1+1.png", r"a\x1b[2J.png", r"b\n,=2.png", r"c\u202egpj.png"]
+    assert {row["class"] for row in rows} == {"'=cmd|'/c calc'!A1", "'-1", "'@home"}
+    main([*command, "--classes", str(tmp_path / "names.txt"), "--format", "json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["image"] for entry in found] == names and found[0]["classes"][0]["class"][0] in "=-@"
+
+
 def test_workers_get_no_copy_of_the_model(tmp_path, student):
     result(tmp_path, student)
     prepared = predict._Prepared(["a.png"], caspl.load(tmp_path).preprocessing)
