@@ -45,7 +45,6 @@ setup(
         "pyyaml",
         "tabulate",
         "scikit-learn",
-        "filelock",
         "tqdm",
         "tensorboard",
         "matplotlib",

@@ -8,10 +8,16 @@ Settings are applied in the order dataset file, trainer file, flags, trailing KE
 
 from __future__ import annotations
 
+import sys
+
+from caspl.ground import door
+
+if __name__ == "__main__":
+    door.watch()  # what follows takes seconds, in which Ctrl-C and SIGTERM are answered, too
+
 import argparse
 import logging
-import sys
-from functools import partial
+import os
 
 import torch
 from dassl.config import defaults, get_cfg_default, merge_file, merge_options
@@ -22,11 +28,13 @@ from dassl.utils import collect_env_info, set_random_seed, setup_logger
 import caspl.datasets  # registration
 import caspl.trainers  # registration
 from caspl.configs import find_base
-from caspl.ground import door
 from caspl.ground.errors import InputError, unknown_name
+from caspl.ground.files import HeldError, check_writable, locked
 from caspl.ground.keys import problems
 
 log = logging.getLogger("train")
+
+LOCK = ".run.lock"  # in the output folder, while a run is under way
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -106,6 +114,19 @@ def setup_cfg(args: argparse.Namespace):
 
 def run(args: argparse.Namespace) -> None:
     cfg = setup_cfg(args)
+    folder = cfg.OUTPUT_DIR or "."
+    check_writable(folder, "the output folder (OUTPUT_DIR, --output-dir)", folder=True)
+    os.makedirs(folder, exist_ok=True)
+    try:
+        with locked(os.path.join(folder, LOCK)):
+            carry_out(args, cfg)
+    except HeldError as error:
+        raise InputError(
+            f"another run is under way in {folder} ({error.holder}); wait for it to end, or choose another --output-dir"
+        ) from None
+
+
+def carry_out(args: argparse.Namespace, cfg) -> None:
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)
     setup_logger(cfg.OUTPUT_DIR)
@@ -126,9 +147,8 @@ def run(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr), 130 interrupted; see `door.run`."""
-    args = parse_args(argv)
     return door.run(
-        partial(run, args), interrupted="interrupted; the same command resumes after the last finished epoch"
+        lambda: run(parse_args(argv)), interrupted="interrupted; the same command resumes after the last finished epoch"
     )
 
 

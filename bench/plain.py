@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from caspl.ground.files import replacing  # noqa: E402
 from caspl.prompting.groups import PromptGroup  # noqa: E402
 from caspl.prompting.layout import ClassTokens  # noqa: E402
 
@@ -117,7 +118,9 @@ def each_path(
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             result = str(Path(folder) / path)
-            subprocess.run([sys.executable, *sys.argv, "--path", path, "--result", result], check=True)
+            done = subprocess.run([sys.executable, *sys.argv, "--path", path, "--result", result], check=False)
+            if done.returncode:
+                sys.exit(done.returncode)  # it has said why
             found[path] = torch.load(result)
     return found
 
@@ -168,8 +171,8 @@ def publish(args: argparse.Namespace, report: dict) -> None:
     text = json.dumps({**settings, **report}, indent=2)
     print(text)
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(text + "\n")
+        with replacing(args.json) as temporary:
+            temporary.write_text(text + "\n")
 
 
 def _peak(device: str) -> float:

@@ -6,7 +6,24 @@ and `configs/` are folders at the top, as in every repository of the family; her
 has one name, `caspl.trainers.coop` say.
 """
 
+import os
+import sys
+from itertools import pairwise
+
 __version__ = "0.1.0"
+
+
+def _begins_a_command() -> bool:
+    """Whether this process is `caspl` or `python -m caspl...`, and its packages are being imported."""
+    if sys.argv[:1] == ["-m"]:
+        return any(word.split(".")[0] == "caspl" for flag, word in pairwise(sys.orig_argv) if flag == "-m")
+    return os.path.basename("".join(sys.argv[:1])) in ("caspl", "caspl.exe")
+
+
+if _begins_a_command():
+    from .ground import door
+
+    door.watch()  # the imports take seconds, in which Ctrl-C and SIGTERM are answered, too
 
 
 def load(source, **options):

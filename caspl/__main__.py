@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from functools import partial
 
 from . import __version__
 from .ground import door
@@ -37,10 +36,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
-    args = parse_args(argv)
+    return door.run(lambda: _carry_out(parse_args(argv)))
+
+
+def _carry_out(args: argparse.Namespace) -> int:
     log_to_stderr()
     logging.getLogger(__package__).setLevel(logging.INFO)
-    return door.run(partial(COMMANDS[args.command][0].run, args))
+    return COMMANDS[args.command][0].run(args)
 
 
 if __name__ == "__main__":

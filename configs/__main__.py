@@ -6,7 +6,6 @@ python -m caspl.configs keys [WORD]   every configuration key, or those with a w
 """
 
 import sys
-from functools import partial
 
 from ..ground import door
 from ..ground.errors import InputError
@@ -17,13 +16,16 @@ COMMANDS = {"show": show.main, "keys": keys.main}
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 no such configuration, 2 a mistake in what was given (one sentence on stderr)."""
-    argv = sys.argv[1:] if argv is None else argv
+    return door.run(lambda: _carry_out(sys.argv[1:] if argv is None else argv))
+
+
+def _carry_out(argv: list[str]) -> int | None:
     if argv[:1] in (["-h"], ["--help"]):
         print(__doc__, end="")
         return 0
     if argv[:1] and argv[0] in COMMANDS:
-        return door.run(partial(COMMANDS[argv[0]], argv[1:]))
-    return door.run(partial(list_names, argv))
+        return COMMANDS[argv[0]](argv[1:])
+    return list_names(argv)
 
 
 def list_names(words: list[str]) -> int:

@@ -13,7 +13,6 @@ import argparse
 import logging
 import os
 import sys
-from functools import partial
 
 from tabulate import tabulate
 
@@ -135,11 +134,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 1 the check found something, 2 a mistake (one sentence on stderr); see `door.run`."""
-    args = parse_args(argv)
+    return door.run(
+        lambda: _carry_out(parse_args(argv)), interrupted="interrupted; the same command goes on where it stopped"
+    )
+
+
+def _carry_out(args: argparse.Namespace) -> int:
     log_to_stderr(logging.INFO)
-    for noisy in ("httpx", "httpx2", "filelock"):
+    for noisy in ("httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    return door.run(partial(args.run, args), interrupted="interrupted; the same command goes on where it stopped")
+    return args.run(args)
 
 
 if __name__ == "__main__":

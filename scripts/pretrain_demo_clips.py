@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw, ImageFont
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from caspl.clip.demo import ARCHITECTURES, CONTEXT_LENGTH, save_demo_model  # noqa: E402
 from caspl.ground import door  # noqa: E402
+from caspl.ground.files import check_writable  # noqa: E402
 
 # Faces that draw Latin letters and digits; those of HELD_OUT are only ever used to print an accuracy.
 FACES = [
@@ -229,6 +230,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="file to write (default: the one inside the package)")
     args = parser.parse_args()
+    if args.output:
+        check_writable(args.output, "--output")
 
     recipe = {"student": dict(steps=2400, lr=2e-3, strength=0.55), "teacher": dict(steps=6000, lr=1.5e-3, strength=1.0)}
     steps, lr, strength = (

@@ -91,6 +91,7 @@ class CasPLBoost(PromptTrainer):
 
     method, node, own_keys = "CasPLBoost", "CASPL", KEYS
     checkpoint_name = "CasPL"
+    record = BoostingHeader.file_name
     reads_labels = False
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
@@ -142,7 +143,7 @@ class CasPLBoost(PromptTrainer):
         return distillation_loss(logits, target, self.keys.TEMPERATURE, self.keys.LOSS), logits
 
     def after_train(self) -> None:
-        path = Path(self.output_dir) / BoostingHeader.file_name
+        path = Path(self.output_dir) / self.record
         save_boosting(path, self.model.learner, self.header())
         log.info("Boosting prompts saved to %s (%d bytes)", path, path.stat().st_size)
         super().after_train()

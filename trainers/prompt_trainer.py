@@ -28,6 +28,7 @@ from caspl.clip.feature_store import FeatureStore
 from caspl.clip.precision import resolve_precision
 from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError, listed, naming
+from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
 from caspl.ground.shapes import differences, shapes_of
 from caspl.prompting.groups import vision_digest
@@ -122,6 +123,7 @@ class PromptTrainer(TrainerX):
     node = ""  # the node of cfg.TRAINER that holds its keys, PREC among them
     own_keys: Sequence[Key] = ()  # what it reads of it, and of other nodes
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
+    record = RunHeader.file_name  # what training leaves in the output folder at its end
     reads_labels = True  # whether training needs them
     loaded_from: Path | None = None  # the run whose checkpoint was loaded last
     phase1_names = ""  # whose names phase 1 knew: all, base, unknown; empty: there was none
@@ -192,6 +194,7 @@ class PromptTrainer(TrainerX):
         learns = any(entry.requires_grad for group in self.model.learner() for entry in group.vision)
         if not self.cfg.TEST.FEATURE_STORE or learns or self.test_loader is None:
             return
+        check_writable(self.cfg.TEST.FEATURE_STORE, "TEST.FEATURE_STORE", folder=True)
         self.test_loader = StoredFeatures(self.test_loader, self)
         self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None
 
@@ -200,6 +203,7 @@ class PromptTrainer(TrainerX):
 
     def before_train(self) -> None:
         super().before_train()
+        check_writable(Path(self.output_dir) / self.record, "the file of what is learned")
         with torch.no_grad():
             self.prepare()
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.templates import template_for
 from ..ground import door
 from ..ground.errors import InputError, naming
-from ..ground.files import read_lines
+from ..ground.files import check_writable, read_lines
 from ..ground.texts import tell
 from ..prompting.learners import Prompts
 from .boosting import save_boosting, shape_facts
@@ -77,6 +76,9 @@ def check_student(prompts: Prompts, student: Backbone, source: Path) -> None:
 @naming({"template": "--template", "backbone": "--student"})
 def convert(args: argparse.Namespace) -> None:
     """Write the boosting checkpoint that `args` ask for, and print where. Raises InputError."""
+    output = args.output.expanduser()
+    path = output if output.suffix == ".safetensors" else output / BoostingHeader.file_name
+    check_writable(path, "--output")
     checkpoint = read_checkpoint(args.checkpoint)
     prompts = boosting_from_official(checkpoint["state_dict"], args.checkpoint)
     classes = official_class_count(checkpoint["state_dict"])
@@ -103,8 +105,6 @@ def convert(args: argparse.Namespace) -> None:
         seed=args.seed,
         **shape_facts(prompts, student),
     )
-    output = args.output.expanduser()
-    path = output if output.suffix == ".safetensors" else output / BoostingHeader.file_name
     save_boosting(path, prompts, header)
     tell(
         f"{path}: {header.text_length} text tokens in {header.text_depth} blocks, {header.vision_length} vision tokens "
@@ -115,7 +115,7 @@ def convert(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
-    return door.run(partial(convert, parse_args(argv)))
+    return door.run(lambda: convert(parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -41,13 +41,13 @@ def write_record(path: str | Path, header: Header, tensors: Mapping[str, Tensor]
         raise InputError(f"{path} was not written: its header announces other tensors: {listed(problems)}")
     metadata = {"format": FORMAT, "header": text, "kind": header.kind, "version": VERSION}
     with replacing(path) as temporary:
-        temporary.write_bytes(_in_order(safetensors.torch.save(values, metadata)))
+        temporary.write_bytes(in_order(safetensors.torch.save(values, metadata)))
 
 
-def _in_order(content: bytes) -> bytes:
-    """The same file with its metadata in alphabetical order, which safetensors leaves to chance.
+def in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata in alphabetical order, which safetensors leaves to chance.
 
-    A safetensors file is the length of its table (8 bytes), the table (JSON), and the tensors' bytes.
+    It is the length of its table (8 bytes), the table (JSON), and the tensors' bytes.
     """
     begin = 8 + int.from_bytes(content[:8], "little")
     table = json.loads(content[8:begin])

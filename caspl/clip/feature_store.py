@@ -42,9 +42,13 @@ class FeatureStore:
         except (SafetensorError, OSError, KeyError) as error:
             log.warning("%s is damaged and will be replaced (%s)", path, error)
         features = compute().detach().cpu().contiguous()
-        with replacing(path) as temporary:
-            temporary.write_bytes(save({"features": features}, metadata={"facts": json.dumps(facts)}))
-        log.info("Features of %d images kept in %s", len(features), path)
+        try:
+            with replacing(path) as temporary:
+                temporary.write_bytes(save({"features": features}, metadata={"facts": json.dumps(facts)}))
+        except OSError as error:  # an evaluation is worth more than keeping what it used
+            log.warning("Features of %d images are not kept: %s (%s)", len(features), path, error.strerror)
+        else:
+            log.info("Features of %d images kept in %s", len(features), path)
         return features
 
 

@@ -2,20 +2,29 @@
 
     sys.exit(door.run(lambda: work(parse_args(argv))))
 
-With CASPL_TRACE=1 in the environment the whole trace is printed, too. The trace of what nobody expected goes to the logger
-TRACES in any case, which the log file of a run listens to (dassl.utils.setup_logger) and the terminal does not.
+So do Ctrl-C, SIGTERM and SIGHUP; a command whose imports take seconds calls `watch` in front of them. With CASPL_TRACE=1 in the
+environment the whole trace is printed, too. The trace of what nobody expected goes to the logger TRACES in any case, which the
+log file of a run listens to (dassl.utils.setup_logger) and the terminal does not.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
+import select
+import signal
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
 
-from .errors import InputError
+from .errors import InputError, first_line, refusal, way_out
 from .texts import sentence
 
 VARIABLE = "CASPL_TRACE"
@@ -23,60 +32,124 @@ TRACES = logging.getLogger("caspl.trace")
 TRACES.setLevel(logging.DEBUG)
 TRACES.propagate = False
 
-ADVICE = {
-    errno.ENOENT: "check the path",
-    errno.ENOSPC: "make room, or choose another place",
-    errno.EDQUOT: "make room, or choose another place",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EISDIR: "name a file",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-}
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+INTERRUPTED = "interrupted"
+PATIENCE = 5.0  # seconds in which another signal does not disturb the end that the first one began
+
+Handler = Callable[[int, FrameType | None], Any]
 
 
-def run(body: Callable[[], int | None], *, interrupted: str = "interrupted") -> int:
+# ---------------------------------------------------------------------------------------------------------------------
+# From the beginning to the end of a command
+# ---------------------------------------------------------------------------------------------------------------------
+class _Watch:
+    """Whether this process is a command of ours, so that its signals are the door's from `watch` to the very end."""
+
+    process = os.getpid()
+    on = False
+
+
+def watch() -> None:
+    """From here on a signal ends this process in one sentence; nothing has begun, so nothing is to be tidied."""
+    _Watch.on = True
+    _take_signals(_leave_at_once)
+
+
+def run(body: Callable[[], int | None], *, interrupted: str = INTERRUPTED) -> int:
     """Run a command and give its exit status; what `body` raises is printed as one line.
 
     Status: that of `body` (None: 0); 2 for a mistake in what was given and for what the disk refuses; 1 for what nobody
-    expected; 130 for Ctrl-C, with the sentence `interrupted`; 0 where the reader of our output, such as `head`, has gone.
+    expected; 130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP, with the sentence `interrupted`; 0 where the reader of our
+    output, such as `head`, has gone.
     """
+    _open_closed_streams()
+    interruption = _Interruption()
+    before = _take_signals(interruption)
+    status = 1
     try:
-        status = body() or 0
-        sys.stdout.flush()  # what is printed may find no reader or no room only now
-        return status
-    except KeyboardInterrupt:
-        print(interrupted, file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 0
-    except Exception as error:
-        status, text = outcome(error)
-        if not isinstance(error, InputError):
-            TRACES.debug("%s", text, exc_info=error)
-        if os.environ.get(VARIABLE, "0") not in ("", "0"):
-            traceback.print_exception(error)
-        print(f"error: {sentence(text)}", file=sys.stderr)
-        return status
+        with _no_traces_elsewhere(interruption):
+            try:
+                status = body() or 0
+                sys.stdout.flush()  # what is printed may find no reader or no room only now
+            except (Exception, KeyboardInterrupt, SystemExit) as error:
+                with suppress(KeyboardInterrupt):  # the end has begun already
+                    status = _end(error, interruption, interrupted)
+            _let_go()
     finally:
-        _let_go()
+        if _Watch.on:
+            _take_signals(lambda *_: os._exit(status))  # all is done but Python's own end
+        else:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return status
 
 
+def _end(error: BaseException, interruption: _Interruption, interrupted: str) -> int:
+    """Print how a command has ended, if there is something to say, and give its exit status."""
+    if isinstance(error, SystemExit):  # argparse, which has said why
+        try:
+            sys.stdout.flush()
+            return int(error.code or 0)
+        except OSError as unwritable:
+            error = unwritable
+    if isinstance(error, KeyboardInterrupt) or interruption.number:  # what else is raised then follows from it
+        _say(interrupted)
+        return 128 + (interruption.number or signal.SIGINT)
+    if isinstance(error, BrokenPipeError) and _reader_has_gone():
+        return 0
+    status, text = outcome(error)
+    if not isinstance(error, InputError):
+        TRACES.debug("%s", text, exc_info=error)
+    if _traces_wanted():
+        traceback.print_exception(error)
+    _say(f"error: {sentence(text)}")
+    return status
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sentences
+# ---------------------------------------------------------------------------------------------------------------------
 def outcome(error: BaseException) -> tuple[int, str]:
     """The exit status and the sentence, on one line, of an exception that ends a command."""
-    message = " ".join(str(error).split())
-    if isinstance(error, InputError) or isinstance(error, OSError) and error.errno is None:
-        return 2, message or type(error).__name__  # without a number: raised by a library with a sentence of its own
-    if isinstance(error, OSError):
-        place = error.filename if error.filename is not None else "the output"
-        advice = ADVICE.get(error.errno, "choose another place")
-        return 2, f"{os.fsdecode(place)} cannot be written or read ({error.strerror}); {advice}"
+    message = _without_trace(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _errno(error) == errno.ENOMEM:
+        return 1, f"not enough memory{f' ({message})' if message else ''}; use smaller batches or fewer classes"
+    if isinstance(error, InputError):
+        return 2, message or type(error).__name__
+    if _errno(error) is not None:
+        place = "the output" if error.filename is None else os.fsdecode(error.filename)
+        return 2, f"{place} cannot be written or read ({error.strerror}); {way_out(error.errno)}"
+    if (number := refusal(error)) is not None:  # in the words of another library
+        return 2, f"{message}; {way_out(number)}"
+    if isinstance(error, OSError):  # without a number: raised by a library with a sentence of its own
+        return 2, message or type(error).__name__
+    if isinstance(error, UnicodeEncodeError):
+        return 2, f"{error.object!r} cannot be written in {error.encoding}; give it a name in UTF-8"
+    if isinstance(error, ValueError) and message.startswith("embedded null"):
+        return 2, "a path or name has a null character in it, which no file can have; correct it"
     if isinstance(error, FloatingPointError):  # training has diverged
         return 1, message
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # PyTorch's, on any device
-        return 1, f"not enough memory{f' ({message})' if message else ''}; use smaller batches or fewer classes"
+    if "DataLoader worker" in message and ("killed by signal" in message or "exited unexpectedly" in message):
+        return (
+            1,
+            f"a process that reads images was ended from outside ({message}); give it more memory, or use fewer workers",
+        )
     return 1, (
         f"unexpected {type(error).__name__}: {_ends(error)} ({_place(error)}); set {VARIABLE}=1 to see the whole trace, and "
         f"report it"
     )
+
+
+def _errno(error: BaseException) -> int | None:
+    return error.errno if isinstance(error, OSError) else None
+
+
+def _without_trace(error: BaseException) -> str:
+    """The message on one line; of one that holds the trace of another process, that process's last line."""
+    text = str(error)
+    if "Traceback (most recent call last)" in text:
+        text = text.rstrip().splitlines()[-1]
+    return " ".join(text.split())
 
 
 def _ends(error: BaseException) -> str:
@@ -90,6 +163,90 @@ def _place(error: BaseException) -> str:
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else "place unknown"
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Signals
+# ---------------------------------------------------------------------------------------------------------------------
+def _take_signals(handler: Handler) -> dict[int, Any]:
+    """Let `handler` take the signals that end a process, and give who took them before.
+
+    Those that are ignored, as below nohup, stay ignored, and a thread of a larger program leaves all of them alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    taken = {number: signal.getsignal(number) for number in SIGNALS}
+    taken = {number: before for number, before in taken.items() if before not in (signal.SIG_IGN, None)}
+    for number in taken:
+        signal.signal(number, handler)
+    return taken
+
+
+def _leave_at_once(number: int, _: FrameType | None) -> None:
+    if not _is_worker():
+        with suppress(OSError):
+            os.write(2, f"{INTERRUPTED}\n".encode())
+    os._exit(128 + number)
+
+
+class _Interruption:
+    """Takes the signals of a command: KeyboardInterrupt in its main thread, once.
+
+    A loader's workers get the terminal's Ctrl-C, too, but it is the main process that ends them.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # of the first signal; 0: none has come
+        self._since = -math.inf
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        if _is_worker():
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+        elif time.monotonic() - self._since > PATIENCE:
+            self.number, self._since = self.number or number, time.monotonic()
+            raise KeyboardInterrupt
+
+    def again(self) -> None:
+        """Raise once more, soon: the first one was raised where Python drops exceptions, as in a destructor."""
+        self._since = -math.inf
+        threading.Timer(0.05, os.kill, (os.getpid(), self.number)).start()
+
+
+def _is_worker() -> bool:
+    """Whether this is a process that multiprocessing has started, by forking or anew."""
+    process = sys.modules.get("multiprocessing.process")
+    return os.getpid() != _Watch.process or process is not None and process.parent_process() is not None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Streams
+# ---------------------------------------------------------------------------------------------------------------------
+def _open_closed_streams() -> None:
+    """What is printed to a stream that was closed goes nowhere, and no file of ours takes its number.
+
+    Names of files that are no UTF-8 can be printed, too.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _say(line: str) -> None:
+    with suppress(OSError, ValueError):  # nobody reads
+        print(line, file=sys.stderr, flush=True)
+
+
+def _reader_has_gone() -> bool:
+    """Whether it is stdout that is a broken pipe, and no other one, as that of a worker."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(1, 0)
+    return bool(poll.poll(0))
+
+
 def _let_go() -> None:
     """Send what is still to be written nowhere, where it cannot be written: Python would print a trace of it at its end."""
     for stream in (sys.stdout, sys.__stdout__, sys.stderr):
@@ -98,3 +255,30 @@ def _let_go() -> None:
         except (OSError, ValueError, AttributeError) as error:  # a closed stream, or none, needs nothing
             if isinstance(error, OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _no_traces_elsewhere(interruption: _Interruption) -> Iterator[None]:
+    """Traces that Python prints by itself, of threads and destructors, go where the others go.
+
+    A thread's work is asked for by the main one, which meets the same error.
+    """
+
+    def note(event: Any) -> None:
+        if interruption.number:  # else than the interruption itself: what follows from it
+            if isinstance(event.exc_value, KeyboardInterrupt):
+                interruption.again()
+            return
+        TRACES.debug("%s", first_line(event.exc_value), exc_info=event.exc_value)
+        if _traces_wanted():
+            traceback.print_exception(event.exc_value)
+
+    before = threading.excepthook, sys.unraisablehook
+    threading.excepthook = sys.unraisablehook = note
+    yield
+    if not _Watch.on:
+        threading.excepthook, sys.unraisablehook = before
+
+
+def _traces_wanted() -> bool:
+    return os.environ.get(VARIABLE, "0") not in ("", "0")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher
@@ -66,3 +68,54 @@ def first_line(message: object, most: int = 160) -> str:
     """The first line of an exception or text of another library, at most `most` characters; else its type."""
     lines = (" ".join(line.split()) for line in str(message).splitlines())
     return next((line[:most] for line in lines if line), type(message).__name__)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the system refuses
+# ---------------------------------------------------------------------------------------------------------------------
+_ROOM, _PLACE, _FILES = (
+    "make room, or choose another place",
+    "choose another place",
+    "raise the limit of open files (ulimit -n)",
+)
+_WAYS_OUT = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose another place",
+    errno.EIO: "check the disk, or choose another place",
+    errno.EROFS: _PLACE,
+    errno.EACCES: "correct the permissions, or choose another place",
+    errno.EPERM: "correct the permissions, or choose another place",
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "name a file",
+    errno.ENOENT: "check the path",
+    errno.ELOOP: "correct the links, or choose another place",
+    errno.EAGAIN: "end other processes, or use fewer workers",
+}
+_SAID_BY_OTHERS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EMFILE,
+    errno.ENFILE,
+)
+
+
+def way_out(number: int) -> str:
+    """What to do about an error of the operating system, by its number (module errno)."""
+    return _WAYS_OUT.get(number, _PLACE)
+
+
+def refusal(error: BaseException) -> int | None:
+    """The number of the operating system's error that an exception of another library tells of in words, None: of none.
+
+    Libraries in Rust and C++ have exceptions of their own for a full disk, say, with the system's words in the message.
+    """
+    if isinstance(error, InputError):
+        return None
+    return next((number for number in _SAID_BY_OTHERS if os.strerror(number) in str(error)), None)

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever reads half of one, and reading what is a file and nothing else."""
+"""Writing files so that nobody ever reads half of one, locks between processes, and reading what is a file and nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import stat
+import tempfile
 import time
 import uuid
 from collections import Counter
@@ -15,7 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+from .errors import InputError, refusal, way_out
 from .texts import odd_name
 
 STALE_SECONDS = 24 * 60 * 60
@@ -32,33 +38,80 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     A process killed at any moment leaves the old file or the new one, never half of one. Folders are made as needed, and the
     file gets the mode that the umask gives. Temporary files that killed processes left behind for this `path` are removed.
+    Of a link the file that it leads to is replaced.
 
-    Raises OSError, naming `path`, where it is a folder or can't be written.
+    Raises OSError, naming `path`, where it is no file or can't be written, also where another library says so in its own words.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    asked = Path(path)
+    _check_replaceable(asked)
+    path = Path(os.path.realpath(asked)) if asked.is_symlink() else asked
     temporary = path.with_name(f"{_prefix(path)}{_node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
     except FileExistsError:  # one of the folders is a file
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(asked)) from None
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        raise OSError(error.errno, error.strerror, str(asked)) from None
     try:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())  # else a power cut could leave the new name with no content
+        temporary.chmod(mode)  # some libraries put a private file of theirs in its place
         temporary.replace(path)
-    except OSError as error:
-        if error.filename in (str(temporary), temporary) or error.filename is None and error.errno in OF_THE_DISK:
-            raise OSError(error.errno, error.strerror, str(path)) from None
+    except Exception as error:
+        if number := _refused(error, temporary):
+            raise OSError(number, os.strerror(number), str(asked)) from None
         raise
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path, name: str, *, folder: bool = False) -> None:
+    """Make sure, before long work, that a file can be written at `path` or, with `folder`, files in it. Leaves nothing behind.
+
+    Raises InputError, which calls the place by `name`, the flag or key that the user knows it by.
+    """
+    place = Path(path).expanduser()
+    try:
+        if not folder:
+            _check_replaceable(place)
+        parent = place if folder else place.parent
+        while not os.path.lexists(parent):
+            parent = parent.parent
+        _check_names(parent, place)
+        with tempfile.TemporaryFile(dir=parent) as file:
+            file.write(bytes(4096))  # a full disk still makes empty files
+    except OSError as error:
+        raise InputError(f"{name} {place} cannot be written ({error.strerror}); {way_out(error.errno)}") from None
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise OSError where `path` is something else than a file, or than nothing at all."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        regular(path)
+
+
+def _check_names(folder: Path, place: Path) -> None:
+    """Raise OSError where `place`, which may not exist yet, has a name that the disk of `folder` does not take."""
+    if "\0" in str(place):
+        raise OSError(errno.EINVAL, "a path has no null characters")
+    if hasattr(os, "pathconf"):
+        lengths = [len(os.fsencode(name)) for name in place.parts]
+        longest, whole = (os.pathconf(folder, f"PC_{kind}_MAX") for kind in ("NAME", "PATH"))
+        if max(lengths, default=0) > longest or len(os.fsencode(place.absolute())) >= whole:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+
+
+def _refused(error: Exception, temporary: Path) -> int | None:
+    """The number of what the disk refused, where that is the reason of an error while `temporary` was written."""
+    if isinstance(error, OSError) and error.errno:
+        of_ours = error.filename in (str(temporary), temporary) or error.filename is None and error.errno in OF_THE_DISK
+        return error.errno if of_ours else None
+    return refusal(error)
 
 
 def _prefix(path: Path) -> str:
@@ -98,6 +151,88 @@ def _is_running(process_id: int) -> bool:
     except OSError:
         return True  # it runs, but is someone else's
     return True
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Locks
+# ---------------------------------------------------------------------------------------------------------------------
+class HeldError(InputError):
+    """Another process holds a lock; `holder` says which, as "process 12 on node3 since 2025-01-31 09:30"."""
+
+    def __init__(self, path: Path, holder: str):
+        super().__init__(f"{path} is held by {holder}; wait for it to end")
+        self.holder = holder
+
+
+_HELD: set[int] = set()  # descriptors of the locks that this process holds
+
+
+@contextmanager
+def locked(path: str | Path, *, patience: float = 0.0) -> Iterator[bool]:
+    """Let one process at a time run the block, of those that give the same `path`, a lock file in a folder that is there.
+
+    It waits `patience` seconds for another one. The system takes the lock from a process that ends, however it ends: a file
+    that a killed one has left is nobody's. At the end the file is removed.
+
+    Yields whether there is a lock: where the disk is read-only or has no locks, or the system is Windows, there is none.
+
+    Raises HeldError where another process holds it all the time.
+    """
+    path, until = Path(path), time.monotonic() + patience
+    while (descriptor := _acquire(path)) == _BUSY:
+        if time.monotonic() >= until:
+            raise HeldError(path, _holder(path))
+        time.sleep(0.02)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor in _HELD:
+            with suppress(OSError):
+                path.unlink()  # before the lock goes: whoever waits for it sees that the file is no more
+            _HELD.remove(descriptor)
+            os.close(descriptor)
+
+
+_BUSY = -1
+
+
+def _acquire(path: Path) -> int | None:
+    """The descriptor of the lock file, _BUSY where another process holds it, None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):  # its last holder has removed it meanwhile
+            raise FileNotFoundError
+        with suppress(OSError):  # on a full disk it is a lock all the same
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {time.strftime('%F %T')}".encode())
+    except OSError as error:
+        os.close(descriptor)
+        return _BUSY if isinstance(error, BlockingIOError | FileNotFoundError) else None
+    _HELD.add(descriptor)
+    return descriptor
+
+
+def _holder(path: Path) -> str:
+    with suppress(OSError):
+        return " ".join(path.read_bytes()[:200].decode("ascii", "replace").split()) or "another process"
+    return "another process"
+
+
+def _leave_locks_to_the_parent() -> None:
+    """In a forked process, such as a loader's worker, which may outlive a killed parent by seconds."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_locks_to_the_parent)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from ..ground import door
@@ -41,12 +40,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 nothing found or a mistake in what was given (one sentence on stderr); see `door.run`."""
-    args = parse_args(argv)
-    log_to_stderr()
-    return door.run(partial(_collect, args))
+    return door.run(lambda: _collect(parse_args(argv)))
 
 
 def _collect(args: argparse.Namespace) -> None:
+    log_to_stderr()
     found = find_runs(args.folder)
     if not found.runs and not found.unfinished:
         raise InputError(f"no results below {args.folder}; looked for log.txt in folders {EXPECTED}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,11 +19,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from ..checkpoints.record import in_order
 from ..ground.errors import InputError
-from ..ground.files import replacing
+from ..ground.files import check_writable, replacing
 from ..ground.images import Preprocessing
 from ..ground.quiet import quiet
 from ..ground.texts import tell
@@ -122,8 +124,9 @@ def export_program(predictor: Predictor, path: str | Path) -> float:
     classifier, images = _prepare(predictor)
     with replacing(path) as temporary, quiet(*EXPORTERS):
         program = torch.export.export(classifier, (images,), dynamic_shapes=_any_batch())
-        with temporary.open("wb") as file:
-            torch.export.save(program, file, extra_files={"facts.json": json.dumps(facts(predictor))})
+        content = io.BytesIO()
+        torch.export.save(program, content, extra_files={"facts.json": json.dumps(facts(predictor))})
+        temporary.write_bytes(content.getbuffer())  # a full disk then says so, which torch.export.save does not
         with temporary.open("rb") as file:
             again = torch.export.load(file).module()
         return _verify(predictor, again, path)
@@ -145,8 +148,8 @@ def export_state_dict(predictor: Predictor, path: str | Path) -> float:
     weights = {key: value.contiguous() for key, value in predictor.backbone.model.state_dict().items()}
     about = plain_facts(predictor, features)
     with replacing(path) as temporary, replacing(features) as beside:
-        save_file(weights, temporary, metadata=about)
-        save_file({"classifier": classifier.classifier.contiguous()}, beside, metadata=about)
+        temporary.write_bytes(in_order(save(weights, metadata=about)))
+        beside.write_bytes(in_order(save({"classifier": classifier.classifier.contiguous()}, metadata=about)))
         plain = replace(predictor.backbone, model=_second_model(predictor.backbone.model, load_file(temporary), path))
         matrix = load_file(beside)["classifier"]
 
@@ -260,6 +263,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"the same file is named for two kinds ({', '.join(map(str, wanted.values()))}); give each its own"
         )
+    for name, path in wanted.items():
+        check_writable(path, f"--{name.replace('_', '-')}")
     predictor = load_result(args)
     if "state_dict" in wanted:  # said before the others have been written
         _check_plain(predictor, args.state_dict)

@@ -21,7 +21,7 @@ from ..checkpoints.headers import BoostingHeader
 from ..checkpoints.sources import CONFIG, HUB, LOG_IN, check_repository, reason, resolve
 from ..clip.backbones import Backbone
 from ..ground.errors import InputError
-from ..ground.files import replacing
+from ..ground.files import check_writable, replacing
 from ..ground.texts import tell
 from ..prompting.learners import Prompts
 from .model_card import SETTING, UNNAMED, model_card, read_results
@@ -168,6 +168,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{what}; give --folder FOLDER{'' if args.results else ', --push ORG/NAME, or both'}")
     folder = args.source
     if args.folder:
+        check_writable(args.folder, "--folder", folder=True)
         folder = save_pretrained(args.source, args.folder, results=args.results, repo_id=args.push or UNNAMED)
         tell(f"{folder}: {', '.join(FILES)}\nuse it with {SETTING} {folder}")
     if args.push:

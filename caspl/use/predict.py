@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..ground.errors import InputError, listed
-from ..ground.files import read_lines, replacing
+from ..ground.files import check_writable, read_lines, replacing
 from ..ground.images import Preprocessing, images_among, list_files, read_image
 from ..ground.texts import in_csv, sentence
 from .predictor import Predictor, load
@@ -141,8 +141,6 @@ WRITERS = {"csv": answers_as_csv, "json": answers_as_json}
 def output_to(path: Path | None) -> Iterator[TextIO]:
     """stdout, or a file that appears when it is complete."""
     if path is None:
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors=ODD_NAMES)
         yield sys.stdout
         return
     with (
@@ -159,6 +157,8 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{flag.replace('_', '-')} is {getattr(args, flag)}, expected {least} or more")
     suffix = args.output.suffix.lstrip(".") if args.output else ""
     write = WRITERS[args.format or (suffix if suffix in WRITERS else "csv")]
+    if args.output:
+        check_writable(args.output, "--output")
     paths = find_images(args.images)
     predictor = load_result(args, device=args.device, precision=args.precision)
     broken = []

@@ -260,7 +260,7 @@ class StreamWrapper(DatasetWrapper, IterableDataset):
     def __iter__(self) -> Iterator[dict[str, Any] | Mistake]:
         try:
             yield from self._items()
-        except InputError as error:
+        except (InputError, OSError) as error:
             if get_worker_info() is None:
                 raise
             yield from repeat(Mistake(error), self.batch_size)  # at least one batch of it is whole, and so not dropped

@@ -1,6 +1,6 @@
-"""A mistake found in a loader's worker process arrives in the main process as the same error.
+"""A mistake found in a loader's worker process, or a disk that refuses, arrives in the main process as the same error.
 
-PyTorch makes a new exception there, whose message is the worker's whole trace. Here a worker gives an InputError as a value,
+PyTorch makes a new exception there, whose message is the worker's whole trace. Here a worker gives the error as a value,
 in the place of what it could not read, and the loader raises it when it meets it.
 """
 
@@ -19,14 +19,14 @@ from caspl.ground.errors import InputError
 class Mistake:
     """What a worker gives in the place of an item that it could not read."""
 
-    error: InputError
+    error: InputError | OSError
 
 
 def item_or_mistake(read: Callable[[], Any]) -> Any:
     """What `read` gives or, in a worker process, the Mistake that it raises."""
     try:
         return read()
-    except InputError as error:
+    except (InputError, OSError) as error:
         if get_worker_info() is None:
             raise
         return Mistake(error)
@@ -38,7 +38,7 @@ def collate(items: list[Any]) -> Any:
 
 
 class Loader(DataLoader):
-    """PyTorch's loader, whose iterators raise the InputError of a worker."""
+    """PyTorch's loader, whose iterators raise the InputError or OSError of a worker."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs, collate_fn=collate)

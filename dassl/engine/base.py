@@ -189,18 +189,27 @@ class TrainerBase:
             from torch.utils.tensorboard import SummaryWriter  # takes a second, and evaluation does not need it
 
             logger.info(f"Initialize tensorboard (log_dir={log_dir})")
-            self._writer = SummaryWriter(log_dir=log_dir)
+            try:
+                self._writer = SummaryWriter(log_dir=log_dir)
+            except OSError as error:
+                raise _naming(error, log_dir) from None
 
     def close_writer(self) -> None:
         """Write what is pending and stop writing scalars."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            try:
+                writer.close()
+            except OSError as error:
+                raise _naming(error, writer.log_dir) from None
 
     def write_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> None:
         """Write a scalar; does nothing outside of training."""
         if self._writer is not None:
-            self._writer.add_scalar(tag, scalar_value, global_step)
+            try:
+                self._writer.add_scalar(tag, scalar_value, global_step)
+            except OSError as error:  # also what its thread has met
+                raise _naming(error, self._writer.log_dir) from None
 
     # ------------------------------------------------------------ training
     def train(self, start_epoch: int, max_epoch: int) -> None:
@@ -311,6 +320,11 @@ class TrainerBase:
         for name in self.get_model_names(names):
             if self._scheds[name] is not None:
                 self._scheds[name].step()
+
+
+def _naming(error: OSError, place: str) -> OSError:
+    """The error with a file name, `place` where it has none."""
+    return OSError(error.errno, error.strerror, error.filename or place)
 
 
 def _epochs_there(folder: str) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from dassl.data import DataManager
 from dassl.evaluation import build_evaluator
+from dassl.evaluation.evaluator import CONFUSION
 from dassl.utils.files import mkdir_if_missing
 from dassl.utils.meters import AverageMeter, MetricMeter
 from tqdm import tqdm
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, unknown_name
+from caspl.ground.files import check_writable
 
 from . import resume
 from .base import TrainerBase
@@ -141,6 +143,10 @@ class SimpleTrainer(TrainerBase):
         else:
             self.start_epoch = self.resume_model_if_exist(directory)
 
+        for name in self.get_model_names():
+            check_writable(os.path.join(self.output_dir, name), "the folder of the checkpoints", folder=True)
+        if self.cfg.TEST.COMPUTE_CMAT:
+            check_writable(os.path.join(self.output_dir, CONFUSION), "the confusion matrix (TEST.COMPUTE_CMAT)")
         writer_dir = os.path.join(self.output_dir, "tensorboard")
         mkdir_if_missing(writer_dir)
         self.init_writer(writer_dir)

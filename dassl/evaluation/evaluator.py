@@ -18,6 +18,8 @@ from .build import EVALUATOR_REGISTRY
 
 logger = logging.getLogger(__name__)
 
+CONFUSION = "cmat.pt"  # in the output folder
+
 
 class EvaluatorBase:
     """What a trainer calls: `reset`, then `process` for every batch, then `evaluate`."""
@@ -109,6 +111,6 @@ class Classification(EvaluatorBase):
         """
         from sklearn.metrics import confusion_matrix
 
-        path = os.path.join(self.cfg.OUTPUT_DIR, "cmat.pt")
+        path = os.path.join(self.cfg.OUTPUT_DIR, CONFUSION)
         save_plain(confusion_matrix(true, predicted, normalize="true"), path)
         logger.info(f"Confusion matrix is saved to {path}")

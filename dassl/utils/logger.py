@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -22,21 +24,35 @@ class StdoutMirror:
     """Stands in for `sys.stdout` and also writes to a file, so that `print` of trainers reaches the log.
 
     Everything but writing is passed on to the console, which is never closed. Where nobody reads the console any more, as
-    behind `| head`, the file goes on alone.
+    behind `| head` or on a terminal that was closed, the file goes on alone.
+
+    Raises OSError, naming the file, where it cannot be written or was deleted.
     """
 
     def __init__(self, console: TextIO, file: TextIO | None = None) -> None:
         self.console = console
         self.file = file
+        # Deleted files have no names left; some disks do not count names
+        self.counts_names = file is not None and os.fstat(file.fileno()).st_nlink > 0
 
     def write(self, text: str) -> int:
         """Write to the console and the file; the file is flushed at once, so that a killed run keeps its lines."""
-        with suppress(BrokenPipeError):
+        with _nobody_may_read():
             self.console.write(text)
         if self.file is not None:
+            self._write_to_file(text)
+        return len(text)
+
+    def _write_to_file(self, text: str) -> None:
+        try:
             self.file.write(text)
             self.file.flush()  # also keeps forked loader workers from writing an inherited buffer again
-        return len(text)
+            if self.counts_names and not os.fstat(self.file.fileno()).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        except OSError as error:
+            name = self.file.name
+            self.close()
+            raise OSError(error.errno, error.strerror, name) from None
 
     def writelines(self, lines: list[str]) -> None:
         """Write each text, without adding line ends."""
@@ -45,17 +61,27 @@ class StdoutMirror:
 
     def flush(self) -> None:
         """Flush the console; the file has nothing left to flush."""
-        with suppress(BrokenPipeError):
+        with _nobody_may_read():
             self.console.flush()
 
     def close(self) -> None:
         """Close the file only."""
         if self.file is not None:
-            self.file.close()
+            with suppress(OSError):  # of what it could not write it has told already
+                self.file.close()
             self.file = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.console, name)
+
+
+@contextmanager
+def _nobody_may_read() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: the terminal was closed
+            raise
 
 
 class _MirrorHandler(logging.StreamHandler):
@@ -64,6 +90,16 @@ class _MirrorHandler(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         with tqdm.external_write_mode(file=self.stream):
             super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise  # called where the exception is handled: a line that cannot be written ends the run
+
+
+class _TraceHandler(logging.StreamHandler):
+    """Writes traces to the log file, where it can be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass  # the run has ended already, perhaps for this very reason
 
 
 class _Setup:
@@ -93,7 +129,7 @@ def setup_logger(output: str | None = None) -> None:
     root.setLevel(logging.INFO)
     sys.stdout = mirror
     if file is not None:
-        _Setup.traces = logging.StreamHandler(file)
+        _Setup.traces = _TraceHandler(file)
         TRACES.addHandler(_Setup.traces)
 
 
@@ -119,7 +155,7 @@ def _open_new(output: str) -> TextIO:
     stamped = path + time.strftime("-%Y-%m-%d-%H-%M-%S")
     for candidate in itertools.chain([path, stamped], (f"{stamped}-{n}" for n in itertools.count(2))):
         try:
-            return open(candidate, "x", encoding="utf-8")  # "x" also settles a race of two runs
+            return open(candidate, "x", encoding="utf-8", errors="backslashreplace")  # "x" settles a race of two runs
         except FileExistsError:
             continue
     raise AssertionError("the names never end")

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from caspl.ground.errors import InputError
+from caspl.ground.files import HeldError, locked
 
 from .catalog import BENCHMARKS, CLASSNAMES_SOURCE, MIRROR, Source
 from .download import fetch, unpack
@@ -50,13 +49,15 @@ def prepare(name: str, root: str, mirror: bool = False) -> None:
         return
     try:
         os.makedirs(work, exist_ok=True)
-        with FileLock(os.path.join(work, ".lock"), timeout=0):
+        with locked(os.path.join(work, ".lock")):
             _prepare(name, target, work, mirror)
-        shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(work, ignore_errors=True)
         with suppress(OSError):  # others are under way
             os.rmdir(os.path.dirname(work))
-    except Timeout:
-        raise InputError(f"another process is preparing {name} in {work}; wait for it to end") from None
+    except HeldError as error:
+        raise InputError(
+            f"another process is preparing {name} in {work} ({error.holder}); wait for it to end"
+        ) from None
     except OSError as error:
         raise InputError(
             f"{name} cannot be written to {root} ({error.strerror or error}), expected a folder with enough space "

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from caspl.ground.files import regular, replacing
+from caspl.ground.files import HeldError, regular, replacing
+from caspl.ground.files import locked as lock
 
 logger = logging.getLogger(__name__)
 
 LOCK_NAME = ".caspl.lock"
-LOCK_SECONDS = 600  # far longer than making a split takes; a lock held that long was left by a machine that died
+LOCK_SECONDS = 600  # far longer than making a split takes; whoever holds it that long hangs
 
 
 @cache
@@ -32,17 +31,13 @@ def locked(folder: str | Path) -> Iterator[bool]:
     Where no lock can be had, as on a read-only disk, the block runs all the same and receives False: what it writes
     replaces files in one step, so at worst two processes do the same work.
     """
-    lock = FileLock(Path(folder) / LOCK_NAME, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        logger.warning("%s is held since %d s; going on without it", lock.lock_file, LOCK_SECONDS)
-    except (OSError, NotImplementedError) as error:
-        logger.debug("no lock in %s: %s", folder, error)
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            alone = stack.enter_context(lock(Path(folder) / LOCK_NAME, patience=LOCK_SECONDS))
+        except HeldError as error:
+            logger.warning("%s; going on without it after %d s", error, LOCK_SECONDS)
+            alone = False
+        yield alone
 
 
 def store(path: str | Path, content: bytes, folder: str | Path) -> bool:

@@ -193,7 +193,7 @@ def test_read_only_folder(folder, read, monkeypatch, caplog):
 
     monkeypatch.setattr("caspl.datasets.custom.os.makedirs", refuse)
     monkeypatch.setattr("caspl.datasets.files.storage.replacing", refuse)
-    monkeypatch.setattr("caspl.datasets.files.storage.FileLock.acquire", refuse)
+    monkeypatch.setattr("caspl.ground.files.os.open", refuse)
     assert lists(read(folder, shots=2)) == first
     assert "cannot be made (Permission denied): the split is not kept" in caplog.text
     assert not (folder / ".caspl").exists()

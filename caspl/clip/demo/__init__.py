@@ -12,7 +12,9 @@ from pathlib import Path
 
 import open_clip
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+
+from ...ground.files import replacing
 
 CONTEXT_LENGTH = 48
 FOLDER = Path(__file__).resolve().parent
@@ -60,7 +62,8 @@ def save_demo_model(name: str, model: open_clip.CLIP, token_ids: torch.Tensor, p
     """Write `model`, whose embedding rows belong to CLIP's tokens `token_ids`, as half-precision safetensors."""
     path = path or FOLDER / f"{name}.safetensors"
     tensors = {key: value.half().contiguous() for key, value in model.state_dict().items()}
-    save_file(tensors | {"token_ids": token_ids.to(torch.int32)}, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors | {"token_ids": token_ids.to(torch.int32)}))
     return path
 
 

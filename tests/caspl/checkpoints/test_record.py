@@ -111,7 +111,7 @@ def test_a_header_that_no_file_may_have_is_not_written(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(run_file, monkeypatch):
     before = run_file.read_bytes()
-    monkeypatch.setattr(record, "_in_order", lambda content: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(record, "in_order", lambda content: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save_run(run_file, learners(), **FACTS)
     assert run_file.read_bytes() == before and [p.name for p in run_file.parent.iterdir()] == [run_file.name]

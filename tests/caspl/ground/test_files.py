@@ -1,6 +1,8 @@
 import errno
+import multiprocessing
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 
 from caspl.ground import files
 from caspl.ground.errors import InputError
-from caspl.ground.files import load_json, read_lines, regular, replacing
+from caspl.ground.files import HeldError, check_writable, load_json, locked, read_lines, regular, replacing
 
 ROOT = Path(__file__).parents[3]
 
@@ -91,6 +93,186 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path):
         (tmp_path / "another").read_text()
     assert caught.value.filename == str(tmp_path / "another")
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    "words, number",
+    [
+        ("Error while serializing: I/O error: No space left on device (os error 28)", errno.ENOSPC),
+        ("File too large", errno.EFBIG),
+        ("it is something else", None),
+    ],
+)
+def test_what_other_libraries_say_of_the_disk_is_an_oserror(tmp_path, words, number):
+    with pytest.raises(OSError if number else RuntimeError) as caught, replacing(tmp_path / "a.txt"):
+        raise RuntimeError(words)
+    assert number is None or (caught.value.errno, caught.value.filename) == (number, str(tmp_path / "a.txt"))
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_file_that_outgrows_the_limit_is_named_and_not_kept(tmp_path):
+    child = "import resource, sys\nfrom caspl.ground import door\nfrom caspl.ground.files import replacing\n"
+    child += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\ndef body():\n"
+    child += "  with replacing(sys.argv[1]) as t: t.write_bytes(bytes(1000))\nsys.exit(door.run(body))\n"
+    command = [sys.executable, "-c", child, str(tmp_path / "a.txt")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not os.listdir(tmp_path)
+    assert done.stderr.startswith(
+        f"error: {tmp_path}/a.txt cannot be written or read (File too large); raise the limit"
+    )
+
+
+def test_a_private_file_that_a_library_puts_in_place_gets_the_mode_of_the_umask(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with replacing(tmp_path / "a.txt") as temporary:
+            temporary.unlink()
+            os.close(os.open(temporary, os.O_CREAT | os.O_WRONLY, 0o600))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o644
+
+
+def test_links_stay_and_what_they_lead_to_is_replaced(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.txt").symlink_to("real/a.txt")
+    for text in ("made", "replaced"):
+        with replacing(tmp_path / "link.txt") as temporary:
+            temporary.write_text(text)
+        assert (tmp_path / "link.txt").is_symlink() and (tmp_path / "real" / "a.txt").read_text() == text
+    assert os.listdir(tmp_path / "real") == ["a.txt"]
+
+
+# Names below a folder that holds a file `file`, a folder `folder`, a pipe `pipe` and a link `loop` to itself
+PLACES = [
+    ("new", None, None),
+    ("new/folder/new", None, None),
+    ("file", None, "Not a directory"),
+    ("folder", "Is a directory", None),
+    ("file/new", "Not a directory", "Not a directory"),
+    ("loop", "Too many levels of symbolic links", "Too many levels of symbolic links"),
+    ("loop/new", "Too many levels of symbolic links", "Too many levels of symbolic links"),
+    ("new/" + "n" * 256, "File name too long", "File name too long"),
+    ("new/" * 2000, "File name too long", "File name too long"),
+    ("nu\0ll", "a path has no null characters", "a path has no null characters"),
+]
+
+
+@pytest.fixture
+def places(tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name, as_file, as_folder", PLACES, ids=[name[:20].replace("\0", "0") for name, *_ in PLACES])
+def test_places_are_checked_before_anything_is_done(name, as_file, as_folder, places):
+    before = sorted(os.listdir(places))
+    for folder, reason in ((False, as_file), (True, as_folder)):
+        if reason is None:
+            check_writable(places / name, "--output", folder=folder)
+            continue
+        with pytest.raises(InputError) as caught:
+            check_writable(places / name, "--output", folder=folder)
+        assert str(caught.value).startswith(f"--output {places}/") and f" cannot be written ({reason}); " in str(
+            caught.value
+        )
+    assert sorted(os.listdir(places)) == before and (places / "file").read_text() == "old"
+
+
+def test_devices_and_pipes_are_not_replaced(places):
+    for path in (places / "pipe", Path(os.devnull)):
+        for check in (lambda path: check_writable(path, "--output"), lambda path: replacing(path).__enter__()):
+            with pytest.raises((InputError, OSError), match="it is a (named pipe|device), expected a file"):
+                check(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_of_somebody_else(places):
+    places.chmod(0o755)
+    child = "import os, sys\nfrom caspl.ground import door\nfrom caspl.ground.files import check_writable\nos.setuid(65534)\n"
+    child += "sys.exit(door.run(lambda: check_writable(sys.argv[1], '--output')))\n"
+    command = [sys.executable, "-c", child, os.path.relpath(places / "a.csv", places)]
+    done = subprocess.run(
+        command, cwd=places, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: --output a.csv cannot be written (Permission denied); correct the permissions, or choose another place\n"
+    )
+
+
+# --- locks -----------------------------------------------------------------------------------------------------------
+def test_a_lock_is_held_by_one_and_removed_at_the_end(tmp_path):
+    path = tmp_path / ".lock"
+    with locked(path) as alone:
+        assert alone and path.read_text().startswith(f"process {os.getpid()} on ")
+        with pytest.raises(HeldError, match=f"lock is held by process {os.getpid()} on .* since .*; wait") as caught:
+            locked(path).__enter__()
+        assert caught.value.holder == path.read_text()
+    assert not os.listdir(tmp_path)
+    path.write_text("process 1 on elsewhere")  # left by one that was killed
+    with locked(path) as alone:
+        assert alone and str(os.getpid()) in path.read_text()
+    assert not os.listdir(tmp_path)
+
+
+def test_where_there_are_no_locks_one_goes_on_without(tmp_path, monkeypatch):
+    with locked(tmp_path / "nothing" / ".lock") as alone:
+        assert alone is False
+    monkeypatch.setattr(files, "fcntl", None)
+    with locked(tmp_path / ".lock") as alone:
+        assert alone is False
+    assert not os.listdir(tmp_path)
+
+
+def _hold(path, ready, seconds):
+    with locked(path):
+        ready.send(os.getpid())
+        time.sleep(seconds)
+
+
+def _hold_with_a_worker(path, ready):
+    with locked(path):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker.start()
+        ready.send(worker.pid)
+        time.sleep(60)
+
+
+@pytest.mark.slow
+def test_a_killed_process_holds_nothing_though_its_workers_live_on(tmp_path):
+    path, fork = tmp_path / ".lock", multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    process = fork.Process(target=_hold_with_a_worker, args=(path, there))
+    process.start()
+    worker = here.recv()
+    try:
+        with pytest.raises(HeldError, match=f"process {process.pid} on "):
+            locked(path).__enter__()
+        process.kill()
+        process.join()
+        os.kill(worker, 0)
+        with locked(path) as alone:
+            assert alone
+    finally:
+        os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_it_waits_as_long_as_it_is_told(tmp_path):
+    path, fork = tmp_path / ".lock", multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    process = fork.Process(target=_hold, args=(path, there, 0.3))
+    process.start()
+    here.recv()
+    with locked(path, patience=60) as alone:
+        assert alone and str(os.getpid()) in path.read_text()
+    process.join()
 
 
 def test_a_name_as_long_as_the_disk_takes_can_be_written(tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 
 import caspl
 from boosting_files import make_boosting, write_boosting
@@ -35,7 +35,7 @@ def test_a_second_model_computes_what_is_in_the_file(predictor, tmp_path):
 def test_a_damaged_state_dict_is_not_kept(name, damage, predictor, tmp_path, monkeypatch):
     """One tensor of the image tower, of the text tower, which images do not pass, or the scale."""
 
-    def save(tensors, path, metadata):
+    def save(tensors, metadata):
         changed = dict(tensors)
         if name in tensors:
             value = changed.pop(name)
@@ -44,21 +44,21 @@ def test_a_damaged_state_dict_is_not_kept(name, damage, predictor, tmp_path, mon
                 "lost": {},
                 "added": {name: value, f"{name}.more": value.clone()},
             }[damage]
-        save_file(changed, path, metadata)
+        return serialized(changed, metadata)
 
-    monkeypatch.setattr(export, "save_file", save)
+    monkeypatch.setattr(export, "save", save)
     with pytest.raises(InputError, match=f"clip.safetensors was not written: {name}.* in it is not the model's"):
         export.export_state_dict(predictor, tmp_path / "clip.safetensors")
     assert not list(tmp_path.iterdir())
 
 
 def test_damaged_class_features_are_not_kept(predictor, tmp_path, monkeypatch):
-    def save(tensors, path, metadata):
-        save_file(
-            {name: value.flip(0) if name == "classifier" else value for name, value in tensors.items()}, path, metadata
+    def save(tensors, metadata):
+        return serialized(
+            {name: value.flip(0) if name == "classifier" else value for name, value in tensors.items()}, metadata
         )
 
-    monkeypatch.setattr(export, "save_file", save)
+    monkeypatch.setattr(export, "save", save)
     with pytest.raises(InputError, match="clip.safetensors was not written: its logits differ from the model's"):
         export.export_state_dict(predictor, tmp_path / "clip.safetensors")
     assert not list(tmp_path.iterdir())

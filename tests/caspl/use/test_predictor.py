@@ -339,13 +339,13 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
         ([*good, "--backbone", "demo/teacher"], "but demo/teacher is another network"),
         ([*good, "--backbone", str(tmp_path / "weights.pt")], "no CLIP is called"),
         ([*good, "--classes", str(tmp_path / "long.txt")], 'class name "a a .* takes .* tokens'),
-        ([*good, "--output", str(tmp_path / "nothing")], "nothing cannot be written or read .Is a directory"),
+        ([*good, "--output", str(tmp_path / "nothing")], "--output .*nothing cannot be written .Is a directory"),
         ([*good, "--top-k", "0"], "--top-k is 0, expected 1 or more"),
         ([*good, "--batch-size", "0"], "--batch-size is 0"),
         ([str(tmp_path), str(tmp_path / "nothing")], "no image is in"),
         ([str(tmp_path), str(tmp_path / "missing.jpg")], "there is no image or folder"),
         ([str(tmp_path / "nothing"), str(image)], "holds no prompts.safetensors and no boosting"),
-        ([*good, "--output", str(image / "out.csv")], "cannot be written or read"),
+        ([*good, "--output", str(image / "out.csv")], "--output .*out.csv cannot be written .Not a directory"),
     ]
     for arguments, message in cases:
         assert main(["predict", *arguments]) == 2

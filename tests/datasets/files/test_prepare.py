@@ -14,7 +14,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from caspl.datasets.__main__ import main
 from caspl.datasets.files import catalog, download, prepare
@@ -22,6 +21,7 @@ from caspl.datasets.files.catalog import BENCHMARKS, Benchmark, Source
 from caspl.datasets.files.download import fetch, file_digest, unpack
 from caspl.datasets.files.registry import dataset_class
 from caspl.ground.errors import InputError
+from caspl.ground.files import locked
 
 
 class Server:
@@ -422,7 +422,7 @@ def test_what_cannot_be_downloaded_is_told(server, offer, tmp_path, capsys):
     assert main(["prepare", "ImageNet", "--root", str(tmp_path / "a")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "imagenet cannot be completed by downloading; to do by hand: image-net.org needs an account" in error
-    assert on_disk(tmp_path / "a") == {"imagenet/classnames.txt", ".caspl-downloads/imagenet/.lock"}
+    assert on_disk(tmp_path / "a") == {"imagenet/classnames.txt"}
     offer("SUN397", mirror="sun397.zip", manual="the official links are dead since 2025")
     assert main(["prepare", "SUN397", "--root", str(tmp_path / "b")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -487,7 +487,6 @@ def test_a_refused_archive_writes_nothing(server, offer, tmp_path, capsys):
         assert message in capsys.readouterr().err
         assert on_disk(tmp_path) == {
             "root/oxford_pets/split_zhou_OxfordPets.json",
-            "root/.caspl-downloads/oxford_pets/.lock",
         }
 
 
@@ -495,7 +494,7 @@ def test_two_at_once(server, offer, tmp_path):
     offer("SUN397", mirror="sun397.zip")
     work = tmp_path / ".caspl-downloads" / "sun397"
     work.mkdir(parents=True)
-    with FileLock(work / ".lock"), pytest.raises(InputError, match="another process is preparing SUN397 in .*; wait"):
+    with locked(work / ".lock"), pytest.raises(InputError, match="another process is preparing SUN397 in .*; wait"):
         prepare.prepare("SUN397", str(tmp_path))
 
 

@@ -98,7 +98,7 @@ def test_read_only_folder(tmp_path, toy, make_cfg, monkeypatch, caplog):
 
     folder = toy.write(tmp_path)
     monkeypatch.setattr(storage, "replacing", refuse)
-    monkeypatch.setattr(storage.FileLock, "acquire", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     for _ in range(2):
         random.seed(1)
         dataset = toy(make_cfg(tmp_path, shots=2, subset="base"))
