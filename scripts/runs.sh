@@ -90,6 +90,7 @@ unneeded() { # RUN: phase 1 for the sake of phase 2, where all that would use it
 
 # ------------------------------------------------------------ carrying it out
 declare -a STATE=() PIDS=() # by number of the run; STATE is waiting, running, ended or failed
+declare -a REFUSED=() # by number of the run: it ended with status 2, and would do so again
 FINISHED=0 TOTAL=0 TEMPORARY=''
 
 carry_out() { # FOLDER: run what is planned, then show the table of what lies below FOLDER; empty: no table
@@ -209,6 +210,7 @@ conclude() { # RUN OUTCOME: run, resume, skip, an exit status or a reason
             ;;
         *)
             STATE[$1]=failed
+            [[ $outcome != 2 ]] || REFUSED[$1]=yes # of what was given, or of a file on the disk
             [[ ! $outcome =~ ^[0-9]+$ ]] || outcome="exit status $outcome"
             printf '[%*d/%d] %-6s %6s  %s\n' ${#TOTAL} $FINISHED $TOTAL failed - "$folder"
             printf '%s failed: %s\n' "$folder" "$outcome" >&2
@@ -230,11 +232,14 @@ last_words() { # FOLDER: of what a run wrote to stderr, else to its log
 }
 
 list_failed() { # true if there are none
-    local i failed=()
+    local i failed=() words="the same command tries them again"
     for i in "${!FOLDERS[@]}"; do [[ ${STATE[i]} != failed ]] || failed+=("${FOLDERS[i]}"); done
     ((${#failed[@]})) || return 0
-    printf '\n%d of %d runs failed; the same command tries them again:\n' ${#failed[@]} $TOTAL >&2
-    printf '    %s\n' "${failed[@]}" >&2
+    ((${#REFUSED[@]} == 0)) || words+=", those marked * in vain until what they say is corrected"
+    printf '\n%d of %d runs failed; %s:\n' ${#failed[@]} $TOTAL "$words" >&2
+    for i in "${!FOLDERS[@]}"; do
+        [[ ${STATE[i]} != failed ]] || printf '    %s%s\n' "${FOLDERS[i]}" "${REFUSED[i]:+ *}" >&2
+    done
     return 1
 }
 

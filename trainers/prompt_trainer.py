@@ -7,7 +7,7 @@ and what else it needs before training (`prepare`). Adding CasPL to it is the mi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -30,7 +30,8 @@ from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError, listed, naming
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
-from caspl.ground.shapes import differences, shapes_of
+from caspl.ground.tensors.shapes import differences, shapes_of
+from caspl.ground.tensors.values import LARGEST_PROMPT, impossible
 from caspl.prompting.groups import vision_digest
 from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
@@ -116,6 +117,12 @@ def check_image_size(cfg, backbone: Backbone) -> None:
         )
 
 
+def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Raise InputError, naming `source`, where the state of a learner has numbers that no prompts have."""
+    if problems := impossible(state, LARGEST_PROMPT):
+        raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
+
+
 class PromptTrainer(TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
@@ -175,6 +182,7 @@ class PromptTrainer(TrainerX):
         learner = self.build_learner(self.backbone, classnames)
         if cfg.MODEL.INIT_WEIGHTS:
             load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
+            check_prompts(learner.state_dict(), cfg.MODEL.INIT_WEIGHTS)
         self.backbone.place(self.device, self.precision)
         self.model = self.build_prompt_model(prompted, learner).to(self.device)
         trained = [p for p in learner.parameters() if p.requires_grad]
@@ -303,4 +311,5 @@ class PromptTrainer(TrainerX):
                 f"{path} does not fit this {type(self).__name__} run: {listed(problems)}; check the trainer, the number of "
                 f"context tokens and the class list"
             )
+        check_prompts(state, path)
         learner.load_state_dict(state)

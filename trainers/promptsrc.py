@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import DIVERSE
 from caspl.clip.zeroshot import zeroshot_features
+from caspl.ground.errors import InputError, listed
 from caspl.ground.keys import Key
+from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
 from .keys import independent_keys
+from .prompt_trainer import check_prompts
 from .registration import register
 
 log = logging.getLogger(__name__)
@@ -132,4 +135,9 @@ class PromptSRC(IVLP):
 
     def load_extra_state(self, state: dict) -> None:
         super().load_extra_state(state)
-        self.average = {name: value.to(self.device) for name, value in state.get("average", {}).items()}
+        average = state.get("average", {})
+        learned = {name: p for name, p in self.model.learner.named_parameters() if p.requires_grad}
+        if average and (problems := differences(shapes_of(average), shapes_of(learned))):
+            raise InputError(f"the average in resume.pth.tar does not fit: {listed(problems)}; delete the file")
+        check_prompts(average, "resume.pth.tar")
+        self.average = {name: value.to(self.device) for name, value in average.items()}

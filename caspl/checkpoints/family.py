@@ -14,8 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..clip.archives import UnknownObjectError, UnreadableError, opened
-from ..ground.errors import InputError
+from ..ground.errors import InputError, listed
+from ..ground.tensors.torch_files import read_entries
+from ..ground.tensors.values import LARGEST_PROMPT, impossible
 from ..prompting.learners import Prompts
 
 # Buffers that hold the embedded class names of the run; ours are made from the class names of the dataset at hand.
@@ -33,6 +34,7 @@ FROZEN = (
     "prompt_learner.ZS_image_encoder.",
 )
 
+REMEDY = "expected a model.pth.tar-<epoch>, copy or download it again"
 _TOWERS = {"text": "text", "image": "vision"}
 _FIRST_VISION = re.compile(r"image_encoder\.VPT(_FIRST)?")
 _DEEPER = re.compile(r"(text|image)_encoder\.transformer\.resblocks\.(\d+)\.VPT_shallow(_FIRST)?")
@@ -48,21 +50,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path).expanduser()
     _check_is_file(path)
-    entries: dict[str, Any] = {}
-    try:
-        with opened(path) as content:
-            for key, value in content.root.items() if isinstance(content.root, dict) else ():
-                try:
-                    entries[key] = content.plain(value)
-                except UnknownObjectError:
-                    continue
-    except PermissionError:
-        raise InputError(f"{path} may not be read by this user; change its permissions") from None
-    except UnreadableError as error:
-        raise InputError(
-            f"{path} is cut short, damaged or no file of torch.save ({str(error).splitlines()[0][:120]}); expected a "
-            f"model.pth.tar-<epoch>, copy or download it again"
-        ) from error
+    entries, _ = read_entries(path, REMEDY)
+    if not isinstance(entries, dict):
+        entries = {}
     state = entries.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         held = ", ".join(map(str, list(entries)[:3])) or "nothing readable without running code"
@@ -85,7 +75,7 @@ def _check_is_file(path: Path) -> None:
 
 
 def released_prompts(state_dict: Mapping[str, Tensor], *, method: str) -> dict[str, Tensor]:
-    """The prompts of a released checkpoint in float32, under the names of our learner of `method`.
+    """The prompts of a released checkpoint, in float32 but for whole numbers, under the names of our learner of `method`.
 
     `method` is a trainer's name without "CasPL_": CoOp, CoCoOp, MaPLe, IVLP, VPT, PromptSRC, KgCoOp, ProGrad. It is
     needed because the published CasPL puts the same parameters into the towers whether its learner uses them or not.
@@ -95,7 +85,7 @@ def released_prompts(state_dict: Mapping[str, Tensor], *, method: str) -> dict[s
     state = _without_class_buffers(state_dict)
     if not any(key.startswith(WHOLE_MODEL) for key in state):
         unused = UNUSED.get(method, ())
-        return {key: value.float() for key, value in state.items() if not key.startswith(unused)}
+        return {key: _float(value) for key, value in state.items() if not key.startswith(unused)}
     learner, in_towers, boosting = {}, {}, {}
     for key, value in state.items():
         name, boosts = _place(key)
@@ -110,7 +100,11 @@ def released_prompts(state_dict: Mapping[str, Tensor], *, method: str) -> dict[s
     if boosting:
         learner = {f"adapting.{name}": value for name, value in learner.items()}
         learner |= {f"boosting.{name}": value for name, value in boosting.items()}
-    return {name: value.float() for name, value in learner.items()} or state
+    return {name: _float(value) for name, value in learner.items()} or state
+
+
+def _float(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
 
 
 def _without_class_buffers(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -154,6 +148,9 @@ def boosting_from_official(state_dict: Mapping[str, Tensor], source: str | Path)
     _check_kind(state, any(towers.values()), source)
     for tower, entries in towers.items():
         _check_blocks(tower, entries, source)
+    prompts = {f"{tower}.{block}": value for tower, entries in towers.items() for block, value in entries.items()}
+    if problems := impossible(prompts, LARGEST_PROMPT):
+        raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take an unaltered file")
     text, vision = ([value for _, value in sorted(entries.items())] for entries in towers.values())
     return Prompts(text, vision, trainable=False)
 

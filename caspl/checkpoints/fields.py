@@ -79,7 +79,7 @@ def _wrong_record(kind: Any, value: Any, place: str) -> Iterator[str]:
     yield from wrong
     whole = not wrong and known.keys() == value.keys()
     if whole and hasattr(kind, "problem") and (odd := _made(kind, value).problem()):
-        yield f"{place} {odd}".strip()
+        yield f"{place or 'it'} {odd}"
 
 
 def _wrong(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:

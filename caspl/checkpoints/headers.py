@@ -10,16 +10,18 @@ from typing import Any, ClassVar, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
-from ..ground.errors import InputError
+from ..ground.errors import InputError, listed
 from ..ground.files import load_json, regular
+from ..ground.tensors import sealed
 from . import legacy
 from .fields import number, one_of, parse, several
 
 FORMAT, VERSION = "caspl", "1"
+METADATA = {"format", "header", "kind", "version", sealed.NAME}
 UNALTERED = "take an unaltered file, or write it anew"
 Shape = tuple[int, ...]
 
-MOST_CLASSES = 1_000_000
+MOST_CLASSES = 100_000  # WordNet has 82,000 nouns; each takes a pass through the text tower
 MOST_TOKENS = 4_096
 MOST_BLOCKS = 1_024
 WIDEST = 65_536
@@ -78,6 +80,16 @@ class BoostingHeader(Header):
             f"{self.vision_depth} blocks, taught by {self.teacher} on {self.dataset}"
             f"{' (names of base classes only)' if self.names == 'base' else ''}"
         )
+
+    def problem(self) -> str:
+        """What is wrong with its fields beside each other, or an empty string."""
+        if not self.text_depth and not self.vision_depth:
+            return "announces no prompts: text_depth and vision_depth are 0"
+        for tower in ("text", "vision"):
+            depth, length, width = (getattr(self, f"{tower}_{size}") for size in ("depth", "length", "width"))
+            if depth and not (length and width):
+                return f"announces empty prompts: {tower}_length is {length} and {tower}_width {width}"
+        return ""
 
     def shapes(self) -> dict[str, Shape]:
         text = {f"text.{block}": (self.text_length, self.text_width) for block in range(self.text_depth)}
@@ -148,6 +160,10 @@ class RunHeader(Header):
     std: list[float] = several(3, number(0, 1e3, above=True), fewest=3)
     groups: list[GroupHeader] = several(MOST_GROUPS)  # in text order
 
+    def problem(self) -> str:
+        """What is wrong with its fields beside each other, or an empty string."""
+        return "" if any(group.text or group.vision for group in self.groups) else "announces no prompts"
+
     def shapes(self) -> dict[str, Shape]:
         groups = [group.shapes() for group in self.groups]
         return {f"groups.{i}.{name}": shape for i, group in enumerate(groups) for name, shape in group.items()}
@@ -167,12 +183,21 @@ def read_header(path: str | Path, *kinds: type[AnyHeader]) -> AnyHeader:
 
 @contextmanager
 def opened(path: str | Path, framework: str = "numpy") -> Iterator[Any]:
-    """A safetensors file, open. Raises InputError where there is none, or where it is cut short."""
+    """A safetensors file, open. When the block has found nothing wrong in it, its bytes are compared with its checksum.
+
+    Raises InputError where there is no such file, or where it is damaged or cut short.
+    """
     try:
-        with safe_open(regular(path), framework=framework) as file:
+        sealed.check_table(regular(path))
+        with safe_open(path, framework=framework) as file:
             yield file
+        sealed.check_seal(path)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"there is no file {path}; check the path") from None
+    except ValueError as error:
+        raise InputError(f"{path} is no safetensors file or is damaged ({error}); {UNALTERED}") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is no safetensors file or is cut short ({error}); copy it again") from error
 
@@ -196,6 +221,10 @@ def header_of(file: Any, path: str | Path, kinds: tuple[type[AnyHeader], ...]) -
     kind = next((kind for kind in kinds if kind.kind == found), None)
     if kind is None:
         raise InputError(f"{path} is of the kind {found[:60]}, expected {names}")
+    if form == FORMAT and (others := sorted(metadata.keys() - METADATA)):
+        raise InputError(
+            f"{path} says {listed([name[:60] for name in others])} of itself, which is not known; {UNALTERED}"
+        )
     try:
         values = load_json(metadata.get("header", ""))
         if form in legacy.VERSIONS:

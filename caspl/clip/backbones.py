@@ -1,45 +1,24 @@
-"""Finding and loading CLIP, frozen, in evaluation mode, with the right activation.
-
-A backbone is named in one of these ways:
-
-    demo/student, demo/teacher     the tiny CLIPs that the project carries
-    ViT-B/16, RN50, ...            OpenAI's names: read from ~/.cache/clip if the family's code left them there, else
-                                   fetched by open_clip; QuickGELU, as they were trained
-    ViT-B-16:laion2b_s34b_b88k     an open_clip model and pretraining tag
-    hf-hub:org/name                a model folder on the Hugging Face Hub, as open_clip reads it
-    /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes decide the model
-    ViT-B-16:/path/to/file         weights of that open_clip model
-"""
+"""A CLIP, frozen, in evaluation mode, with the right activation, and what is needed to feed it. For names see models.py."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.model import build_model_from_openai_state_dict
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..ground.errors import InputError, QuantityError, first_line, listed, nearest
-from ..ground.quiet import quiet
-from ..ground.shapes import differences, shapes_of
-from . import demo
+from ..ground.errors import InputError
 from .blocks import check_blocks
 from .fingerprint import fingerprint_of
+from .models import fetching, load_model
 from .precision import Precision
-from .weights import read_weights
 
-OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px")
-log = logging.getLogger(__name__)
-
-CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
+LARGEST_IMAGE = 16_384  # pixels on a side
 
 
 @dataclass
@@ -134,44 +113,35 @@ class Backbone:
 
 
 def load_backbone(name: str) -> Backbone:
-    """The CLIP called `name` in float32 on the CPU; see the top of this file for the names.
+    """The CLIP called `name` in float32 on the CPU; models.py lists the names.
 
     The random streams are left as they were: what a run draws does not depend on where its weights came from.
-    Raises InputError for a name nobody knows, with the nearest one, and for weights that can't be read or don't fit.
+    Raises InputError as `models.load_model`, and for a model whose own settings make no sense.
     """
     with torch.random.fork_rng(devices=[]):
-        return _load(name)
+        model, architecture = load_model(name)
+        size, mean, std = _settings(model, name)
+        return Backbone(name, model, _tokenizer(architecture, model), size, mean, std)
 
 
-def _load(name: str) -> Backbone:
-    if name.startswith("demo/"):
-        model, architecture = _load_demo(name), "ViT-B-16"
-    elif name in OPENAI_NAMES:
-        architecture = _quickgelu_architecture(name)
-        model = _load_openai(name, architecture)
-    elif name.startswith("hf-hub:"):
-        model, architecture = _create(name, None, name), name
-    elif ":" in name and "/" not in name.split(":", 1)[0]:
-        architecture, source = name.split(":", 1)
-        model = _load_open_clip(architecture, source, name)
-    elif Path(name).expanduser().is_file():
-        model, architecture = _from_openai_layout(Path(name).expanduser()), "ViT-B-16"
-    else:
-        raise QuantityError(("backbone", _unknown(name)))
-    settings = open_clip.get_model_preprocess_cfg(model)
-    size = settings["size"]
-    return Backbone(
-        name=name,
-        model=model,
-        tokenizer=_tokenizer(architecture, model),
-        image_size=(size, size) if isinstance(size, int) else tuple(size),
-        mean=tuple(settings.get("mean", open_clip.OPENAI_DATASET_MEAN)),
-        std=tuple(settings.get("std", open_clip.OPENAI_DATASET_STD)),
-    )
+def _settings(model: nn.Module, name: str) -> tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]:
+    """Size, mean and standard deviation of the images that a model takes, which a repository of the Hub may choose."""
+    with fetching(f"the settings of {name}"):
+        settings = open_clip.get_model_preprocess_cfg(model)
+        size = settings["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        mean = tuple(settings.get("mean", open_clip.OPENAI_DATASET_MEAN))
+        std = tuple(settings.get("std", open_clip.OPENAI_DATASET_STD))
+        sound = 1 <= height <= LARGEST_IMAGE and 1 <= width <= LARGEST_IMAGE and len(mean) == len(std) == 3
+        if not sound or not all(abs(m) <= 1e3 and 0 < s <= 1e3 for m, s in zip(mean, std, strict=True)):
+            raise InputError(
+                f"the settings of {name} make no sense (images of {height} x {width}, mean {mean}, std {std}); name another"
+            )
+    return (height, width), mean, std
 
 
 def _tokenizer(architecture: str, model: nn.Module) -> Callable:
-    with _fetching(f"the tokenizer of {architecture}"):
+    with fetching(f"the tokenizer of {architecture}"):
         text = (open_clip.get_model_config(architecture) or {}).get("text_cfg", {})
         if isinstance(model, open_clip.CLIP) and not text.get("hf_tokenizer_name"):  # CLIPA, for one, has BERT's
             return clip_tokenizer(model.context_length)
@@ -182,105 +152,3 @@ def _tokenizer(architecture: str, model: nn.Module) -> Callable:
 def clip_tokenizer(context_length: int) -> open_clip.SimpleTokenizer:
     """CLIP's tokenizer, built once for each length: reading its vocabulary takes longer than loading a small CLIP."""
     return open_clip.SimpleTokenizer(context_length=context_length)
-
-
-def _unknown(name: str) -> str:
-    models = open_clip.list_models()
-    known = [*(f"demo/{n}" for n in demo.ARCHITECTURES), *OPENAI_NAMES]
-    if name in models:
-        tags = [tag for model, tag in open_clip.list_pretrained() if model == name]
-        return (
-            f'is "{name}", an open_clip model without weights; add a tag, as in {name}:{tags[0]}'
-            if tags
-            else f'is "{name}", for which open_clip has no weights; give a file, as in {name}:/path/to/weights'
-        )
-    return (
-        f'is "{name}", but no CLIP is called "{name}" and no file is there; choose one of {", ".join(known)}, an open_clip '
-        f"model with its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest(name, [*known, *models])}?)"
-    )
-
-
-def _load_demo(name: str) -> nn.Module:
-    short = name.removeprefix("demo/")
-    if short not in demo.ARCHITECTURES:
-        raise InputError(
-            f"no demo model is called {name}; there are {', '.join(f'demo/{n}' for n in demo.ARCHITECTURES)}"
-        )
-    return demo.load_demo_model(short)
-
-
-def _quickgelu_architecture(openai_name: str) -> str:
-    """OpenAI's weights were trained with QuickGELU, which open_clip builds only under the name that says so."""
-    return openai_name.replace("@336px", "-336").replace("/", "-") + "-quickgelu"
-
-
-def _load_openai(name: str, architecture: str) -> nn.Module:
-    cached = CLIP_CACHE.expanduser() / (name.replace("/", "-") + ".pt")
-    if cached.is_file():
-        return _from_openai_layout(cached)
-    return _create(architecture, "openai", name, hint=f", or put OpenAI's archive at {cached}")
-
-
-def _load_open_clip(architecture: str, source: str, name: str) -> nn.Module:
-    if architecture not in open_clip.list_models():
-        close = nearest(architecture, open_clip.list_models())
-        raise InputError(f'open_clip has no model {architecture} (from "{name}"), do you mean {close}?')
-    tags = [tag for model, tag in open_clip.list_pretrained() if model == architecture]
-    if source in tags:
-        return _create(architecture, source, name)
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise InputError(
-            f'"{source}" (from "{name}") is neither a file nor a tag of {architecture}; its tags are '
-            f"{', '.join(tags) or 'none'}"
-        )
-    model = open_clip.create_model(architecture, pretrained=None, load_weights=False)
-    return _fill(model, read_weights(path), path)
-
-
-def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn.Module:
-    log.info("Weights of %s: from the Hub's cache, or fetched", name)
-    with _fetching(f"the weights of {name}", hint):
-        return open_clip.create_model(architecture, pretrained=tag)
-
-
-@contextmanager
-def _fetching(what: str, hint: str = "") -> Iterator[None]:
-    """Inside, open_clip may read from the Hub; what goes wrong there becomes an InputError."""
-    try:
-        with quiet("", "huggingface_hub"):  # open_clip logs by the root; each of their many attempts would be a line
-            yield
-    except ImportError as error:
-        raise InputError(
-            f"{what} can't be read without a package that is not installed ({error}); install it"
-        ) from error
-    except (RuntimeError, OSError, ValueError) as error:
-        raise InputError(
-            f"{what} could not be fetched ({first_line(error)}); check the network, or set HF_HOME to a cache with what is "
-            f"missing{hint}"
-        ) from error
-
-
-def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
-    expected = model.state_dict()
-    found = {key: value for key, value in weights.items() if key in expected}
-    if problems := differences(shapes_of(found), shapes_of(expected)):
-        raise InputError(f"{path} does not fit the model: {listed(problems)}")
-    model.load_state_dict({key: weights[key].to(value.dtype) for key, value in expected.items()})
-    return model
-
-
-def _from_openai_layout(path: Path) -> nn.Module:
-    """A model from weights under OpenAI's key names; widths, depths and image size follow from the shapes."""
-    weights = read_weights(path)
-    needed = ("text_projection", "positional_embedding", "token_embedding.weight", "ln_final.weight", "logit_scale")
-    missing = [key for key in needed if key not in weights]
-    if missing or not ({"visual.proj", "visual.attnpool.positional_embedding"} & weights.keys()):
-        raise InputError(
-            f"{path} is no CLIP in OpenAI's layout: it lacks {', '.join(missing) or 'visual.proj'}; for the "
-            f"weights of an open_clip model write MODEL:{path}"
-        )
-    # The builder rounds every weight to half precision, so the weights themselves are put in afterwards.
-    model = _fill(build_model_from_openai_state_dict(dict(weights), cast_dtype=torch.float32).float(), weights, path)
-    model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    return model

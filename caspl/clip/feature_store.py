@@ -18,8 +18,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..ground.files import regular, replacing
+from ..ground.tensors.sealed import check_seal, check_table, sealed
+from ..ground.tensors.values import impossible
 
 log = logging.getLogger(__name__)
+LARGEST_FEATURE = 1.01  # they are normalised, and rounded to whatever precision
 
 
 class FeatureStore:
@@ -36,20 +39,32 @@ class FeatureStore:
         """
         path = self.folder / f"{digest([json.dumps(facts, sort_keys=True), *map(_state, images)])}.safetensors"
         try:
-            return load_file(regular(path))["features"]
+            return _read(path, len(images))
         except FileNotFoundError:
             pass
-        except (SafetensorError, OSError, KeyError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             log.warning("%s is damaged and will be replaced (%s)", path, error)
         features = compute().detach().cpu().contiguous()
         try:
             with replacing(path) as temporary:
-                temporary.write_bytes(save({"features": features}, metadata={"facts": json.dumps(facts)}))
+                temporary.write_bytes(sealed(save({"features": features}, metadata={"facts": json.dumps(facts)})))
         except OSError as error:  # an evaluation is worth more than keeping what it used
             log.warning("Features of %d images are not kept: %s (%s)", len(features), path, error.strerror)
         else:
             log.info("Features of %d images kept in %s", len(features), path)
         return features
+
+
+def _read(path: Path, images: int) -> Tensor:
+    """The features in a file. Raises ValueError where they are not those of so many images, or not what was written."""
+    check_table(regular(path))
+    check_seal(path)
+    features = load_file(path)["features"]
+    if features.dim() != 2 or len(features) != images or not features.numel():
+        raise ValueError(f"it has the shape {tuple(features.shape)}, expected {images} rows")
+    if problems := impossible({"features": features}, LARGEST_FEATURE):
+        raise ValueError(problems[0])
+    return features
 
 
 def digest(parts: Iterable[str]) -> str:

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..ground.errors import InputError, first_line
-from .archives import TensorFile, TensorNote, Unknown, UnreadableError, opened
+from ..ground.tensors.archives import TensorFile, TensorNote, Unknown, UnreadableError, opened
+from ..ground.tensors.sealed import check_table
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -21,8 +22,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"no weight file at {path}; correct the path")
     try:
-        weights = load_file(path) if path.suffix == ".safetensors" else _read_pickled_weights(path)
-    except (SafetensorError, UnreadableError) as error:
+        if path.suffix == ".safetensors":
+            check_table(path)
+            weights = load_file(path)
+        else:
+            weights = _read_pickled_weights(path)
+    except (SafetensorError, UnreadableError, ValueError) as error:
         raise InputError(
             f"{path} is not a weight file that can be read without running code ({first_line(error)}); expected an OpenAI "
             f"archive, a state dict or safetensors, not cut short"

@@ -22,11 +22,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..checkpoints.record import in_order
 from ..ground.errors import InputError
 from ..ground.files import check_writable, replacing
 from ..ground.images import Preprocessing
 from ..ground.quiet import quiet
+from ..ground.tensors.sealed import in_order
 from ..ground.texts import tell
 from ..prompting.cascade import Deployed
 from ..prompting.image_tower import encode_images

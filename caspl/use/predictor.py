@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..checkpoints.boosting import load_boosting
+from ..checkpoints.boosting import load_boosting, read_boosting
 from ..checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ..checkpoints.run import read_run
 from ..checkpoints.sources import resolve
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.fingerprint import same_network
+from ..clip.models import is_known
 from ..clip.precision import resolve_precision
 from ..ground.errors import InputError, first_line
 from ..ground.images import Preprocessing, read_image, to_rgb
@@ -108,7 +109,7 @@ class Predictor:
             )
         if self._classifier is None:
             with self.precision.autocast():
-                self._classifier = self.model.class_features(self.prompts())
+                self._classifier = self._finite(self.model.class_features(self.prompts()), "class features")
         return self._classifier
 
     @torch.no_grad()
@@ -122,6 +123,7 @@ class Predictor:
             parts = [
                 self.model.image_features(batch.to(self.device), self.prompts()) for batch in self._batches(images)
             ]
+        parts = [self._finite(part, "image features") for part in parts]
         return torch.cat(parts) if parts else torch.zeros(0, self.backbone.embedding_width, device=self.device)
 
     @torch.no_grad()
@@ -130,8 +132,21 @@ class Predictor:
         features = self.encode_image(images)
         with self.precision.autocast():
             if self.conditional:
-                return self.model.conditional_logits(features, self.prompts, CONDITIONAL_MEMORY).float()
-            return self.model.logits(features, self.classifier).float()
+                logits = self.model.conditional_logits(features, self.prompts, CONDITIONAL_MEMORY)
+            else:
+                logits = self.model.logits(features, self.classifier)
+        return self._finite(logits.float(), "logits")
+
+    def _finite(self, values: Tensor, what: str) -> Tensor:
+        """`values`, which no answer would show to be wrong. Raises InputError where one of them is not finite."""
+        if torch.isfinite(values).all():
+            return values
+        narrow = self.precision.name != "fp32"
+        remedy = "use precision fp32 (--precision fp32)" if narrow else "take unaltered prompts and weights"
+        raise InputError(
+            f"the {what} that {self.source or 'these prompts'} and {self.backbone.name} give in {self.precision.name} are not "
+            f"finite numbers; {remedy}"
+        )
 
     def predict(self, images: Images, top_k: int = 1) -> list[list[tuple[str, float]]]:
         """For each image its `top_k` most probable classes (all, if there are fewer): (class name, probability), best first."""
@@ -173,6 +188,8 @@ class Predictor:
                 f"a tensor of images has the shape {tuple(images.shape)} and the type {images.dtype}, expected "
                 f"{('B', *wanted)} and normalised pixels; prepare() makes such tensors of PIL images and paths"
             )
+        if not torch.isfinite(images).all():
+            raise InputError("a tensor of images has pixels that are not finite numbers; expected those of prepare()")
 
 
 def usable_device(name: str | torch.device) -> torch.device:
@@ -201,7 +218,9 @@ def load(
         source: the folder of a run, its `prompts.safetensors` (any prompt learner) or `boosting.safetensors` (phase 1), or
             `hub:org/name` with boosting prompts.
         classnames: in place of those of the run.
-        backbone: where the CLIP is found, if not under the name in the file: a path, for example.
+        backbone: where the CLIP is found, if not under the name in the file: a path, for example. A name in a file is followed
+            if it is a demo model, one of OpenAI's, or open_clip's own with its tag; all else is opened or fetched only when
+            it is given here.
         device: as PyTorch names it.
         precision: fp32, fp16, bf16 or amp.
 
@@ -217,7 +236,7 @@ def load(
 
 def _load_run(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
     learners, header = read_run(path)
-    clip = load_backbone(name or header.backbone)
+    clip = load_backbone(name or _known(header.backbone, path))
     if not same_network(header.backbone_fingerprint, clip.fingerprint):
         raise InputError(
             f"{path} was trained with {header.backbone} ({header.backbone_fingerprint}), but {clip.name} is another network "
@@ -229,11 +248,22 @@ def _load_run(path: Path, classnames: Iterable[str] | None, name: str, **placed:
 
 
 def _load_boosting(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
-    clip = load_backbone(name or read_header(path, BoostingHeader).student)
+    _, header = read_boosting(path)  # refused before weights are fetched
+    clip = load_backbone(name or _known(header.student, path))
     prompts, header = load_boosting(path, clip)
     preprocessing = Preprocessing(clip.image_size, clip.mean, clip.std)
     names = _names(classnames, header.classnames, path)
     return Predictor(clip, [prompts], names, preprocessing, source=str(path), method="CasPLBoost", **placed)
+
+
+def _known(name: str, path: Path) -> str:
+    """The backbone that a file names. Raises InputError where that would let the file choose what is fetched or opened."""
+    if is_known(name):
+        return name
+    raise InputError(
+        f"{path} names the CLIP \"{name[:200]}\", which is neither a demo model nor OpenAI's nor open_clip's own, and what a "
+        f"file names is not fetched or opened unasked; if you trust it, allow it with --backbone (backbone=) and this name"
+    )
 
 
 def _several(names: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from dassl.utils.checkpoint import load_checkpoint, load_into, resume_from_checkpoint, save_checkpoint
 from dassl.utils.errors import MissingFileError
+from dassl.utils.states import shown
 from dassl.utils.tools import tolist_if_not
 from torch import nn
 
@@ -150,7 +151,13 @@ class TrainerBase:
                 f"The newest model files in {directory} are of different epochs ({found}); write the name of a file "
                 'that all have into the text files "checkpoint", or delete the folders to train from scratch.'
             )
-        return epochs[names[0]]
+        epoch, longest = epochs[names[0]], getattr(self, "max_epoch", epochs[names[0]])
+        if epoch > longest:
+            raise InputError(
+                f"The newest model files in {directory} are of epoch {epoch}, but MAX_EPOCH is {longest}; write the name of an "
+                'earlier one into the text files "checkpoint", or choose another --output-dir.'
+            )
+        return epoch
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
         """Load weights that `save_model` wrote to `directory`; without a directory nothing is loaded.
@@ -178,8 +185,8 @@ class TrainerBase:
             if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
                 raise InputError(f"{path} has no state_dict, so it is not a file of this trainer.")
             result = checkpoint.get("val_result")
-            result = "None" if result is None else f"{result:.1f}"
-            logger.info(f"Load {path} to {name} (epoch={checkpoint.get('epoch')}, val_result={result})")
+            result = f"{result:.1f}" if isinstance(result, float) else "None"
+            logger.info(f"Load {path} to {name} (epoch={shown(checkpoint.get('epoch'))}, val_result={result})")
             load_into(self._models[name], checkpoint["state_dict"], path)
 
     # ------------------------------------------------------------ tensorboard

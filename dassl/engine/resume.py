@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import yaml
 from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
+from dassl.utils.states import check_state, misfits, optimizer_problems, scheduler_problems, shown, whole
 
 from caspl.ground.errors import InputError
 
@@ -69,11 +73,15 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
     Raises:
         InputError: the file is damaged, of another configuration, or of other models.
     """
-    state = load_checkpoint(path)
-    if not isinstance(state, dict) or not state.keys() >= _FIELDS or state["format"] != _FORMAT:
-        raise InputError(f"{path} is not a file to resume from; delete it to train without it.")
-    different = _differences(state["config"], trainer.cfg.dump())
-    if different and state["epoch"] == 0:
+    remedy = _without(trainer, path)
+    state = load_checkpoint(path, remedy)
+    if not isinstance(state, dict) or not state.keys() >= _FIELDS or not whole(state["format"], _FORMAT, _FORMAT):
+        raise InputError(f"{path} is not a file to resume from; {remedy}")
+    try:
+        different = _differences(state["config"], trainer.cfg.dump())
+    except (yaml.YAMLError, AttributeError, TypeError, RecursionError):
+        raise InputError(f"{path}: config is {shown(state['config'])}, expected a configuration; {remedy}") from None
+    if different and whole(state["epoch"], 0, 0):
         logger.info(f"{path} is from before the first epoch of a run with another configuration; it is not used")
         return None
     if different:
@@ -81,6 +89,7 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
             f"{path} belongs to a run with another configuration: {'; '.join(different)}; restore these values, "
             "choose another --output-dir, or delete the file to start anew."
         )
+    check_state(_problems(state, trainer), path, remedy)
     if list(state["models"]) != list(trainer._models):
         raise InputError(
             f"{path} holds the models {', '.join(state['models'])}, but the trainer has "
@@ -94,6 +103,61 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
     trainer.best_result = state["best_result"]
     trainer.load_extra_state(state["extra"])
     return state
+
+
+def _problems(state: dict[str, Any], trainer: SimpleTrainer) -> Iterator[str]:
+    """What is wrong with the fields of a file whose configuration is the trainer's, a phrase each."""
+    if not whole(state["epoch"], 0, trainer.max_epoch):
+        yield f"epoch is {shown(state['epoch'])}, expected 0 to MAX_EPOCH, {trainer.max_epoch}"
+    best = state["best_result"]
+    if type(best) is not float or math.isnan(best) or best == math.inf:
+        yield f"best_result is {shown(best)}, expected a number"
+    if not isinstance(state["extra"], dict):
+        yield f"extra is {shown(state['extra'])}, expected a dictionary"
+    yield from _random_problems(state["random"])
+    for field in ("models", "optimizers", "schedulers"):
+        if not isinstance(state[field], dict) or state[field].keys() != state["models"].keys():
+            yield f"{field} is {shown(state[field])}, expected one entry for each model"
+            return
+    longest = trainer.max_epoch + max(trainer.cfg.OPTIM.WARMUP_EPOCH, 0) + 1
+    for name in trainer._models.keys() & state["models"].keys():
+        optimizer, scheduler = trainer._optims[name], trainer._scheds[name]
+        if optimizer is not None and state["optimizers"][name] is not None:
+            yield from optimizer_problems(state["optimizers"][name], optimizer, f"optimizers.{name}")
+        if scheduler is not None and state["schedulers"][name] is not None:
+            yield from scheduler_problems(state["schedulers"][name], scheduler, f"schedulers.{name}", longest)
+
+
+def _random_problems(state: Any) -> Iterator[str]:
+    """The same of the states of random generators. They are set for a moment, since only the generators know."""
+    present = random_state()
+    if not isinstance(state, dict) or not state.keys() >= {"python", "numpy", "torch", "cuda"}:
+        yield f"random is {shown(state)}, expected the states of four random generators"
+        return
+    if found := [*misfits(state["numpy"], present["numpy"], "random.numpy")]:  # NumPy itself takes any position
+        yield from found
+        return
+    if not whole(state["numpy"][2], 0, len(state["numpy"][1])):
+        yield f"random.numpy[2] is {shown(state['numpy'][2])}, expected 0 to {len(state['numpy'][1])}"
+        return
+    try:
+        restore_random_state(state)
+    except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
+        yield f"random is refused by a generator ({str(error)[:80]})"
+    finally:
+        restore_random_state(present)
+
+
+def _without(trainer: SimpleTrainer, path: str) -> str:
+    """What is to be done about a file that is of no use, and what then happens."""
+    folder = Path(path).parent
+    pointers = [folder / name / "checkpoint" for name in trainer._models]
+    if trainer._models and all(pointer.is_file() for pointer in pointers):
+        return (
+            f"delete it, and training goes on from the newest model file in {pointers[0].parent}, with other random numbers; "
+            f"delete {folder} to train from scratch"
+        )
+    return "delete it, and training starts from scratch"
 
 
 def _state(part: Any) -> dict[str, Any] | None:

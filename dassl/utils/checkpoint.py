@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import logging
 import os
-import re
 import shutil
+import sys
 import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,49 +17,63 @@ import numpy as np
 import torch
 from torch import nn
 
-from caspl.ground.errors import InputError, listed
+from caspl.ground.errors import InputError, first_line, listed
 from caspl.ground.files import regular, replacing
-from caspl.ground.shapes import differences, shapes_of
+from caspl.ground.tensors.archives import DTYPES
+from caspl.ground.tensors.checksum import with_checksum
+from caspl.ground.tensors.shapes import differences, shapes_of
+from caspl.ground.tensors.torch_files import read_entries
+from caspl.ground.tensors.values import impossible
 
 from .errors import MissingFileError
+from .states import check_state, optimizer_problems, scheduler_problems, shown, whole
 
 logger = logging.getLogger(__name__)
+MOST_EPOCHS = 2**31
 
 
 def save_plain(state: Any, path: str | Path) -> None:
     """Write `state` with torch.save in one step, so that torch.load(weights_only=True) reads it.
 
-    NumPy values become PyTorch's and Python's.
+    NumPy values become PyTorch's and Python's. A dictionary gets one entry more, `checksum`, which `load_checkpoint` compares.
 
     Raises:
         TypeError: something in `state` would need unpickling; the message gives its place.
         OSError: `path` can't be written.
     """
     content = io.BytesIO()
-    torch.save(_plain(state, "state"), content)
+    plain = _plain(state, "state")
+    torch.save(with_checksum(plain) if isinstance(plain, dict) else plain, content)
     with replacing(path) as temporary:
         temporary.write_bytes(content.getbuffer())  # a full disk then says so, which torch.save does not
 
 
 def _plain(value: Any, place: str) -> Any:
     """Return `value` with nothing in it but tensors, numbers, texts and containers of them."""
-    if value is None or isinstance(value, (torch.Tensor, torch.Size, torch.dtype, torch.device, Counter)):
+    if isinstance(value, torch.Tensor) and value.layout == torch.strided and value.dtype in DTYPES:
+        return value if value.numel() <= _stored(value) else value.contiguous()
+    if value is None or isinstance(value, (torch.Size, torch.dtype, torch.device, Counter)):
         return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value.copy())
-    if type(value) in (bool, int, float, complex, str, bytes):
+    if type(value) in (bool, int, float, str, bytes):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and not any(isinstance(key, tuple) for key in value):
         kind = OrderedDict if isinstance(value, OrderedDict) else dict
         return kind((key, _plain(item, f"{place}[{key!r}]")) for key, item in value.items())
-    if type(value) in (list, tuple, set):
+    if type(value) in (list, tuple):
         return type(value)(_plain(item, f"{place}[{index}]") for index, item in enumerate(value))
     raise TypeError(
         f"{place} is a {type(value).__module__}.{type(value).__name__}, which a checkpoint cannot hold; "
         "store tensors, numbers, texts, lists and dictionaries"
     )
+
+
+def _stored(value: torch.Tensor) -> int:
+    """How many numbers the storage of a tensor has; an expanded tensor has more, which its file would not."""
+    return value.untyped_storage().nbytes() // value.element_size()
 
 
 def save_checkpoint(
@@ -96,10 +110,11 @@ def save_checkpoint(
         logger.info(f'Best checkpoint saved to "{best}"')
 
 
-def load_checkpoint(fpath: str | Path) -> dict[str, Any]:
+def load_checkpoint(fpath: str | Path, remedy: str = "copy it again, or delete it") -> dict[str, Any]:
     """Return the content of a model file, with all tensors on the CPU.
 
-    Unlike Dassl 0.6.3 the file is read with weights_only=True, so that it cannot execute code.
+    Unlike Dassl 0.6.3 the file cannot execute code, and where it has a checksum its content is compared with it. `remedy`
+    ends the sentence about a file that is damaged.
 
     Raises:
         MissingFileError: there is no such file; the sentence names the model files beside it.
@@ -112,27 +127,13 @@ def load_checkpoint(fpath: str | Path) -> dict[str, Any]:
         raise InputError(f"{fpath} is a folder; a model file is expected.")
     if not path.exists():
         raise MissingFileError(f"There is no file {fpath}{_models_beside(path)}.")
-    try:
-        return torch.load(regular(path), map_location="cpu", weights_only=True)
-    except PermissionError:
-        raise InputError(f"{fpath} may not be read by this user.") from None
-    except OSError as error:
-        raise InputError(f"{fpath} cannot be read ({error.strerror or error}).") from None
-    except Exception as error:  # torch.load raises whatever its readers raise, from EOFError to KeyError
-        blocked = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:global|class|operand)\D*?([\w.]+)", str(error))
-        # A stray "c" opcode in arbitrary bytes also reads as a global, hence the look at the file's kind
-        if blocked and _is_torch_file(path):
-            raise InputError(
-                f"{fpath} contains pickled objects ({blocked.group(1) or blocked.group(2)}) beside weights, and "
-                "reading those could execute code; save it again with weights and plain values only."
-            ) from None
-        raise InputError(f"{fpath} is truncated or not a PyTorch checkpoint.") from None
-
-
-def _is_torch_file(path: Path) -> bool:
-    """Return whether a file starts as one written by torch.save does: a zip archive, or a pickle of protocol 2."""
-    with open(path, "rb") as file:
-        return file.read(2) in (b"PK", b"\x80\x02")
+    content, objects = read_entries(path, remedy)
+    if objects:
+        raise InputError(
+            f"{fpath} contains pickled objects ({listed(objects)}) beside weights, and reading those could execute code; save "
+            f"it again with weights and plain values only."
+        )
+    return content
 
 
 def _models_beside(path: Path) -> str:
@@ -146,13 +147,25 @@ def load_into(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: 
     """Load weights strictly.
 
     Raises:
-        InputError: names or shapes do not fit the model; the sentence names `source` and the first misfits.
+        InputError: names, shapes or types do not fit the model, or a number is not finite; the sentence names `source`
+            and the first misfits.
     """
-    try:
-        model.load_state_dict(state_dict)
-    except RuntimeError as error:
-        problems = differences(shapes_of(state_dict), shapes_of(model.state_dict())) or [" ".join(str(error).split())]
-        raise InputError(f"{source} does not fit the model: {listed(problems)}") from None
+    own = model.state_dict()
+    found = state_dict if isinstance(state_dict, Mapping) else {}
+    problems = differences(shapes_of(found), shapes_of(own)) or _wrong_values(found, own)
+    if not problems:
+        try:
+            model.load_state_dict(state_dict)
+            return
+        except RuntimeError as error:
+            problems = [" ".join(str(error).split())]
+    raise InputError(f"{source} does not fit the model: {listed(problems)}") from None
+
+
+def _wrong_values(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> list[str]:
+    """A phrase for each of the weights `found` that would be rounded to another kind of number, or is not finite."""
+    learned = {name: value for name, value in found.items() if own[name].is_floating_point()}
+    return impossible(learned, sys.float_info.max)
 
 
 def resume_from_checkpoint(
@@ -179,11 +192,17 @@ def resume_from_checkpoint(
             f"Cannot resume from {fdir}: the text file {pointer}, which names the newest model file, is missing or "
             f"empty{_models_beside(pointer)}; write the name into it, or delete the folder to train from scratch."
         )
-    path = os.path.join(fdir, name.splitlines()[0])
+    other = f"write the name of another file in {fdir} into {pointer}, or delete the folder to train from scratch"
+    if os.path.basename(name) != name or len(name.split()) > 1 or name in (os.curdir, os.pardir):
+        raise InputError(
+            f'{pointer} says "{first_line(name, 60)}", expected the name of a model file beside it; {other}'
+        )
+    path = os.path.join(fdir, name)
     logger.info(f'Loading checkpoint from "{path}"')
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, remedy=f"delete it, and {other}")
     if not isinstance(checkpoint, dict) or not {"state_dict", "epoch"} <= checkpoint.keys():
-        raise InputError(f"{path} has no state_dict and epoch, so training cannot resume from it.")
+        raise InputError(f"{path} has no state_dict and epoch, so training cannot resume from it; {other}")
+    check_state(_resuming_problems(checkpoint, optimizer, scheduler), path, other)
     load_into(model, checkpoint["state_dict"], path)
     logger.info("Loaded model weights")
     if optimizer is not None and checkpoint.get("optimizer") is not None:
@@ -196,21 +215,35 @@ def resume_from_checkpoint(
     return checkpoint["epoch"]
 
 
+def _resuming_problems(checkpoint: dict[str, Any], optimizer: Any, scheduler: Any) -> Iterator[str]:
+    """What is wrong with what a model file holds beside weights."""
+    if not whole(checkpoint["epoch"], 0, MOST_EPOCHS):
+        yield f"epoch is {shown(checkpoint['epoch'])}, expected 0 or more"
+    if optimizer is not None and checkpoint.get("optimizer") is not None:
+        yield from optimizer_problems(checkpoint["optimizer"], optimizer, "optimizer")
+    if scheduler is not None and checkpoint.get("scheduler") is not None:
+        yield from scheduler_problems(checkpoint["scheduler"], scheduler, "scheduler", MOST_EPOCHS)
+
+
 def load_pretrained_weights(model: nn.Module, weight_path: str) -> None:
     """Load those weights of a file whose names and shapes fit the model, and say which do not, as Dassl 0.6.3.
 
     A leading "module." in names is ignored. When nothing fits there is a warning.
     """
     checkpoint = load_checkpoint(weight_path)
-    weights = checkpoint.get("state_dict", checkpoint)
+    weights = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, dict):
+        raise InputError(f"{weight_path} holds no weights by their names; give a model file")
     present = model.state_dict()
     matched, discarded = OrderedDict(), []
     for name, value in weights.items():
-        name = name.removeprefix("module.")
-        if name in present and present[name].size() == value.size():
+        name = str(name).removeprefix("module.")
+        if name in present and isinstance(value, torch.Tensor) and present[name].size() == value.size():
             matched[name] = value
         else:
             discarded.append(name)
+    if problems := _wrong_values(matched, present):
+        raise InputError(f"{weight_path}: {listed(problems)}; take another file")
     model.load_state_dict({**present, **matched})
     if not matched:
         warnings.warn(f"Nothing in {weight_path} fits the model; compare the names of the weights", stacklevel=2)

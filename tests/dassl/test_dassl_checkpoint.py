@@ -28,7 +28,7 @@ def test_save_and_load(tmp_path):
     assert names == ["checkpoint", "model-best.pth.tar", "model.pth.tar-3"]
     assert (tmp_path / "linear" / "checkpoint").read_text() == "model.pth.tar-3\n"
     loaded = torch.load(tmp_path / "linear" / "model.pth.tar-3", weights_only=True)
-    assert set(loaded) == {"state_dict", "epoch", "optimizer", "scheduler", "val_result"}
+    assert set(loaded) == {"state_dict", "epoch", "optimizer", "scheduler", "val_result", "checksum"}
     assert list(loaded["state_dict"]) == ["w"] and type(loaded["val_result"]) is float
     assert load_checkpoint(tmp_path / "linear" / "model-best.pth.tar")["epoch"] == 3
 
@@ -68,7 +68,9 @@ def test_load_damaged(tmp_path):
     for index, content in enumerate(contents):
         path = tmp_path / f"broken{index}"
         path.write_bytes(content)
-        with pytest.raises(InputError, match=rf"broken{index} is truncated or not a PyTorch checkpoint") as caught:
+        with pytest.raises(
+            InputError, match=rf"broken{index} is cut short, damaged or no file of torch.save"
+        ) as caught:
             load_checkpoint(path)
         assert "\n" not in str(caught.value)
 

@@ -192,7 +192,7 @@ def trained(make_cfg, make_trainer, **values):
 def test_file_content(make_cfg, make_trainer, tmp_path):
     trained(make_cfg, make_trainer)
     content = torch.load(tmp_path / "out" / "resume.pth.tar", weights_only=True)
-    assert set(content) == resume._FIELDS and content["epoch"] == 2
+    assert set(content) == resume._FIELDS | {"checksum"} and content["epoch"] == 2
     assert list(content["models"]) == ["linear"] and "LR: 0.01" in content["config"]
 
 
@@ -252,7 +252,9 @@ def test_damaged_file(make_cfg, make_trainer, tmp_path):
     path = tmp_path / "out" / "resume.pth.tar"
     content = path.read_bytes()
     path.write_bytes(content[:-200])
-    with pytest.raises(InputError, match=r"resume\.pth\.tar is truncated"):
+    with pytest.raises(
+        InputError, match=r"resume\.pth\.tar is cut short, .*; delete it, and training goes on from the newest"
+    ):
         make_trainer(make_cfg(OPTIM__MAX_EPOCH=2)).train()
     torch.save({"epoch": 1}, path)
     with pytest.raises(InputError, match="is not a file to resume from; delete it"):

@@ -142,6 +142,19 @@ def test_one_failure_among_several(sweeps):
     assert told(sweeps("base2new", *BASE2NEW))[2] == ("resume", RUNS[2])
 
 
+def test_trying_a_mistake_again_is_not_promised_to_help(sweeps):
+    done = sweeps("base2new", *BASE2NEW, MISTAKE="train_base", FAIL="boost/")
+    folder = f"{sweeps.folder}/out"
+    assert done.returncode == 1
+    assert f"{folder}/{RUNS[0]} failed: exit status 2\n    error: resume.pth.tar is damaged; delete it\n" in done.stderr
+    end = done.stderr[done.stderr.index("5 of 5 runs failed") :].splitlines()
+    assert end == [
+        "5 of 5 runs failed; the same command tries them again, those marked * in vain until what they say is corrected:",
+        f"    {folder}/{RUNS[0]} *",
+        *(f"    {folder}/{name}" for name in RUNS[1:]),
+    ]
+
+
 def test_several_at_a_time(sweeps):
     choice = ["--datasets", "digits", "--trainers", "CoOp", "--seeds", "1 2 3 4", "--jobs", "4"]
     start = time.time()

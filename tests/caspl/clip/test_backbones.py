@@ -7,7 +7,7 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
 from torch import nn
 
-from caspl.clip import backbones
+from caspl.clip import backbones, models
 from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.clip.weights import read_weights
@@ -113,7 +113,7 @@ def test_openai_archive_from_the_familys_cache(batch, tmp_path, monkeypatch):
     model = small_openai_model()
     save_archive(model, tmp_path / "ViT-B-16.pt")
     model.float()  # what is stored was rounded to half precision
-    monkeypatch.setattr(backbones, "CLIP_CACHE", tmp_path)
+    monkeypatch.setattr(models, "CLIP_CACHE", tmp_path)
     backbone = load_backbone("ViT-B/16")
     assert_frozen_and_right(backbone)
     assert_same_outputs(backbone.model, model, batch)

@@ -183,7 +183,7 @@ def test_a_run_that_knows_the_hash_of_the_weights_alone(tmp_path, student):
             dict(backbone="demo/teacher"),
             r"trained with demo/teacher .\S+., but demo/teacher is another network \(\w+/quickgelu/3\+4/32x32",
         ),
-        (dict(backbone="ViT-Z/9"), 'no CLIP is called "ViT-Z/9"'),
+        (dict(backbone="ViT-Z/9"), 'names the CLIP "ViT-Z/9", which is neither .*--backbone'),
         (dict(classnames=[]), "does not know its class names; give them"),
     ],
 )

@@ -1,7 +1,7 @@
 import torch
 
 from caspl.ground.errors import listed
-from caspl.ground.shapes import differences, shapes_of
+from caspl.ground.tensors.shapes import differences, shapes_of
 
 
 def test_equal_shapes_differ_in_nothing():

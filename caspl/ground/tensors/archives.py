@@ -6,14 +6,19 @@ calls or fills is a class of this file or an immutable one of PyTorch, and no op
 from the notes when the pickle has ended.
 
 Files that are read: torch.save's zip archives and its older format of bare pickles (before PyTorch 1.6), TorchScript
-archives (OpenAI's `ViT-B-16.pt` in `~/.cache/clip`), and safetensors.
+archives (OpenAI's `ViT-B-16.pt` in `~/.cache/clip`).
+
+A small file stays small: what a pickle may be, and a directory of a zip archive, has a bound that is compared before it is
+read; storages lie in the file as they are, never compressed; and a tensor has no more numbers than its storage.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +27,12 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from ..ground.files import regular
+from ..files import regular
 
 # What the older format starts with: torch.serialization.MAGIC_NUMBER and PROTOCOL_VERSION.
 LEGACY_MARKS = (0x1950A86A20F9469CFC6C, 1001)
+LARGEST_PICKLE = LARGEST_DIRECTORY = 2**22  # bytes: some 20,000 tensors, where a whole CLIP has some hundreds
+MOST_SHARED = 16  # times that a byte of a file counts in tensors; the family's class buffers are views of one tensor
 
 
 class UnreadableError(Exception):
@@ -71,6 +78,10 @@ class _Mapping(dict):
     def __setstate__(self, state: object) -> None: ...
 
 
+class _Counter(_Mapping):
+    """A Counter: MultiStepLR keeps its milestones in one."""
+
+
 class _First:
     """Calling it gives its first argument: a parameter is its tensor, a typed list of TorchScript is the list."""
 
@@ -113,11 +124,15 @@ _STORAGES = {
     "BFloat16Storage": torch.bfloat16,
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
 }
+DTYPES = frozenset(_STORAGES.values())  # of all tensors that can be read
 # All that a pickle can name. Pickles may set attributes of what they hold (opcode BUILD), so everything in here either has
 # a __setstate__ that does nothing or can't be changed.
 _KNOWN: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): _Mapping,
+    ("collections", "Counter"): _Counter,
     ("torch", "Size"): torch.Size,
     ("torch", "device"): torch.device,
     ("torch._utils", "_rebuild_tensor"): TensorNote,
@@ -129,12 +144,59 @@ _KNOWN: dict[tuple[str, str], object] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Imports nothing: names lead to the classes above. `dtypes` collects the type of each storage by its key."""
+class _Bounded:
+    """A file out of which no more than LARGEST_PICKLE bytes are read, whatever length the pickle in it announces."""
 
     def __init__(self, file: BinaryIO):
-        super().__init__(file, encoding="utf-8")  # of texts that Python 2 wrote
+        self._file, self._left = file, LARGEST_PICKLE
+
+    def read(self, length: int) -> bytes:
+        return self._counted(self._file.read(min(length, self._left + 1)))
+
+    def readline(self) -> bytes:
+        return self._counted(self._file.readline(self._left + 1))
+
+    def _counted(self, content: bytes) -> bytes:
+        self._left -= len(content)
+        if self._left < 0:
+            raise UnreadableError(f"its pickle is longer than {LARGEST_PICKLE:,} bytes")
+        return content
+
+
+# Opcodes that nothing written by torch.save has, and that take memory or time beyond the length of the pickle
+_REFUSED = (
+    *(pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
+    *(pickle.EXT1, pickle.EXT2, pickle.EXT4),
+    *(pickle.DICT, pickle.ADDITEMS, pickle.FROZENSET),
+)
+
+
+class _Unpickler(pickle._Unpickler):
+    """Imports nothing: names lead to the classes above. `dtypes` collects the type of each storage by its key.
+
+    It is the one in Python: the one in C makes room for as many values as a pickle says it will refer to.
+    """
+
+    dispatch = {code: step for code, step in pickle._Unpickler.dispatch.items() if code not in {c[0] for c in _REFUSED}}
+
+    def __init__(self, file: BinaryIO):
+        super().__init__(_Bounded(file), encoding="utf-8")  # of texts that Python 2 wrote
         self.dtypes: dict[str, torch.dtype] = {}
+
+    def load_setitem(self) -> None:
+        self._check_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def _check_keys(self, keys: list) -> None:
+        """Tuples of tuples of ... take a time that doubles with each level to be looked up."""
+        if any(isinstance(key, tuple) for key in keys):
+            raise UnreadableError("a dictionary whose keys are tuples")
+
+    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]] = load_setitem, load_setitems
 
     def find_class(self, module: str, name: str) -> object:
         if module == "torch.jit._pickle":
@@ -157,13 +219,20 @@ class TensorFile:
     def __init__(self, root: object, read: Callable[[str], bytes]):
         self.root = root
         self._read = read  # the bytes of a storage by its key
+        self._stored = self._given = 0  # bytes read so far, and those of the tensors in them
         self._storages: dict[str, Tensor] = {}
         self._done: dict[int, object] = {}
 
     def tensor(self, note: TensorNote) -> Tensor:
         """The tensor of a note, on the CPU. Tensors that shared a storage share it again."""
+        storage = self._storage(note.storage)
+        if math.prod(note.size) > storage.numel():
+            raise UnreadableError(f"a tensor of shape {tuple(note.size)} in a storage of {storage.numel()} numbers")
+        self._given += math.prod(note.size) * storage.element_size()
+        if self._given > MOST_SHARED * self._stored + 2**20:
+            raise UnreadableError(f"tensors that are more than {MOST_SHARED} times as large as what they are stored in")
         # as_strided checks that the tensor lies within its storage.
-        return torch.as_strided(self._storage(note.storage), note.size, note.stride, note.offset)
+        return torch.as_strided(storage, note.size, note.stride, note.offset)
 
     def _storage(self, note: object) -> Tensor:
         if not isinstance(note, _StorageNote):
@@ -172,6 +241,7 @@ class TensorFile:
             data = bytearray(self._read(note.key))
             numbers = torch.frombuffer(data, dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
             self._storages[note.key] = numbers.view(note.dtype)
+            self._stored += len(data)
         return self._storages[note.key]
 
     def plain(self, value: object) -> object:
@@ -187,7 +257,8 @@ class TensorFile:
             raise UnknownObjectError(type(value).__name__)
         if id(value) not in self._done:  # what is referred to many times is followed once
             if isinstance(value, dict):
-                self._done[id(value)] = {self.plain(key): self.plain(item) for key, item in value.items()}
+                kind = Counter if isinstance(value, _Counter) else dict
+                self._done[id(value)] = kind({self.plain(key): self.plain(item) for key, item in value.items()})
             else:
                 self._done[id(value)] = type(value)(self.plain(item) for item in value)
         return self._done[id(value)]
@@ -202,6 +273,7 @@ def opened(path: Path) -> Iterator[TensorFile]:
     with regular(path).open("rb") as file:
         try:
             if file.read(4) == b"PK\x03\x04":
+                _check_directory(file)
                 with zipfile.ZipFile(file) as archive:
                     yield _read_archive(archive)
             else:
@@ -218,11 +290,34 @@ def _read_archive(archive: zipfile.ZipFile) -> TensorFile:
     if not names:
         raise UnreadableError("a zip archive without data.pkl")
     folder = names[0].removesuffix("data.pkl")
-    if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+    if f"{folder}byteorder" in archive.namelist() and _stored(archive, f"{folder}byteorder") != b"little":
         raise UnreadableError("written on a big-endian machine")
     with archive.open(names[0]) as file:
         root = _Unpickler(file).load()
-    return TensorFile(root, lambda key: archive.read(f"{folder}data/{key}"))
+    return TensorFile(root, lambda key: _stored(archive, f"{folder}data/{key}"))
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
+    """What lies in the archive under `name` as it is; compressed, it could be a thousand times as long as the file."""
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+        raise UnreadableError(f"{name} is compressed")
+    return archive.read(name)
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Compare the length of a zip archive's directory before it is read, an object for each entry.
+
+    It stands in the last 22 bytes, and for archives of the larger kind 98 bytes before the end.
+    """
+    start = file.seek(-min(98, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    tail = file.read().rjust(98, b"\0")
+    if tail[76:80] != b"PK\5\6":
+        raise UnreadableError(f"a zip archive that does not end as one, behind byte {start}")
+    lengths = [int.from_bytes(tail[88:92], "little")]
+    if tail[56:60] == b"PK\6\7":
+        lengths = [int.from_bytes(tail[40:48], "little")]
+    if max(lengths) > LARGEST_DIRECTORY:
+        raise UnreadableError(f"a zip archive whose directory is longer than {LARGEST_DIRECTORY:,} bytes")
 
 
 def _read_legacy(file: BinaryIO) -> TensorFile:
