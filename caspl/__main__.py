@@ -1,8 +1,9 @@
-"""Using, exporting and sharing what was trained.
+"""Using, exporting and sharing what was trained, and taking over what the published code has left.
 
     caspl predict output/coop photos/ --classes names.txt --top-k 3
     caspl export output/coop --onnx coop.onnx
     caspl share output/boost/pets --folder pets-boosting
+    caspl convert config theirs.yaml --output mine.yaml
 
 `caspl COMMAND --help` shows each one's flags; docs/use.md has examples.
 """
@@ -13,7 +14,7 @@ import argparse
 import logging
 import sys
 
-from . import __version__
+from . import __version__, convert
 from .ground import door
 from .ground.texts import log_to_stderr
 from .use import export, hub, predict
@@ -21,6 +22,7 @@ from .use import export, hub, predict
 COMMANDS = {
     "predict": (predict, "classify images and folders"),
     "export": (export, "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
+    "convert": (convert, "configuration files and boosting prompts of the published CasPL code, as ours"),
     "share": (hub, "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
 }
 

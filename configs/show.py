@@ -32,7 +32,7 @@ def flat(path: str | Path) -> str:
         f"# All settings of {own}" + ("; those of its bases, later ones over earlier ones, come from" if bases else "")
     ]
     source += [f"#     {base}" for base in dict.fromkeys(bases)]
-    settings = yaml.dump(merged(files), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    settings = yaml.dump(merged(files), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return "\n".join([*_first_comments(path), *source, settings])
 
 
@@ -43,13 +43,13 @@ def _first_comments(path: Path) -> list[str]:
     return lines[:end]
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Writes lists in one line, as in the configuration files."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-_Dumper.add_representer(
+Dumper.add_representer(
     list, lambda dumper, values: dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=True)
 )

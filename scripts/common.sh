@@ -48,7 +48,7 @@ Options:
   --jobs N           runs at a time (default 1)
   --no-table         no table at the end
   --dry-run          print the commands that would run, and run nothing
-  -- KEY VALUE ...   for every run of train.py, for example -- OPTIM.LR 0.001
+  -- KEY VALUE ...   for every run of train.py whose trainer reads the key, for example -- OPTIM.LR 0.001
 docs/sweeps.md says more.
 END
 }
@@ -152,11 +152,21 @@ check_configs() {
     for trainer in "${TRAINERS[@]}"; do CONFIG_OF[$trainer]=${CONFIG_OF[$trainer]-$CONFIG_FOR_ALL}; done
 }
 
+read_by_any() { # KEY
+    local trainer
+    for trainer in "${TRAINERS[@]}"; do
+        ! reads "$trainer" "$1" || return 0
+        [[ $trainer != CasPL_* ]] || ! reads CasPLBoost "$1" || return 0
+    done
+    return 1
+}
+
 check_pairs() {
     local i
     ((${#EXTRA[@]} % 2 == 0)) || mistake "an odd number of words stands after --, expected pairs KEY VALUE"
     for ((i = 0; i < ${#EXTRA[@]}; i += 2)); do
         [[ ${EXTRA[i]} =~ ^[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*$ ]] || mistake "\"${EXTRA[i]}\" stands after -- where a KEY such as OPTIM.LR is expected"
+        read_by_any "${EXTRA[i]}" || mistake "${EXTRA[i]} stands after --, but none of ${TRAINERS[*]} reads it"
     done
 }
 

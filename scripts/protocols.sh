@@ -119,12 +119,27 @@ dataset_keys() { # DATASET: sets DATASET_FILE and DATASET_KEYS; a+b is the union
     DATASET_FILE=configs/datasets/union.yaml DATASET_KEYS=(DATASET.MEMBERS "($members)")
 }
 
+reads() { # TRAINER KEY: whether it reads a key that stands after --; what all trainers share is for all of them
+    local node=${1#CasPL_}
+    node=${node^^}
+    case $node in KGCOOP | PROGRAD) node=COOP ;; ZEROSHOTCLIP*) node=ZSCLIP ;; esac
+    case $2 in
+        TRAINER.CASPL.BOOSTING | TRAINER.CASPL.FREEZE | TRAINER.CASPL.ONE_PHASE | TRAINER.CASPL.DEPTH_OF_ADAPTING) [[ $1 == CasPL_* ]] ;;
+        TRAINER.CASPL.*) [[ $1 == CasPLBoost ]] ;;
+        TRAINER.COOP.W) [[ $1 == *KgCoOp ]] ;;
+        TRAINER."$node".*) ;;
+        TRAINER.*) false ;;
+        LOSS.*) [[ $1 == *ProGrad ]] ;;
+        TEST.FEATURE_STORE) [[ $1 != ZeroshotCLIP* && $1 != LinearProbe ]] ;;
+    esac
+}
+
 # ------------------------------------------------------------ one run
 plan_training() { # FOLDER KIND NEEDS DATASET TRAINER SEED KEYS...: with the configuration that was chosen
     local folder=$1 kind=$2 needs=$3 dataset=$4 trainer=$5 seed=$6
     shift 6
     dataset_keys "$dataset"
-    add_run "$folder" "$kind" "$needs" "$EPOCH" --seed "$seed" --trainer "$trainer" \
+    add_run "$folder" "$kind" "$needs" "$EPOCH" "$trainer" --seed "$seed" --trainer "$trainer" \
         --dataset-config-file "$DATASET_FILE" --config-file "$CONFIG_FILE" --output-dir "$folder" \
         "$@" ${DATASET_KEYS[@]+"${DATASET_KEYS[@]}"} ${METHOD_KEYS[@]+"${METHOD_KEYS[@]}"}
 }
@@ -134,7 +149,7 @@ plan_test() { # FOLDER MODEL DATASET TRAINER SEED KEYS...: MODEL is the folder o
     shift 5
     dataset_keys "$dataset"
     [[ -z $model ]] || load+=(--model-dir "$model" --load-epoch "$EPOCH")
-    add_run "$folder" test "$model" '' --seed "$seed" --trainer "$trainer" \
+    add_run "$folder" test "$model" '' "$trainer" --seed "$seed" --trainer "$trainer" \
         --dataset-config-file "$DATASET_FILE" --config-file "$CONFIG_FILE" "${load[@]}" --output-dir "$folder" \
         "$@" ${DATASET_KEYS[@]+"${DATASET_KEYS[@]}"} ${METHOD_KEYS[@]+"${METHOD_KEYS[@]}"}
 }

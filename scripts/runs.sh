@@ -9,13 +9,16 @@ NEEDS=()    # folder of the run that must have ended well before; may be empty
 EPOCHS=()   # the last one of a training; empty: a test
 SETTINGS=() # the command without what may change: where data and outputs lie
 
-add_run() { # FOLDER KIND NEEDS EPOCH WORDS...: a run of train.py, unless it is on the list already
+add_run() { # FOLDER KIND NEEDS EPOCH TRAINER WORDS...: a run of train.py, unless it is on the list already
+    local trainer=$5 key
     local folder=$1 kind=$2 i=${INDEX[$1]-${#FOLDERS[@]}}
     [[ $kind == boosting && -n ${KINDS[i]-} ]] || KINDS[i]=$kind
     [[ -z ${INDEX[$folder]-} ]] || return 0
     INDEX[$folder]=$i FOLDERS[i]=$folder NEEDS[i]=$3 EPOCHS[i]=$4
-    shift 4
-    set -- "$@" ${EXTRA[@]+"${EXTRA[@]}"}
+    shift 5
+    for ((key = 0; key < ${#EXTRA[@]}; key += 2)); do
+        ! reads "$trainer" "${EXTRA[key]}" || set -- "$@" "${EXTRA[@]:key:2}"
+    done
     quote python train.py --root "$ROOT" "$@"
     COMMANDS[i]=$THREADS$QUOTED
     SETTINGS[i]=${*//"$OUT/"/}

@@ -11,7 +11,9 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from caspl.checkpoints.boosting import load_boosting, same_tensors
-from caspl.checkpoints.headers import RunHeader, read_header
+from caspl.checkpoints.convert import published_file, read_published
+from caspl.checkpoints.headers import BoostingHeader, RunHeader, read_header
+from caspl.checkpoints.sources import HUB, resolve
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key
@@ -20,7 +22,7 @@ from caspl.prompting.groups import random_entries
 from caspl.prompting.learners import Learner, Prompts
 
 from .caspl_boost import KEYS as PHASE_1
-from .caspl_boost import new_boosting
+from .caspl_boost import SHAPE, new_boosting
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ KEYS = [  # lengths and depths come from the checkpoint
     Key(
         "TRAINER.CASPL.BOOSTING",
         "",
-        "boosting.safetensors of phase 1, the folder that holds it, or hub:ORG/NAME (phase 2)",
+        "boosting.safetensors of phase 1, the folder that holds it, hub:ORG/NAME, or CasPL/model.pth.tar-20 of the published "
+        "code (phase 2)",
     ),
     Key("TRAINER.CASPL.FREEZE", True, "False: train the boosting prompts, too (phase 2)"),
     Key(
@@ -53,19 +56,21 @@ class Cascaded:
     phase 2 carry the boosting prompts too.
     """
 
-    def declared(self) -> list[Key]:
+    @classmethod
+    def declared(cls) -> list[Key]:
         return [*super().declared(), *PHASE_1, *KEYS]
+
+    @classmethod
+    def reads(cls, cfg: CfgNode) -> list[Key]:
+        """With one phase there is no checkpoint that says how long and how deep the boosting prompts are."""
+        return [*super().declared(), *KEYS, *(SHAPE if cfg.TRAINER.CASPL.ONE_PHASE else ())]
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Cascade:
         keys = self.cfg.TRAINER.CASPL
         if keys.ONE_PHASE:
             boosting = new_boosting(self.cfg, backbone)
         elif keys.BOOSTING:
-            boosting, header = load_boosting(
-                keys.BOOSTING, backbone, dataset=self.cfg.DATASET.NAME, classnames=classnames, trainable=not keys.FREEZE
-            )
-            log.info("Boosting prompts from %s: %s", keys.BOOSTING, header)
-            self.phase1_names = header.names
+            boosting = self.loaded_boosting(backbone, classnames)
         else:
             boosting = Prompts(trainable=not keys.FREEZE)
             self.phase1_names = "unknown"
@@ -73,6 +78,35 @@ class Cascaded:
         if keys.DEPTH_OF_ADAPTING:
             boosting = _with_depth_of(adapting, boosting)
         return Cascade(adapting, boosting)
+
+    def loaded_boosting(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
+        """The boosting prompts of TRAINER.CASPL.BOOSTING: a record, or a checkpoint of the published code's phase 1."""
+        source, dataset = self.cfg.TRAINER.CASPL.BOOSTING, self.cfg.DATASET.NAME
+        trainable = not self.cfg.TRAINER.CASPL.FREEZE
+        if path := published_file(source):
+            boosting, header, classes = read_published(path, backbone, trainable=trainable, dataset=dataset)
+            log.info(
+                "%s is of the published code and does not say what it was trained on; assumed: for %s, on all classes of %s, "
+                "with the published settings",
+                *(path, backbone.name, dataset),
+            )
+            self.compare_classes(path, classes, len(classnames))
+        else:
+            boosting, header = load_boosting(
+                source, backbone, dataset=dataset, classnames=classnames, trainable=trainable
+            )
+        log.info("Boosting prompts from %s: %s", source, header)
+        self.phase1_names = header.names
+        return boosting
+
+    def compare_classes(self, path: Path, there: int | None, here: int) -> None:
+        """Warn where a phase 1 on `there` classes, None where that is not known, was not on the dataset of the `here` ones."""
+        subset = self.cfg.DATASET.SUBSAMPLE_CLASSES
+        if there and here != {"all": there, "base": (there + 1) // 2, "new": there // 2}[subset]:
+            log.warning(
+                "%s was boosted on %d classes, and %s has %d (DATASET.SUBSAMPLE_CLASSES %s): another dataset",
+                *(path, there, self.cfg.DATASET.NAME, here, subset),
+            )
 
     def check_cfg(self, cfg: CfgNode) -> None:
         super().check_cfg(cfg)
@@ -83,13 +117,21 @@ class Cascaded:
                 f"boosting prompts of a phase 1, leave out one of the two"
             )
 
+    @classmethod
+    def obstacle(cls, cfg: CfgNode) -> str:
+        keys = cfg.TRAINER.CASPL
+        if keys.ONE_PHASE:
+            return super().obstacle(cfg)
+        if keys.BOOSTING:
+            return _missing(keys.BOOSTING) or super().obstacle(cfg)
+        return (
+            f"TRAINER.CASPL.BOOSTING is empty; {cls.__name__} needs the boosting.safetensors that "
+            f"python train.py --trainer CasPLBoost ... writes"
+        )
+
     def train(self) -> None:
-        keys = self.cfg.TRAINER.CASPL
-        if not keys.BOOSTING and not keys.ONE_PHASE:
-            raise InputError(
-                f"TRAINER.CASPL.BOOSTING is empty; {type(self).__name__} needs the boosting.safetensors that "
-                f"python train.py --trainer CasPLBoost ... writes"
-            )
+        if obstacle := self.obstacle(self.cfg):
+            raise InputError(obstacle)
         super().train()
 
     def load_learner(self, learner: Cascade, state: dict[str, Tensor], path: Path) -> None:
@@ -105,6 +147,17 @@ class Cascaded:
                 f"checkpoint carries its own"
             )
         super().load_learner(learner, state, path)
+
+
+def _missing(source: str) -> str:
+    """What is wrong where no boosting prompts are at `source`, as a sentence; on the Hub they are not looked for."""
+    if source.startswith(HUB) or published_file(source):
+        return ""
+    try:
+        resolve(source, BoostingHeader)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _names_known(path: Path) -> str:

@@ -22,7 +22,7 @@ from caspl.prompting.groups import PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
-from .keys import precision_key, template_key
+from .keys import MOST_VISION_TOKENS, depth_key, precision_key, template_key, tokens_key, words_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
@@ -36,22 +36,27 @@ QUANTITIES = {
 }
 
 
-KEYS = [
-    Key("TRAINER.CASPL.N_CTX_TEXT", 8, "Boosting tokens in the text tower (phase 1)", least=0),
-    Key("TRAINER.CASPL.N_CTX_VISION", 8, "Boosting tokens in the image tower (phase 1)", least=0),
-    Key("TRAINER.CASPL.DEPTH_TEXT", 12, "Text blocks that they enter; 1 is shallow (phase 1)", least=0),
-    Key("TRAINER.CASPL.DEPTH_VISION", 12, "Image blocks that they enter; 1 is shallow (phase 1)", least=0),
-    Key(
+SHAPE = [
+    tokens_key("TRAINER.CASPL.N_CTX_TEXT", 8, "Boosting tokens in the text tower (phase 1)"),
+    tokens_key(
+        "TRAINER.CASPL.N_CTX_VISION", 8, "Boosting tokens in the image tower (phase 1)", most=MOST_VISION_TOKENS
+    ),
+    depth_key("TRAINER.CASPL.DEPTH_TEXT", 12, "Text blocks that they enter; 1 is shallow (phase 1)"),
+    depth_key("TRAINER.CASPL.DEPTH_VISION", 12, "Image blocks that they enter; 1 is shallow (phase 1)"),
+    words_key(
         "TRAINER.CASPL.CTX_INIT",
         "",
         "Words that the first text tokens start from (up to 4 tokens); empty: N(0, 0.02^2) (phase 1)",
     ),
+]
+KEYS = [
+    *SHAPE,
     precision_key("TRAINER.CASPL"),
     Key("TRAINER.CASPL.TEACHER", "ViT-L/14", "The CLIP that teaches, named as in MODEL.BACKBONE.NAME (phase 1)"),
     template_key(
         "TRAINER.CASPL.TEMPLATE", "The teacher's text of a class; empty: the dataset's hand-written one (phase 1)"
     ),
-    Key("TRAINER.CASPL.TEMPERATURE", 1.0, "Temperature of the distillation loss (phase 1)", above=0),
+    Key("TRAINER.CASPL.TEMPERATURE", 1.0, "Temperature of the distillation loss (phase 1)", least=0.001, most=1_000),
     Key(
         "TRAINER.CASPL.LOSS",
         "kl",

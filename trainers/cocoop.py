@@ -11,20 +11,23 @@ from caspl.ground.keys import Key
 from caspl.prompting.learners import ConditionalContext, Learner
 from caspl.prompting.model import PromptedCLIP
 
-from .coop import initial_phrase, random_context
-from .keys import precision_key
+from .coop import TOKENS, context_rule, initial_phrase, random_context
+from .keys import precision_key, tokens_key, words_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
 KEYS = [
-    Key("TRAINER.COCOOP.N_CTX", 16, "Context tokens; not read where CTX_INIT is given", least=1),
-    Key("TRAINER.COCOOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
+    tokens_key(
+        "TRAINER.COCOOP.N_CTX", TOKENS, "Context tokens; where CTX_INIT is given, as many as it has words", least=1
+    ),
+    words_key("TRAINER.COCOOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
     precision_key("TRAINER.COCOOP"),
     Key(
         "TRAINER.COCOOP.MEMORY",
         4.0,
         "GB for the text tower's activations; a batch that needs more goes in parts",
         above=0,
+        most=100_000,
     ),
 ]
 
@@ -48,6 +51,7 @@ class CoCoOp(PromptTrainer):
     """Cross-entropy; a batch of B images makes B classifiers."""
 
     method, node, own_keys = "CoCoOp", "COCOOP", KEYS
+    rules = (context_rule("TRAINER.COCOOP"),)
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> ConditionalContext:
         keys = self.keys

@@ -10,26 +10,38 @@ from torch import Tensor
 
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
-from caspl.ground.keys import Key
+from caspl.ground.keys import Key, Rule
 from caspl.prompting.groups import INIT_STD
 from caspl.prompting.learners import Context
 
-from .keys import precision_key
+from .keys import precision_key, tokens_key, words_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
 log = logging.getLogger(__name__)
 
 POSITIONS = ("end", "middle", "front")
+TOKENS = 16  # of the context, where neither their number nor words are given
 
 
 KEYS = [
-    Key("TRAINER.COOP.N_CTX", 16, "Context tokens; not read where CTX_INIT is given", least=1),
+    tokens_key(
+        "TRAINER.COOP.N_CTX", TOKENS, "Context tokens; where CTX_INIT is given, as many as it has words", least=1
+    ),
     Key("TRAINER.COOP.CSC", False, "True: one context for each class in place of one for all"),
-    Key("TRAINER.COOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
+    words_key("TRAINER.COOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
     precision_key("TRAINER.COOP"),
     Key("TRAINER.COOP.CLASS_TOKEN_POSITION", "end", "Where the class name stands", choices=POSITIONS),
 ]
+
+
+def context_rule(node: str, but: str = "") -> Rule:
+    """Where there are words, other than `but`, they decide how many tokens there are; another number is a mistake."""
+    return Rule(
+        (f"{node}.N_CTX", f"{node}.CTX_INIT"),
+        lambda tokens, words: words in ("", but) or tokens in (TOKENS, len(words.replace("_", " ").split(" "))),
+        "as many tokens as words where there are words (leave one of the two out)",
+    )
 
 
 def initial_phrase(backbone: Backbone, phrase: str) -> tuple[Tensor, Tensor]:
@@ -62,6 +74,7 @@ class CoOp(PromptTrainer):
     """Cross-entropy on few labelled images, one learned context in front of the class names."""
 
     method, node, own_keys = "CoOp", "COOP", KEYS
+    rules = (context_rule("TRAINER.COOP"),)
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Context:
         ctx, words = self.initial_context(backbone, len(classnames))

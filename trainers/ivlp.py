@@ -9,20 +9,19 @@ from collections.abc import Sequence
 
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import naming
-from caspl.ground.keys import Key
 from caspl.prompting.groups import PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 
-from .keys import independent_keys, precision_key
+from .keys import MOST_VISION_TOKENS, depth_key, independent_keys, precision_key, tokens_key, words_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
 IVLP_KEYS = independent_keys("TRAINER.IVLP", tokens=2)
 VPT_KEYS = [
-    Key("TRAINER.VPT.N_CTX_VISION", 2, "Tokens in the image tower", least=0),
-    Key("TRAINER.VPT.CTX_INIT", "a photo of a", "Fixed words in front of the class name"),
+    tokens_key("TRAINER.VPT.N_CTX_VISION", 2, "Tokens in the image tower", most=MOST_VISION_TOKENS),
+    words_key("TRAINER.VPT.CTX_INIT", "a photo of a", "Fixed words in front of the class name"),
     precision_key("TRAINER.VPT"),
-    Key("TRAINER.VPT.PROMPT_DEPTH_VISION", 1, "Image blocks that the tokens enter; 1 is shallow", least=0),
+    depth_key("TRAINER.VPT.PROMPT_DEPTH_VISION", 1, "Image blocks that the tokens enter; 1 is shallow"),
 ]
 KEYS = [*IVLP_KEYS, *VPT_KEYS]
 QUANTITIES = {

@@ -9,7 +9,55 @@ from yacs.config import CfgNode
 from caspl.clip.precision import CHOICES
 from caspl.clip.templates import has_one_place
 from caspl.ground.errors import InputError
-from caspl.ground.keys import Key, add_keys, check
+from caspl.ground.keys import Key, Rule, add_keys, check
+
+# Of CLIP's 77 text positions two are [SOS] and [EOS]; towers with fewer, or fewer blocks, say so when they are loaded
+MOST_TEXT_TOKENS, MOST_VISION_TOKENS, MOST_BLOCKS, MOST_WEIGHT = 75, 1_024, 128, 1_000_000
+
+
+def tokens_key(name: str, tokens: int, about: str, least: int = 0, most: int = MOST_TEXT_TOKENS) -> Key:
+    """How many tokens a prompt has."""
+    return Key(name, tokens, about, least=least, most=most)
+
+
+def depth_key(name: str, depth: int, about: str, least: int = 0) -> Key:
+    """How many blocks prompts enter."""
+    return Key(name, depth, about, least=least, most=MOST_BLOCKS)
+
+
+def words_key(name: str, words: str, about: str) -> Key:
+    """Words that tokens start from, or that stand fixed in front of the class name; none need be given."""
+    return Key(
+        name,
+        words,
+        about,
+        check=lambda text: not text or "" not in text.replace("_", " ").split(" "),
+        rule="empty or words with one space between them",
+    )
+
+
+class Declaring:
+    """What every trainer here says about configuration keys, before there is an object of it."""
+
+    learns = True  # False: it is only tested
+    own_keys: Sequence[Key] = ()  # those of its own and of other nodes that it reads
+    rules: Sequence[Rule] = ()  # and what several of them have to be together
+    passes_over: Sequence[str] = ()  # Dassl's keys that it does not read, whereas the others here do
+
+    @classmethod
+    def declared(cls) -> list[Key]:
+        """The configuration keys that are ours among those that it may read; checked before anything is loaded."""
+        return [*cls.own_keys]
+
+    @classmethod
+    def reads(cls, cfg: CfgNode) -> list[Key]:
+        """Those of `declared` that it reads with the rest of this configuration."""
+        return cls.declared()
+
+    @classmethod
+    def obstacle(cls, cfg: CfgNode) -> str:
+        """What keeps it from training with this configuration, as a sentence; "" where nothing does."""
+        return "" if cls.learns else f"{cls.__name__} has nothing to train; add --eval-only"
 
 
 def precision_key(node: str) -> Key:
@@ -26,12 +74,14 @@ def template_key(name: str, about: str) -> Key:
 def independent_keys(node: str, tokens: int) -> list[Key]:
     """The keys of a method with text and vision prompts of their own, `tokens` of each by default."""
     return [
-        Key(f"{node}.N_CTX_VISION", tokens, "Tokens in the image tower", least=0),
-        Key(f"{node}.N_CTX_TEXT", tokens, "Tokens in the text tower", least=0),
-        Key(f"{node}.CTX_INIT", "a photo of a", "Words that up to 4 text tokens start from; the rest stays fixed"),
+        tokens_key(f"{node}.N_CTX_VISION", tokens, "Tokens in the image tower", most=MOST_VISION_TOKENS),
+        tokens_key(f"{node}.N_CTX_TEXT", tokens, "Tokens in the text tower"),
+        words_key(
+            f"{node}.CTX_INIT", "a photo of a", "Words that up to 4 text tokens start from; the rest stays fixed"
+        ),
         precision_key(node),
-        Key(f"{node}.PROMPT_DEPTH_VISION", 9, "Image blocks that the tokens enter; 1 is shallow", least=0),
-        Key(f"{node}.PROMPT_DEPTH_TEXT", 9, "Text blocks that the tokens enter; 1 is shallow", least=0),
+        depth_key(f"{node}.PROMPT_DEPTH_VISION", 9, "Image blocks that the tokens enter; 1 is shallow"),
+        depth_key(f"{node}.PROMPT_DEPTH_TEXT", 9, "Text blocks that the tokens enter; 1 is shallow"),
     ]
 
 

@@ -10,6 +10,7 @@ from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.keys import Key
 
 from .coop import CoOp
+from .keys import MOST_WEIGHT
 from .registration import register
 
 # Where the reference's hand-written template is another than CLIP's.
@@ -18,7 +19,11 @@ KGCOOP_TEMPLATES = {"DescribableTextures": "a photo of a {}, a type of texture."
 
 KEYS = [  # in TRAINER.COOP as in the reference
     Key(
-        "TRAINER.COOP.W", 8.0, "KgCoOp: weight of the distance between learned and hand-written class features", least=0
+        "TRAINER.COOP.W",
+        8.0,
+        "KgCoOp: weight of the distance between learned and hand-written class features",
+        least=0,
+        most=MOST_WEIGHT,
     ),
 ]
 

@@ -20,7 +20,7 @@ from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
 
-from .keys import completed, precision_key
+from .keys import Declaring, completed, precision_key
 from .prompt_trainer import check_image_size
 from .registration import register
 
@@ -35,7 +35,7 @@ STEPS = 8  # bisections of log C around the best of them
 
 KEYS = [
     precision_key("TRAINER.LINEARPROBE"),
-    Key("TRAINER.LINEARPROBE.MAX_ITER", 1000, "Most iterations of the solver", least=1),
+    Key("TRAINER.LINEARPROBE.MAX_ITER", 1000, "Most iterations of the solver", least=1, most=1_000_000),
 ]
 
 
@@ -58,15 +58,19 @@ def search(accuracy, strengths: Sequence[float] = STRENGTHS, steps: int = STEPS)
 
 
 @register
-class LinearProbe(TrainerX):
+class LinearProbe(Declaring, TrainerX):
     """L2-regularised logistic regression (lbfgs) on features that are not normalised, of images as in testing.
 
     C is searched on the validation images of the few-shot sample, min(shots, 4) for each class. A run is one random draw:
     the published numbers are means over draws, that is over seeds.
     """
 
+    own_keys = KEYS
+    passes_over = ("MODEL.INIT_WEIGHTS", "RESUME")
+    checkpoint_name = "linear_probe"
+
     def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(completed(cfg, KEYS))
+        super().__init__(completed(cfg, self.declared()))
 
     @naming({"backbone": "MODEL.BACKBONE.NAME"})
     def build_model(self) -> None:
@@ -77,7 +81,7 @@ class LinearProbe(TrainerX):
         self.backbone.place(self.device, self.precision)
         self.classifier = nn.Linear(self.backbone.embedding_width, self.num_classes).to(self.device)
         self.classifier.requires_grad_(False)
-        self.register_model("linear_probe", self.classifier)
+        self.register_model(self.checkpoint_name, self.classifier)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import naming
-from caspl.ground.keys import Key
 from caspl.prompting.groups import PromptShape, text_entries
 from caspl.prompting.learners import CoupledPrompts
 
-from .keys import precision_key
+from .keys import depth_key, precision_key, tokens_key, words_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
 KEYS = [
-    Key("TRAINER.MAPLE.N_CTX", 2, "Tokens in each tower", least=1),
-    Key("TRAINER.MAPLE.CTX_INIT", "a photo of a", "Words that up to 4 text tokens start from; the rest stays fixed"),
+    tokens_key("TRAINER.MAPLE.N_CTX", 2, "Tokens in each tower", least=1),
+    words_key(
+        "TRAINER.MAPLE.CTX_INIT", "a photo of a", "Words that up to 4 text tokens start from; the rest stays fixed"
+    ),
     precision_key("TRAINER.MAPLE"),
-    Key("TRAINER.MAPLE.PROMPT_DEPTH", 9, "Blocks of both towers that the tokens enter; 1 is shallow", least=1),
+    depth_key("TRAINER.MAPLE.PROMPT_DEPTH", 9, "Blocks of both towers that the tokens enter; 1 is shallow", least=1),
 ]
 QUANTITIES = {
     "text length": "TRAINER.MAPLE.N_CTX",

@@ -13,7 +13,7 @@ from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key
 
-from .coop import CoOp, initial_phrase
+from .coop import CoOp, context_rule, initial_phrase
 from .registration import register
 
 # Where the reference's hand-written template is another than CLIP's.
@@ -26,8 +26,9 @@ PROGRAD_TEMPLATES = {
 }
 
 
+TEMPLATE = "template"  # as TRAINER.COOP.CTX_INIT: the words of the dataset's template
 KEYS = [  # under the names of the reference
-    Key("LOSS.T", 1.0, "ProGrad: temperature of the distillation gradient", above=0),
+    Key("LOSS.T", 1.0, "ProGrad: temperature of the distillation gradient", least=0.001, most=1_000),
     Key("LOSS.LAMBDA", 1.0, "ProGrad: how much of the contradicting part is taken away", least=0, most=1),
 ]
 
@@ -46,7 +47,7 @@ class ProGrad(CoOp):
     TRAINER.COOP.CTX_INIT "template" starts the last context tokens from the words of the dataset's template, the others at 0.
     """
 
-    method, own_keys = "ProGrad", (*CoOp.own_keys, *KEYS)
+    method, own_keys, rules = "ProGrad", (*CoOp.own_keys, *KEYS), (context_rule("TRAINER.COOP", but=TEMPLATE),)
 
     @property
     def template(self) -> str:
@@ -54,7 +55,7 @@ class ProGrad(CoOp):
 
     def initial_context(self, backbone: Backbone, classes: int) -> tuple[Tensor, Tensor | None]:
         length = self.keys.N_CTX
-        if self.keys.CTX_INIT != "template":
+        if self.keys.CTX_INIT != TEMPLATE:
             return super().initial_context(backbone, classes)
         words, rest = initial_phrase(backbone, self.template.split("{}")[0].strip())
         if length < len(words):

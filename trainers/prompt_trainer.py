@@ -36,7 +36,7 @@ from caspl.prompting.groups import vision_digest
 from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
-from .keys import completed
+from .keys import Declaring, completed
 from .schedules import reconnect
 
 log = logging.getLogger(__name__)
@@ -123,12 +123,11 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(TrainerX):
+class PromptTrainer(Declaring, TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
     node = ""  # the node of cfg.TRAINER that holds its keys, PREC among them
-    own_keys: Sequence[Key] = ()  # what it reads of it, and of other nodes
     checkpoint_name = "prompt_learner"  # folder of the checkpoints, as in the family's code
     record = RunHeader.file_name  # what training leaves in the output folder at its end
     reads_labels = True  # whether training needs them
@@ -138,9 +137,9 @@ class PromptTrainer(TrainerX):
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__(completed(cfg, self.declared()))
 
-    def declared(self) -> list[Key]:
-        """The configuration keys that are ours among those that it reads; checked before anything is loaded."""
-        return [*self.own_keys, *KEYS]
+    @classmethod
+    def declared(cls) -> list[Key]:
+        return [*super().declared(), *KEYS]
 
     @property
     def keys(self) -> CfgNode:

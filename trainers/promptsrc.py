@@ -14,12 +14,12 @@ from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import DIVERSE
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, listed
-from caspl.ground.keys import Key
+from caspl.ground.keys import Key, Rule
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
-from .keys import independent_keys
+from .keys import MOST_WEIGHT, independent_keys
 from .prompt_trainer import check_prompts
 from .registration import register
 
@@ -33,10 +33,17 @@ KEYS = [
         25,
         "Weight of the L1 distance between prompted and plain class features",
         least=0,
+        most=MOST_WEIGHT,
     ),
-    Key("TRAINER.PROMPTSRC.IMAGE_LOSS_WEIGHT", 10, "The same for image features", least=0),
-    Key("TRAINER.PROMPTSRC.GPA_MEAN", 15, "Epoch (from 1) whose prompts weigh most in the average over epochs"),
-    Key("TRAINER.PROMPTSRC.GPA_STD", 1, "Width of that average in epochs", above=0),
+    Key("TRAINER.PROMPTSRC.IMAGE_LOSS_WEIGHT", 10, "The same for image features", least=0, most=MOST_WEIGHT),
+    Key(
+        "TRAINER.PROMPTSRC.GPA_MEAN",
+        15,
+        "Epoch (from 1) whose prompts weigh most in the average over epochs",
+        least=-1_000_000,
+        most=1_000_000,
+    ),
+    Key("TRAINER.PROMPTSRC.GPA_STD", 1, "Width of that average in epochs", above=0, most=1_000_000),
     Key(
         "TRAINER.PROMPTSRC.GPA_FROZEN",
         False,
@@ -49,6 +56,20 @@ def gpa_weights(mean: float, std: float, epochs: int) -> list[float]:
     """Gaussian weights of the epochs 1..epochs, which sum to 1 (paper, section 3.2.2)."""
     weights = [math.exp(-0.5 * ((epoch - mean) / std) ** 2) for epoch in range(1, epochs + 1)]
     return [weight / sum(weights) for weight in weights]
+
+
+def _some_epoch_weighs(mean: float, std: float, epochs: int) -> bool:
+    """Whether the weights can be divided by their sum: the epoch nearest to the mean must weigh more than nothing."""
+    return math.exp(-0.5 * ((min(max(mean, 1), epochs) - mean) / std) ** 2) > 0
+
+
+RULES = [
+    Rule(
+        ("TRAINER.PROMPTSRC.GPA_MEAN", "TRAINER.PROMPTSRC.GPA_STD", "OPTIM.MAX_EPOCH"),
+        _some_epoch_weighs,
+        "a mean that is one of the epochs, or so near to one that it weighs anything",
+    ),
+]
 
 
 @torch.no_grad()
@@ -75,7 +96,7 @@ class PromptSRC(IVLP):
     The references see no prompts: class features are means over sixty templates, not normalised before the mean.
     """
 
-    method, node, own_keys = "PromptSRC", "PROMPTSRC", KEYS
+    method, node, own_keys, rules = "PromptSRC", "PROMPTSRC", KEYS, RULES
 
     def build_model(self) -> None:
         super().build_model()

@@ -12,7 +12,7 @@ from caspl.clip.templates import ENSEMBLE, template_for
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, naming
 
-from .keys import completed, precision_key, template_key
+from .keys import Declaring, completed, precision_key, template_key
 from .prompt_trainer import check_image_size
 from .registration import register
 
@@ -23,11 +23,14 @@ KEYS = [
 
 
 @register
-class ZeroshotCLIP(TrainerX):
+class ZeroshotCLIP(Declaring, TrainerX):
     """Any CLIP that open_clip can load, student or teacher; used with --eval-only."""
 
+    learns, own_keys = False, KEYS
+    passes_over = ("MODEL.INIT_WEIGHTS", "RESUME")
+
     def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(completed(cfg, KEYS))
+        super().__init__(completed(cfg, self.declared()))
 
     @naming({"backbone": "MODEL.BACKBONE.NAME"})
     def build_model(self) -> None:
@@ -49,7 +52,7 @@ class ZeroshotCLIP(TrainerX):
             return self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
 
     def train(self) -> None:
-        raise InputError(f"{type(self).__name__} has nothing to train; add --eval-only")
+        raise InputError(self.obstacle(self.cfg))
 
 
 @register

@@ -1,6 +1,6 @@
 """Boosting prompts of the published CasPL code as a boosting checkpoint of this program.
 
-    python -m caspl.convert CasPL/model.pth.tar-20 --output output/boost/oxford_pets --student ViT-B/16 \\
+    caspl convert boosting CasPL/model.pth.tar-20 --output output/boost/oxford_pets --student ViT-B/16 \\
         --dataset OxfordPets --classnames pets.txt
 
 The published file does not say what it was trained on: that comes from the flags.
@@ -9,25 +9,40 @@ The published file does not say what it was trained on: that comes from the flag
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..clip.backbones import Backbone, load_backbone
 from ..clip.templates import template_for
 from ..ground import door
-from ..ground.errors import InputError, naming
+from ..ground.errors import InputError, QuantityError, naming
 from ..ground.files import check_writable, read_lines
 from ..ground.texts import tell
 from ..prompting.learners import Prompts
 from .boosting import save_boosting, shape_facts
 from .family import boosting_from_official, official_class_count, read_checkpoint
 from .headers import BoostingHeader
+from .sources import HUB
+
+PUBLISHED_FOLDER = "CasPL"  # of the checkpoints, in the folder of the run
+MODEL_FILE = re.compile(r"model\.pth\.tar-(\d+)")
+# Of the published phase 1, which always runs on all classes
+PUBLISHED_SETTINGS = {
+    "classnames": [],
+    "names": "all",
+    "teacher": "ViT-L/14",
+    "teacher_fingerprint": "unknown",
+    "template": "{}",
+    "temperature": 1.0,
+    "loss": "kl",
+    "seed": 1,
+}
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m caspl.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="CasPL/model.pth.tar-<epoch> of the published code's phase 1")
     parser.add_argument(
         "--output", type=Path, required=True, help=f"a .safetensors file, or the folder of {BoostingHeader.file_name}"
@@ -40,7 +55,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="length of the run (default: the epoch in the file)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the run (default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the distillation (default: %(default)s)")
-    return parser.parse_args(argv)
 
 
 def read_classnames(path: Path, classes: int | None) -> list[str]:
@@ -55,7 +69,7 @@ def read_classnames(path: Path, classes: int | None) -> list[str]:
 
 
 def check_student(prompts: Prompts, student: Backbone, source: Path) -> None:
-    """Raise InputError, with all that differs, unless `prompts` fit into the towers of `student`."""
+    """Raise QuantityError ("backbone"), with all that differs, unless `prompts` fit into the towers of `student`."""
     student.check_student()
     problems = []
     for tower, entries, width, blocks in (
@@ -67,44 +81,73 @@ def check_student(prompts: Prompts, student: Backbone, source: Path) -> None:
         if len(entries) > blocks:
             problems.append(f"{tower} prompts for {len(entries)} blocks there and {blocks} blocks here")
     if problems:
+        other = f"is {student.name}, but the boosting prompts of {source} do not fit it: {', '.join(problems)}"
+        raise QuantityError(("backbone", f"{other}; name the CLIP that was boosted"))
+
+
+def published_file(source: str) -> Path | None:
+    """The checkpoint of a published phase 1 that `source` is or holds: a file, the folder CasPL, or the run's folder.
+
+    None for what is to be found otherwise (`sources.resolve`): a record, a folder that holds one, and what is on the Hub. In a
+    folder it is the file of the last epoch.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path if ".pth" in path.name else None
+    if source.startswith(HUB) or (path / BoostingHeader.file_name).is_file():
+        return None
+    for folder in (path / PUBLISHED_FOLDER, path):
+        if folder.name == PUBLISHED_FOLDER and folder.is_dir():
+            epochs = {int(found[1]): file for file in folder.iterdir() if (found := MODEL_FILE.fullmatch(file.name))}
+            return epochs[max(epochs)] if epochs else None
+    return None
+
+
+def read_published(
+    path: Path, student: Backbone, *, trainable: bool = False, epochs: int | None = None, **facts: Any
+) -> tuple[Prompts, BoostingHeader, int | None]:
+    """The prompts of a published phase 1 for `student`, frozen unless `trainable`, their header, and how many classes it knew.
+
+    What the file does not say, and the header does, is in `facts`: fields of BoostingHeader, of which the published settings
+    are taken where they are missing. `epochs` is the file's own if it is None.
+
+    Raises InputError, as `family.read_checkpoint` and `family.boosting_from_official`, where the prompts do not fit the student
+    (QuantityError), and where nobody says how many epochs there were.
+    """
+    checkpoint = read_checkpoint(path)
+    prompts = boosting_from_official(checkpoint["state_dict"], path, trainable=trainable)
+    classes = official_class_count(checkpoint["state_dict"])
+    epochs = checkpoint.get("epoch") if epochs is None else epochs
+    del checkpoint  # it holds the teacher, too
+    if not isinstance(epochs, int):
         raise InputError(
-            f"the boosting prompts of {source} do not fit {student.name}: {', '.join(problems)}; set --student to the "
-            f"CLIP that was boosted"
+            f"{path} does not say how many epochs it was trained for; give --epochs to caspl convert boosting"
         )
+    check_student(prompts, student, path)
+    header = BoostingHeader(
+        student=student.name,
+        student_fingerprint=student.fingerprint,
+        epochs=epochs,
+        **PUBLISHED_SETTINGS | facts,
+        **shape_facts(prompts, student),
+    )
+    return prompts, header, classes
 
 
 @naming({"template": "--template", "backbone": "--student"})
-def convert(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Write the boosting checkpoint that `args` ask for, and print where. Raises InputError."""
     output = args.output.expanduser()
     path = output if output.suffix == ".safetensors" else output / BoostingHeader.file_name
     check_writable(path, "--output")
-    checkpoint = read_checkpoint(args.checkpoint)
-    prompts = boosting_from_official(checkpoint["state_dict"], args.checkpoint)
-    classes = official_class_count(checkpoint["state_dict"])
-    classnames = read_classnames(args.classnames, classes) if args.classnames else []
+    source = published_file(str(args.checkpoint)) or args.checkpoint
     template = template_for(args.dataset, args.template)
-    epochs = checkpoint.get("epoch") if args.epochs is None else args.epochs
-    if not isinstance(epochs, int):
-        raise InputError(f"{args.checkpoint} does not say how many epochs it was trained for; give --epochs")
-    del checkpoint  # it holds the teacher, too
-    student = load_backbone(args.student)
-    check_student(prompts, student, args.checkpoint)
-    header = BoostingHeader(
-        student=student.name,
-        student_fingerprint=student.fingerprint,
-        dataset=args.dataset,
-        classnames=classnames,
-        names="all",  # the published phase 1 always runs on all classes
-        teacher=args.teacher,
-        teacher_fingerprint="unknown",
-        template=template,
-        temperature=args.temperature,
-        loss="kl",
-        epochs=epochs,
-        seed=args.seed,
-        **shape_facts(prompts, student),
+    facts = {"teacher": args.teacher, "seed": args.seed, "temperature": args.temperature}
+    prompts, header, classes = read_published(
+        source, load_backbone(args.student), epochs=args.epochs, dataset=args.dataset, template=template, **facts
     )
+    if args.classnames:
+        header = replace(header, classnames=read_classnames(args.classnames, classes))
     save_boosting(path, prompts, header)
     tell(
         f"{path}: {header.text_length} text tokens in {header.text_depth} blocks, {header.vision_length} vision tokens "
@@ -113,9 +156,17 @@ def convert(args: argparse.Namespace) -> None:
     )
 
 
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m caspl.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    return parser.parse_args(argv)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
-    return door.run(lambda: convert(parse_args(argv)))
+    return door.run(lambda: run(parse_args(argv)))
 
 
 if __name__ == "__main__":

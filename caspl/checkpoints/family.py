@@ -49,7 +49,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises InputError for a file that is missing, a folder, damaged, cut short, of another kind, or without state_dict.
     """
     path = Path(path).expanduser()
-    _check_is_file(path)
+    check_is_file(path)
     entries, _ = read_entries(path, REMEDY)
     if not isinstance(entries, dict):
         entries = {}
@@ -60,7 +60,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return entries
 
 
-def _check_is_file(path: Path) -> None:
+def check_is_file(path: Path) -> None:
+    """Raise InputError, with the model files that are there, unless `path` is a file."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; expected a model file in it, such as model.pth.tar-<epoch>")
     if path.exists():
@@ -132,11 +133,11 @@ def official_class_count(state_dict: Mapping[str, Tensor]) -> int | None:
     return None
 
 
-def boosting_from_official(state_dict: Mapping[str, Tensor], source: str | Path) -> Prompts:
-    """The boosting prompts, frozen, of phase 1 of the published CasPL (`CasPL/model.pth.tar-20`).
+def boosting_from_official(state_dict: Mapping[str, Tensor], source: str | Path, *, trainable: bool = False) -> Prompts:
+    """The boosting prompts, frozen unless `trainable`, of phase 1 of the published CasPL (`CasPL/model.pth.tar-20`).
 
     The untrained parameters beside them (`VPT`, `VPT_shallow`) are passed over. Raises InputError, naming `source`, for a
-    checkpoint of another kind and for prompts that leave out a block or differ in shape within a tower.
+    checkpoint of another kind and for prompts that leave out a block, differ in shape within a tower or are not finite.
     """
     state = _without_class_buffers(state_dict)
     towers: dict[str, dict[int, Tensor]] = {"text": {}, "vision": {}}
@@ -152,7 +153,7 @@ def boosting_from_official(state_dict: Mapping[str, Tensor], source: str | Path)
     if problems := impossible(prompts, LARGEST_PROMPT):
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take an unaltered file")
     text, vision = ([value for _, value in sorted(entries.items())] for entries in towers.values())
-    return Prompts(text, vision, trainable=False)
+    return Prompts(text, vision, trainable=trainable)
 
 
 def _check_kind(state: Mapping[str, Tensor], boosts: bool, source: str | Path) -> None:
@@ -164,7 +165,9 @@ def _check_kind(state: Mapping[str, Tensor], boosts: bool, source: str | Path) -
         )
     if boosts:
         return
-    if any("compound_prompts_text" in key for key in state):
+    if any(key.startswith(("text.", "vision.")) for key in state):
+        kind = "is a checkpoint of this program, whose boosting prompts are in the boosting.safetensors that its run leaves"
+    elif any("compound_prompts_text" in key for key in state):
         kind = "is a checkpoint of MaPLe and holds no boosting prompts"
     elif any(key.rsplit(".", 1)[-1] == "ctx" or _place(key)[0] for key in state):
         kind = "is a checkpoint of a prompt learner and holds no boosting prompts"

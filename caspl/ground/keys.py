@@ -2,7 +2,8 @@
 
 This is the mechanism; it knows no key. A module declares `KEYS`, a list of `Key`, beside the code that reads them, and the
 rest follows from it: `add_keys` puts the defaults into a configuration, `check` finds values that cannot be, `as_text` and
-`as_table` document. A configuration is a yacs node, or any other dict of dicts whose class can be made empty.
+`as_table` document. What several keys have to be together is a `Rule`, declared beside them. A configuration is a yacs node, or
+any other dict of dicts whose class can be made empty.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from .errors import InputError
+from .texts import visible
 
 _ONE = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
+LONGEST = 4096  # characters of a text, the longest path of most systems
+MOST_ENTRIES = 10_000  # of a list
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class Key:
         length: how many entries a list has.
         check: whether a value of the right type and within the bounds can be.
         rule: what `check` asks for, in words that go on after "expected a number, ".
+        read_with: another key and the values of it with which this one is read (of a list, one of its entries); else it is
+            always read.
+        unread: nothing here reads it; it is there for files that were written for other code.
     """
 
     name: str
@@ -50,6 +57,8 @@ class Key:
     length: int | None = None
     check: Callable[[Any], bool] | None = None
     rule: str = ""
+    read_with: tuple[str, tuple[Any, ...]] | None = None
+    unread: bool = False
 
     def __post_init__(self) -> None:
         kind = self.kind or type(self.default)
@@ -75,20 +84,27 @@ class Key:
         """What is wrong with `value` as one clause, with the key, what was found and what was expected; "" if nothing is."""
         if self._holds(value):
             return ""
-        found = f'"{value}"' if isinstance(value, str) else value
-        return f"{self.name} is {found}, expected {self._range_alone(value) or self.expected}"
+        return f"{self.name} is {shown(value)}, expected {self._range_alone(value) or self.expected}"
+
+    def is_read(self, cfg: Any) -> bool:
+        """Whether the rest of the configuration lets it be read, see `read_with`."""
+        if self.read_with is None:
+            return True
+        other, values = self.read_with
+        present = value_of(cfg, other)
+        return present is MISSING or any(value in values for value in _entries(present))
 
     def _range_alone(self, value: Any) -> str:
         """The bounds, where they are what a number is refused for."""
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and self.kind in (type(value), float)
-        return self._bounds() if number and math.isfinite(value) and not self._within(value) else ""
+        return self._bounds() if number and _is_finite(value) and not self._within(value) else ""
 
     def _entries(self, words: dict[type, str]) -> str:
         entry = self.items if self.kind is list else self.kind
         if self.choices:
             return f"{'one of' if words is _ONE else 'words out of'} {', '.join(map(str, self.choices))}"
         bounds = self._bounds()
-        return f"{words[entry]}{', ' if bounds[:1].isdigit() else ' '}{bounds}".strip()
+        return f"{words[entry]}{', ' if bounds.startswith(tuple('-0123456789')) else ' '}{bounds}".strip()
 
     def _bounds(self) -> str:
         if self.least is not None and self.most is not None:
@@ -106,32 +122,57 @@ class Key:
         return " and ".join(bounds)
 
     def _holds(self, value: Any) -> bool:
+        if self.kind is str and (value is None or value is False):  # other code's words for no text
+            value = ""
         if self.kind is not list:
             right = self._entry_holds(value, self.kind)
-        elif not isinstance(value, (list, tuple)) or self.length not in (None, len(value)):
+        elif not isinstance(value, (list, tuple)) or self.length not in (None, len(value)) or len(value) > MOST_ENTRIES:
             right = False
         else:
             right = all(self._entry_holds(entry, self.items) for entry in value)
         return right and (self.check is None or self.check(value))
 
     def _entry_holds(self, value: Any, kind: type) -> bool:
-        if kind is str and value in (None, False):  # what YAML makes of nothing, and other code's word for no text
-            value = ""
         types = (int, float) if kind is float else kind
         if not isinstance(value, types) or isinstance(value, bool) and kind is not bool:
             return False
         if self.choices:
             return value in self.choices
+        if kind is str:
+            return len(value) <= LONGEST and is_plain(value)
         return kind not in (int, float) or self._within(value)
 
     def _within(self, value: float) -> bool:
         return (
-            math.isfinite(value)
+            _is_finite(value)
             and (self.least is None or value >= self.least)
             and (self.above is None or value > self.above)
             and (self.most is None or value <= self.most)
             and (self.below is None or value < self.below)
         )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the values of several keys have to be together.
+
+    Attributes:
+        names: their full paths.
+        holds: takes their values, in this order; each of them can be for itself.
+        expected: what it asks for, in words that go on after "expected ".
+    """
+
+    names: tuple[str, ...]
+    holds: Callable[..., bool]
+    expected: str
+
+    def problem(self, cfg: Any) -> str:
+        """What is wrong with the values in a configuration as one clause; "" if nothing is, or if it lacks one of the keys."""
+        values = [value_of(cfg, name) for name in self.names]
+        if MISSING in values or self.holds(*values):
+            return ""
+        found = " and ".join(f"{name} is {shown(value)}" for name, value in zip(self.names, values, strict=True))
+        return f"{found}, expected {self.expected}"
 
 
 def add_keys(cfg: Any, keys: Iterable[Key]) -> None:
@@ -153,21 +194,31 @@ def add_keys(cfg: Any, keys: Iterable[Key]) -> None:
             node[name] = copy.deepcopy(key.default)
 
 
-def problems(cfg: Any, keys: Iterable[Key]) -> list[str]:
-    """What is wrong with the values of `keys` in a configuration, a clause each. Keys that it lacks are not looked at."""
-    found = []
-    for key in keys:
-        node = cfg
-        for word in key.name.split("."):
-            node = node[word] if isinstance(node, dict) and word in node else _MISSING
-        if node is not _MISSING and (problem := key.problem(node)):
-            found.append(problem)
-    return found
+def value_of(cfg: Any, name: str) -> Any:
+    """The value of the key `name` in a configuration; MISSING where it has none."""
+    node = cfg
+    for word in name.split("."):
+        node = node[word] if isinstance(node, dict) and word in node else MISSING
+    return node
 
 
-def check(cfg: Any, keys: Iterable[Key]) -> None:
+def problems(cfg: Any, keys: Iterable[Key], rules: Iterable[Rule] = ()) -> list[str]:
+    """What is wrong with the values of `keys` in a configuration, a clause each. Keys that it lacks are not looked at.
+
+    Of the `rules` those are asked whose keys can be each for itself.
+    """
+    found = {
+        key.name: problem
+        for key in keys
+        if (value := value_of(cfg, key.name)) is not MISSING and (problem := key.problem(value))
+    }
+    together = [rule.problem(cfg) for rule in rules if not found.keys() & set(rule.names)]
+    return [*found.values(), *filter(None, together)]
+
+
+def check(cfg: Any, keys: Iterable[Key], rules: Iterable[Rule] = ()) -> None:
     """Raise InputError, with all mistakes in one sentence, unless the values of `keys` in a configuration can be."""
-    if found := problems(cfg, keys):
+    if found := problems(cfg, keys, rules):
         raise InputError("; ".join(found))
 
 
@@ -178,12 +229,12 @@ def matching(keys: Iterable[Key], word: str) -> list[Key]:
 
 def as_text(keys: Iterable[Key]) -> str:
     """Two lines for each key: name, default and what it takes, then its sentence."""
-    return "\n".join(f"{key.name} = {_shown(key.default)}  ({key.expected})\n    {key.about}" for key in keys)
+    return "\n".join(f"{key.name} = {shown(key.default)}  ({key.expected})\n    {key.about}" for key in keys)
 
 
 def as_table(keys: Sequence[Key]) -> str:
     """A table in Markdown: key, default, what it takes, meaning."""
-    rows = [f"| `{key.name}` | `{_shown(key.default)}` | {key.expected} | {key.about} |" for key in keys]
+    rows = [f"| `{key.name}` | `{shown(key.default)}` | {key.expected} | {key.about} |" for key in keys]
     return "\n".join(["| key | default | takes | meaning |", "|---|---|---|---|", *rows])
 
 
@@ -195,8 +246,23 @@ def as_sections(keys: Iterable[Key], top: str) -> Iterator[tuple[str, list[Key]]
     yield from groups.items()
 
 
-def _shown(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+def shown(value: Any, most: int = 120) -> str:
+    """A value as a sentence or a table shows it, cut to `most` characters; what a terminal would obey is spelled out."""
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return visible(text) if len(text) <= most else f"{visible(text[:most])}..."
 
 
-_MISSING = object()
+def is_plain(text: str) -> bool:
+    """Whether a text has neither control characters nor what UTF-8 cannot hold (bytes of a command line that are no text)."""
+    return not any(c < " " or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in text)
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)  # a whole number may be too large for a float
+
+
+def _entries(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+MISSING = object()

@@ -55,9 +55,13 @@ def test_the_table_in_the_readme_is_current():
 def test_the_command_prints_keys_with_a_word(capsys):
     assert main(["keys", "memory"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "TRAINER.COCOOP.MEMORY = 4.0  (a number above 0)" and second.startswith("    GB for")
+    assert first == "TRAINER.COCOOP.MEMORY = 4.0  (a number above 0 and 100000 or less)" and second.startswith(
+        "    GB for"
+    )
     assert main(["keys", "OPTIM.LR"]) == 0
-    assert capsys.readouterr().out.startswith("OPTIM.LR = 0.0003  (a number above 0)\n    Learning rate")
+    assert capsys.readouterr().out.startswith(
+        "OPTIM.LR = 0.0003  (a number above 0 and 1000 or less)\n    Learning rate"
+    )
 
 
 @pytest.mark.parametrize(

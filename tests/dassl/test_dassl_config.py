@@ -2,13 +2,25 @@ import pytest
 from dassl.config import clean_cfg, get_cfg_default, merge_file, merge_options
 from dassl.config.defaults import KEYS
 
+import caspl.datasets
+import caspl.trainers
 from caspl.ground.errors import InputError
 from caspl.ground.keys import problems as problems_of
+
+EVERY_KEY = [*KEYS, *caspl.trainers.KEYS, *caspl.datasets.KEYS]
 
 
 @pytest.fixture
 def cfg():
     return get_cfg_default()
+
+
+@pytest.fixture
+def full(cfg):
+    """With the keys of the trainers and datasets."""
+    caspl.trainers.extend_cfg(cfg)
+    caspl.datasets.extend_cfg(cfg)
+    return cfg
 
 
 def write(tmp_path, text, name="a.yaml"):
@@ -146,17 +158,89 @@ def test_every_default_can_be(cfg):
         (["OPTIM.LR", "-1"], "OPTIM.LR is -1.0, expected above 0"),
         (["OPTIM.MOMENTUM", "1"], "OPTIM.MOMENTUM is 1.0, expected 0 or more and below 1"),
         (["OPTIM.NAME", "sdg"], 'OPTIM.NAME is "sdg", expected one of adam, amsgrad, sgd, rmsprop, radam, adamw'),
-        (["OPTIM.STEPSIZE", "()"], "OPTIM.STEPSIZE is (), expected a list of whole numbers, one or more"),
-        (["INPUT.PIXEL_STD", "[0.2,0.2,0]"], "expected a list of 3 numbers above 0"),
+        (
+            ["OPTIM.STEPSIZE", "()"],
+            "OPTIM.STEPSIZE is (), expected a list of whole numbers, -1 to 1000000, one or more",
+        ),
+        (["INPUT.PIXEL_STD", "[0.2,0.2,0]"], "expected a list of 3 numbers, 0.001 to 10"),
         (["INPUT.RRCROP_SCALE", "(0.9,0.5)"], "expected a list of 2 numbers above 0 and 1 or less, the smaller first"),
         (["INPUT.TRANSFORMS", "('random_flop',)"], "expected a list of words out of random_flip,"),
-        (["INPUT.GB_K", "4"], "INPUT.GB_K is 4, expected a whole number, 1 or more, odd"),
-        (["DATALOADER.NUM_WORKERS", "-1"], "DATALOADER.NUM_WORKERS is -1, expected 0 or more"),
+        (["INPUT.GB_K", "4"], "INPUT.GB_K is 4, expected a whole number, 1 to 1023, odd"),
+        (["DATALOADER.NUM_WORKERS", "-1"], "DATALOADER.NUM_WORKERS is -1, expected 0 to 256"),
         (["TEST.FINAL_MODEL", "best"], "expected one of last_step, best_val"),
-        (["OPTIM.LR", "None"], "OPTIM.LR is None, expected a number above 0"),
     ],
 )
 def test_values_that_cannot_be(cfg, options, words):
     merge_options(cfg, options)
     (problem,) = problems_of(cfg, KEYS)
     assert words in problem
+
+
+# Of each key with a bound or a choice: values on the wrong side of it
+ABSURD = {
+    int: [-(2**31), 2**40, 10**400, 1.5, True, "many", None, [3]],
+    float: [-1e300, 1e300, 10**400, float("nan"), float("inf"), "fast", None, False],
+    str: [3, ["a"], "a\x1b[2Jb", "\udcff", "x" * 5000],
+    bool: [1, "yes", None, 0.0],
+    list: ["a", 3, None, [[1]], {"a": 1}, [None]],
+}
+
+
+@pytest.mark.parametrize("key", EVERY_KEY, ids=lambda key: key.name)
+def test_every_key_has_bounds(key):
+    """What is absurd is refused in one line that a terminal can show, and the whole range of a number is said."""
+    for value in ABSURD[key.kind]:
+        problem = key.problem(value)
+        assert problem.startswith(f"{key.name} is ") and problem.isprintable() and len(problem) < 700, value
+    if key.kind in (int, float) and not key.choices and not key.unread:
+        assert (key.least, key.above) != (None, None) and (key.most, key.below) != (None, None)
+
+
+@pytest.mark.parametrize("key", EVERY_KEY, ids=lambda key: key.name)
+def test_nothing_is_no_value(key, full, tmp_path):
+    problems = []
+    merge_options(full, [key.name, "None"], problems)
+    *sections, name = key.name.split(".")
+    lines = [f"{'  ' * depth}{section}:" for depth, section in enumerate(sections)]
+    text = "\n".join([*lines, f"{'  ' * len(sections)}{name}: null", ""])
+    merge_file(full, write(tmp_path, text), problems=problems)
+    assert len(problems) == 2
+    assert all(f"{key.name} must be " in said and "(nothing) was found; leave the key out" in said for said in problems)
+
+
+@pytest.mark.parametrize(
+    "value", ["(" * 5000, "-" * 100_000 + "1", "[" * 150 + "]" * 150, "9" * 5000, "{1:2}", "\x1b[2J"]
+)
+@pytest.mark.parametrize("name", ["OPTIM.LR", "OPTIM.MAX_EPOCH", "INPUT.SIZE", "USE_CUDA"])
+def test_values_beyond_python_are_one_sentence(name, value, cfg):
+    problems = []
+    merge_options(cfg, [name, value], problems)
+    (problem,) = problems or problems_of(cfg, KEYS)
+    assert name in problem and len(problem) < 500 and problem.isprintable()
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text(cfg, tmp_path):
+    merge_options(cfg, ["DATASET.NAME", "'7'"])
+    assert cfg.DATASET.NAME == "7"
+    merge_file(cfg, write(tmp_path, "MODEL:\n  BACKBONE:\n    NAME: \"'8'\"\n"))
+    assert cfg.MODEL.BACKBONE.NAME == "8"
+
+
+def test_the_last_of_two_values_holds(cfg):
+    merge_options(cfg, ["OPTIM.LR", "1", "OPTIM.LR", "0.5"])
+    assert cfg.OPTIM.LR == 0.5
+    with pytest.raises(InputError, match=r"OPTIM\.LR must be a number"):
+        merge_options(cfg, ["OPTIM.LR", "fast", "OPTIM.LR", "0.5"])
+
+
+def test_keys_of_other_code_are_answered(cfg, tmp_path):
+    foreign = {"KD.T": "theirs; here it is OPTIM.GAMMA"}
+    with pytest.raises(InputError, match=r"^Options: KD\.T is theirs; here it is OPTIM\.GAMMA\.$"):
+        merge_options(cfg, ["KD.T", "1"], foreign=foreign)
+    with pytest.raises(InputError, match=r"a\.yaml: KD\.T is theirs; here it is OPTIM\.GAMMA\.$"):
+        merge_file(cfg, write(tmp_path, "KD:\n  T: 1\n"), foreign=foreign)
+
+
+def test_a_flag_behind_the_pairs_is_told(cfg):
+    with pytest.raises(InputError, match='"--seed" stands where a key is expected; flags come before the pairs'):
+        merge_options(cfg, ["OPTIM.LR", "1", "--seed", "1"])

@@ -309,6 +309,23 @@ def test_phase1_alone_in_a_grid(sweeps):
     assert all(run["TRAINER.CASPL.TEMPERATURE"] == "2" for run in tests)
 
 
+def test_keys_after_the_dashes_go_to_those_who_read_them(sweeps):
+    pairs = ["TRAINER.COOP.N_CTX", "4", "TRAINER.CASPL.TEMPERATURE", "2", "TRAINER.CASPL.FREEZE", "False"]
+    names = "ZeroshotCLIP CoOp CasPL_CoOp CasPL_MaPLe"
+    more = ["OPTIM.LR", "0.1", "TEST.FEATURE_STORE", "features"]
+    plan = sweeps.plan("base2new", "--datasets", "digits", "--seeds", "1", "--trainers", names, "--", *pairs, *more)
+    given = {}
+    for run in plan.values():
+        given.setdefault(run["--trainer"], {key for key in (*pairs[::2], *more[::2]) if key in run})
+    assert given == {
+        "ZeroshotCLIP": {"OPTIM.LR"},
+        "CoOp": {"TRAINER.COOP.N_CTX", *more[::2]},
+        "CasPLBoost": {"TRAINER.CASPL.TEMPERATURE", *more[::2]},
+        "CasPL_CoOp": {"TRAINER.COOP.N_CTX", "TRAINER.CASPL.FREEZE", *more[::2]},
+        "CasPL_MaPLe": {"TRAINER.CASPL.FREEZE", *more[::2]},
+    }
+
+
 # ------------------------------------------------------------ the commands themselves
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -391,6 +408,10 @@ MISTAKES = {
     "name": (["--name", "a/b"], "--name a/b has a slash"),
     "output": (["--output", "/proc/out"], "can't write to /proc/out (--output)"),
     "flag for train.py": (["--", "--backbone", "RN50"], '"--backbone" stands after -- where a KEY such as OPTIM.LR'),
+    "key of nobody": (
+        ["--", "TRAINER.IVLP.N_CTX_TEXT", "4"],
+        "TRAINER.IVLP.N_CTX_TEXT stands after --, but none of CoOp",
+    ),
     "odd pairs": (["--", "OPTIM.LR"], "an odd number of words stands after --"),
     "epochs": (["--", "OPTIM.MAX_EPOCH", "few"], 'OPTIM.MAX_EPOCH is "few" with configs/trainers/CoOp/digits.yaml'),
     "linear probe": (["--trainers", "LinearProbe"], "LinearProbe knows no classes but those that it was trained on"),

@@ -70,10 +70,9 @@ def configuration(path, root, output):
         "(32, 32)",
         "DATALOADER.NUM_WORKERS",
         "0",
-        "TRAINER.CASPL.TEACHER",
-        "demo/teacher",
         *demo_depths(content),
     ]
+    options += ["TRAINER.CASPL.TEACHER", "demo/teacher"] if name == "CasPLBoost" else []
     if "GPA_MEAN" not in str(content):
         options += ["DATASET.NUM_SHOTS", "1"]
     return train.setup_cfg(train.parse_args([*arguments, *options]))

@@ -19,8 +19,7 @@ def cfg():
 
 
 def declared(name):
-    trainer = TRAINER_REGISTRY.get(name)
-    return trainer.declared(trainer.__new__(trainer))
+    return TRAINER_REGISTRY.get(name).declared()
 
 
 @pytest.mark.parametrize("name", READS)
@@ -41,7 +40,7 @@ def test_only_what_is_read_is_checked_all_at_once(cfg):
     cfg.TRAINER.COOP.N_CTX, cfg.TRAINER.COOP.W = 0, -1.0
     completed(cfg, declared("PromptSRC"))
     with pytest.raises(
-        InputError, match="^TRAINER.COOP.N_CTX is 0, expected 1 or more; TRAINER.COOP.W is -1.0, expected 0"
+        InputError, match="^TRAINER.COOP.N_CTX is 0, expected 1 to 75; TRAINER.COOP.W is -1.0, expected 0"
     ):
         completed(cfg, declared("CasPL_KgCoOp"))
     cfg.OPTIM.LR = -1.0  # Dassl's own, a matter of the host

@@ -226,10 +226,10 @@ def test_linear_probe_of_two_classes(build):
 @pytest.mark.parametrize(
     ("trainer", "keys", "message"),
     [
-        ("CoCoOp", ("CTX_INIT", "", "N_CTX", "0"), "TRAINER.COCOOP.N_CTX is 0, expected 1 or more"),
+        ("CoCoOp", ("CTX_INIT", "", "N_CTX", "0"), "TRAINER.COCOOP.N_CTX is 0, expected 1 to 75"),
         ("CoCoOp", ("MEMORY", "0"), "TRAINER.COCOOP.MEMORY is 0.0, expected above 0"),
         ("MaPLe", ("PROMPT_DEPTH", "5"), "TRAINER.MAPLE.PROMPT_DEPTH is 5, expected 1 to 3"),
-        ("MaPLe", ("N_CTX", "0"), "TRAINER.MAPLE.N_CTX is 0, expected 1 or more"),
+        ("MaPLe", ("N_CTX", "0"), "TRAINER.MAPLE.N_CTX is 0, expected 1 to 75"),
         ("VPT", ("PROMPT_DEPTH_VISION", "0"), "TRAINER.VPT.PROMPT_DEPTH_VISION is 0, expected 1 to 4"),
         ("PromptSRC", ("N_CTX_TEXT", "60"), "takes .* tokens .* but the text tower has 48 positions"),
     ],

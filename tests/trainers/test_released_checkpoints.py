@@ -1,9 +1,13 @@
 """Released checkpoints of the family load with --model-dir --load-epoch: files in their layout, with pickled schedulers."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
+from boosting_files import official_state, save_official
+from caspl.checkpoints.convert import main as convert
 from registered import METHODS
 
 
@@ -87,3 +91,54 @@ def test_released_prompts_of_another_shape_are_named(build, tmp_path):
     trainer = build("CoOp", "new", "out", "--seed", "1")
     with pytest.raises(ValueError, match=r"ctx is \(16, 64\), expected \(8, 64\)"):
         trainer.load_model(str(tmp_path / "released"), epoch=5)
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A phase 1 of the published code on the ten digits, four tokens in all blocks of demo/student; gives its run's folder."""
+    torch.manual_seed(3)
+    folder = tmp_path / "published"
+    (folder / "CasPL").mkdir(parents=True)
+    for epoch in (9, 10, 20):
+        state = official_state(64, 64, tokens=4, depth=3, classes=10)
+        save_official(state, folder / "CasPL" / f"model.pth.tar-{epoch}", epoch)
+    return folder
+
+
+@pytest.mark.parametrize("source", [".", "CasPL", "CasPL/model.pth.tar-20"])
+def test_phase_2_takes_a_published_phase_1_as_if_it_were_converted(source, published, run, tmp_path):
+    converted = tmp_path / "converted"
+    flags = ["--student", "demo/student", "--dataset", "Digits", "--output", str(converted)]
+    assert convert([str(published / "CasPL" / "model.pth.tar-20"), *flags]) == 0
+    short = ("--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "2", "TEST.NO_TEST", "True")
+    states = []
+    for name, boosting in (("direct", published / source), ("detour", converted)):
+        assert run("CasPL_CoOp", "base", name, *short, "TRAINER.CASPL.BOOSTING", str(boosting)) == 0
+        file = tmp_path / name / "prompt_learner" / "model.pth.tar-2"
+        states.append(torch.load(file, weights_only=True)["state_dict"])
+    assert states[0].keys() == states[1].keys() and len(states[0]) > 6
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    log = (tmp_path / "direct" / "log.txt").read_text()
+    assert "assumed: for demo/student, on all classes of Digits" in log and "another dataset" not in log
+    ends = [(tmp_path / name / "prompts.safetensors").read_bytes() for name in ("direct", "detour")]
+    assert ends[0] == ends[1]
+
+
+def test_what_a_published_phase_1_tells_is_compared(published, build, run, capsys, caplog, tmp_path):
+    file = published / "CasPL" / "model.pth.tar-20"
+    key = "TRAINER.CASPL.BOOSTING"
+    save_official(official_state(64, 64, tokens=4, depth=3, classes=37), file)
+    with caplog.at_level("WARNING"):
+        build("CasPL_CoOp", "base", "out", "--seed", "1", key, str(file))
+    assert f"{file} was boosted on 37 classes, and Digits has 5 (DATASET.SUBSAMPLE_CLASSES base)" in caplog.text
+    nan = official_state(64, 64, tokens=4, depth=3, classes=10)
+    nan["image_encoder.VPT_FIRST"][0, 0] = float("nan")
+    for state, said in (
+        (official_state(96, 64, tokens=4, depth=3), "MODEL.BACKBONE.NAME is demo/student, but .* text width 96 there"),
+        (official_state(64, 64, tokens=4, depth=5), "text prompts for 5 blocks there and 3 blocks here"),
+        (nan, "holds no prompts that can be used: .*vision.0"),
+        ({"text.0": torch.zeros(2, 2)}, "is a checkpoint of this program"),
+    ):
+        save_official(state, file)
+        assert run("CasPL_CoOp", "base", "out", "--seed", "1", key, str(file)) == 2
+        assert re.search(said, capsys.readouterr().err)

@@ -6,45 +6,13 @@ import open_clip
 import pytest
 import torch
 
+from boosting_files import official_state, save_official
 from caspl.checkpoints.boosting import load_boosting, read_boosting
 from caspl.checkpoints.convert import main
 from caspl.clip.backbones import load_backbone
 from caspl.prompting.model import PromptedCLIP
 
 PETS = [f"breed_{i}" for i in range(37)]
-
-
-def official_state(text_width, vision_width, tokens=8, depth=12, classes=37):
-    """Phase 1 of the published CasPL, its key names, and a few frozen weights in place of all."""
-
-    def tower(encoder, suffix, width):
-        return {
-            f"{encoder}.transformer.resblocks.{i}.VPT_shallow{suffix}": torch.randn(tokens, width)
-            for i in range(1, depth)
-        }
-
-    return {
-        "prompt_learner_teacher.ctx": torch.randn(tokens, text_width).half(),
-        "prompt_learner_teacher.token_prefix": torch.randn(classes, 1, text_width).half(),
-        "prompt_learner_teacher.token_suffix": torch.randn(classes, 76 - tokens, text_width).half(),
-        "prompt_learner_teacher.ZS_image_encoder_teacher.class_embedding": torch.randn(1024).half(),
-        "image_encoder.VPT": torch.randn(tokens, vision_width),
-        "image_encoder.VPT_FIRST": torch.randn(tokens, vision_width),
-        "image_encoder.class_embedding": torch.randn(vision_width),
-        "text_encoder.positional_embedding": torch.randn(77, text_width),
-        "logit_scale": torch.tensor(4.6),
-        **tower("image_encoder", "", vision_width),
-        **tower("image_encoder", "_FIRST", vision_width),
-        **tower("text_encoder", "", text_width),
-        **tower("text_encoder", "_FIRST", text_width),
-    }
-
-
-def save(state, path, epoch=20):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.0025, momentum=0.9)
-    schedule = {"successor": torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20), "last_epoch": 20}
-    content = {"state_dict": state, "epoch": epoch, "optimizer": optimizer.state_dict(), "scheduler": schedule}
-    torch.save(content | {"val_result": None}, path)
 
 
 @pytest.fixture
@@ -58,7 +26,7 @@ def command(tmp_path, capsys):
     (tmp_path / "pets.txt").write_text("\n".join(PETS) + "\n\n", encoding="utf-8")
 
     def run(*arguments, state=state, student="demo/student", output=tmp_path / "out", dataset="OxfordPets", epoch=20):
-        save(state, source, epoch)
+        save_official(state, source, epoch)
         flags = ["--output", str(output), "--student", student, "--dataset", dataset]
         status = main([str(source), *flags, *arguments])
         return status, *capsys.readouterr()
@@ -133,7 +101,10 @@ def test_mistakes_are_one_sentence(command):
         (command("--classnames", str(few)), "few.txt has 2 names, but the checkpoint was trained on 37 classes"),
         (command("--classnames", str(command.folder / "none.txt")), "--classnames. .*none.txt cannot be read"),
         (command("--template", "a pet"), '--template is "a pet", but it needs {} once'),
-        (command(student="demo/teacher"), "do not fit demo/teacher: text width 64 there and 96 here, .*--student"),
+        (
+            command(student="demo/teacher"),
+            "--student is demo/teacher, but .* do not fit it: text width 64 there and 96 here",
+        ),
         (command(student="demo/pupil"), "no demo model is called demo/pupil"),
         (command(state=gap), "model.pth.tar-20 has vision prompts .* image_encoder.VPT_FIRST is missing"),
         (
@@ -142,7 +113,7 @@ def test_mistakes_are_one_sentence(command):
         ),
         (
             command(state=one_more_block(command.state, command.student.text_blocks)),
-            f"do not fit demo/student: text prompts for {command.depth + 1} blocks there and {command.depth} blocks here",
+            f"do not fit it: text prompts for {command.depth + 1} blocks there and {command.depth} blocks here",
         ),
         (command(epoch=None), "does not say how many epochs it was trained for; give --epochs"),
     ]
@@ -160,7 +131,7 @@ def test_true_vit_b16_shape(tmp_path, capsys):
     model = open_clip.create_model("ViT-B-16-quickgelu", pretrained=None, load_weights=False)
     torch.save({key: value.half() for key, value in model.state_dict().items()}, tmp_path / "clip.pt")
     state = official_state(512, 768)
-    save(state, tmp_path / "model.pth.tar-20")
+    save_official(state, tmp_path / "model.pth.tar-20")
     flags = ["--output", str(tmp_path / "out"), "--student", str(tmp_path / "clip.pt"), "--dataset", "OxfordPets"]
     assert main([str(tmp_path / "model.pth.tar-20"), *flags]) == 0
     tensors, header = read_boosting(tmp_path / "out")
