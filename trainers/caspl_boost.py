@@ -22,7 +22,7 @@ from caspl.prompting.groups import PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
-from .keys import MOST_VISION_TOKENS, depth_key, precision_key, template_key, tokens_key, words_key
+from .keys import MOST_VISION_TOKENS, depth_key, precision_key, some_tokens, template_key, tokens_key, words_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
@@ -95,6 +95,7 @@ class CasPLBoost(PromptTrainer):
     """
 
     method, node, own_keys = "CasPLBoost", "CASPL", KEYS
+    rules = (some_tokens("TRAINER.CASPL"),)
     checkpoint_name = "CasPL"
     record = BoostingHeader.file_name
     reads_labels = False

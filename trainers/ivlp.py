@@ -12,13 +12,13 @@ from caspl.ground.errors import naming
 from caspl.prompting.groups import PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 
-from .keys import MOST_VISION_TOKENS, depth_key, independent_keys, precision_key, tokens_key, words_key
+from .keys import MOST_VISION_TOKENS, depth_key, independent_keys, precision_key, some_tokens, tokens_key, words_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
 IVLP_KEYS = independent_keys("TRAINER.IVLP", tokens=2)
 VPT_KEYS = [
-    tokens_key("TRAINER.VPT.N_CTX_VISION", 2, "Tokens in the image tower", most=MOST_VISION_TOKENS),
+    tokens_key("TRAINER.VPT.N_CTX_VISION", 2, "Tokens in the image tower", least=1, most=MOST_VISION_TOKENS),
     words_key("TRAINER.VPT.CTX_INIT", "a photo of a", "Fixed words in front of the class name"),
     precision_key("TRAINER.VPT"),
     depth_key("TRAINER.VPT.PROMPT_DEPTH_VISION", 1, "Image blocks that the tokens enter; 1 is shallow"),
@@ -37,6 +37,7 @@ class IVLP(PromptTrainer):
     """Cross-entropy; text and vision prompts are parameters of their own, in as many blocks as each depth says."""
 
     method, node, own_keys = "IVLP", "IVLP", IVLP_KEYS
+    rules = (some_tokens("TRAINER.IVLP"),)
     checkpoint_name = "VLPromptLearner"
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:

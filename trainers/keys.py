@@ -20,6 +20,12 @@ def tokens_key(name: str, tokens: int, about: str, least: int = 0, most: int = M
     return Key(name, tokens, about, least=least, most=most)
 
 
+def some_tokens(node: str) -> Rule:
+    """Of the two towers one must have prompts, else there is nothing to learn."""
+    names = (f"{node}.N_CTX_TEXT", f"{node}.N_CTX_VISION")
+    return Rule(names, lambda text, vision: text + vision > 0, "tokens in one of the towers")
+
+
 def depth_key(name: str, depth: int, about: str, least: int = 0) -> Key:
     """How many blocks prompts enter."""
     return Key(name, depth, about, least=least, most=MOST_BLOCKS)

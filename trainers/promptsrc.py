@@ -19,7 +19,7 @@ from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
-from .keys import MOST_WEIGHT, independent_keys
+from .keys import MOST_WEIGHT, independent_keys, some_tokens
 from .prompt_trainer import check_prompts
 from .registration import register
 
@@ -64,6 +64,7 @@ def _some_epoch_weighs(mean: float, std: float, epochs: int) -> bool:
 
 
 RULES = [
+    some_tokens("TRAINER.PROMPTSRC"),
     Rule(
         ("TRAINER.PROMPTSRC.GPA_MEAN", "TRAINER.PROMPTSRC.GPA_STD", "OPTIM.MAX_EPOCH"),
         _some_epoch_weighs,

@@ -183,6 +183,8 @@ def test_what_a_trainer_needs_is_asked_before_it_is_built(said, tmp_path):
 
 
 RULES = [
+    ("CasPLBoost", ("TRAINER.CASPL.N_CTX_TEXT", "0", "TRAINER.CASPL.N_CTX_VISION", "0"), "expected tokens in one of"),
+    ("IVLP", ("TRAINER.IVLP.N_CTX_TEXT", "0", "TRAINER.IVLP.N_CTX_VISION", "0"), "expected tokens in one of"),
     ("CoOp", ("OPTIM.MAX_EPOCH", "3", "OPTIM.WARMUP_EPOCH", "4"), "expected no more epochs of warm-up than epochs"),
     ("CoOp", ("OPTIM.NAME", "sgd", "OPTIM.SGD_NESTEROV", "True", "OPTIM.MOMENTUM", "0"), "expected a momentum above 0"),
     ("CoOp", ("OPTIM.STAGED_LR", "True"), "expected the names of the layers"),
