@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from ..ground.errors import InputError
+from ..ground.texts import tell
 from ..ground.yaml_files import lineage, merged
 from . import find_base, find_file, shown
 
@@ -16,7 +17,7 @@ def main(argv: list[str]) -> None:
     """Print the one file that is named. Raises InputError."""
     if len(argv) != 1:
         raise InputError(f"show takes one FILE, found {len(argv)}; python -m caspl.configs lists CasPL's own")
-    print(flat(argv[0]), end="")
+    tell(flat(argv[0]).removesuffix("\n"))
 
 
 def flat(path: str | Path) -> str:

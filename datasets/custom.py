@@ -73,7 +73,7 @@ class ImageFolder(SplitDataset):
             self.image_dir = os.path.dirname(self.source)
             folder = os.path.join(self.image_dir, PRIVATE, stem)
         else:
-            found = "is no table" if os.path.isfile(self.source) else "does not exist"
+            found = "is no table" if os.path.lexists(self.source) else "does not exist"
             raise InputError(
                 f"{self.source} {found}, expected a folder of class folders or a table that ends in "
                 f"{' or '.join(TABLES)}; correct --root (DATASET.ROOT) or DATASET.PATHS"

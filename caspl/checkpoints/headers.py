@@ -199,7 +199,8 @@ def opened(path: str | Path, framework: str = "numpy") -> Iterator[Any]:
     except ValueError as error:
         raise InputError(f"{path} is no safetensors file or is damaged ({error}); {UNALTERED}") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is no safetensors file or is cut short ({error}); copy it again") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} is no safetensors file or is cut short ({reason}); copy it again") from error
 
 
 def header_of(file: Any, path: str | Path, kinds: tuple[type[AnyHeader], ...]) -> AnyHeader:

@@ -31,7 +31,7 @@ def resolve(source: str | Path, *kinds: type[Header]) -> Path:
     if path.is_dir():
         return _in_folder(path, kinds)
     names = " or ".join(kind.file_name for kind in kinds)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(
             f"there is no file or folder {path}; expected a {names}, or the folder with it, as {_makers(kinds)} leaves it"
         )

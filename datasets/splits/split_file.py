@@ -127,15 +127,18 @@ def _shown(entry: object) -> str:
 
 def wrong_path(path: str) -> str:
     """What keeps `path` from being that of an image below a folder, in front of it; "" where nothing does."""
-    try:
-        name = os.fsencode(path)
-    except UnicodeEncodeError:
-        return "the impossible path"
-    if b"\0" in name:
+    if "\0" in path or not _is_encodable(path):
         return "the impossible path"
     if os.path.isabs(path):
         return "the absolute path"
     return "the path out of the folder" if ".." in path and os.path.normpath(path).split("/")[0] == ".." else ""
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        return path.isascii() or bool(os.fsencode(path))
+    except UnicodeEncodeError:  # half a character, which no file's name has
+        return False
 
 
 def check_split(split: Split, source: str | Path) -> None:
