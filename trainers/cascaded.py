@@ -141,10 +141,10 @@ class Cascaded:
         if not given:
             learner.boosting = _prompts(stored, trainable=not frozen).to(self.device)
             self.phase1_names = "" if keys.ONE_PHASE else _names_known(path)
-        elif frozen and not same_tensors(learner.boosting.state_dict(), stored):
+        elif frozen and stored and not same_tensors(learner.boosting.state_dict(), stored):
             raise InputError(
-                f"{path} was trained on other boosting prompts than {given}; leave TRAINER.CASPL.BOOSTING out, the "
-                f"checkpoint carries its own"
+                f"{path} was trained on other boosting prompts than {given} (TRAINER.CASPL.BOOSTING); give those that it was "
+                f"trained on, or, to test it, leave the key out, since the checkpoint carries its own"
             )
         super().load_learner(learner, state, path)
 

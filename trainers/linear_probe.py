@@ -19,6 +19,7 @@ from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
+from caspl.ground.tensors.finite import NotFiniteError, checked_scores
 
 from .keys import Declaring, completed, precision_key
 from .prompt_trainer import check_image_size
@@ -89,7 +90,7 @@ class LinearProbe(Declaring, TrainerX):
             return self.backbone.encode_images(images).float()
 
     def features(self, items: Sequence) -> tuple[np.ndarray, np.ndarray]:
-        """Features [N, E] and labels [N] of a list of the dataset's items."""
+        """Features [N, E] and labels [N] of a list of the dataset's items. Raises NotFiniteError where one is not finite."""
         cfg = self.cfg
         loader = build_data_loader(
             cfg,
@@ -100,8 +101,13 @@ class LinearProbe(Declaring, TrainerX):
             is_train=False,
         )
         batches = [(self.encode(batch["img"].to(self.device)).cpu(), batch["label"]) for batch in loader]
-        features, labels = zip(*batches, strict=True)
-        return torch.cat(features).numpy(), torch.cat(labels).numpy()
+        features, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        if bad := int((~torch.isfinite(features).all(dim=1)).sum()):
+            raise NotFiniteError(
+                f"the features of {bad} of {len(features)} images are not finite; set TRAINER.LINEARPROBE.PREC fp32, or take "
+                f"another backbone"
+            )
+        return features.numpy(), labels.numpy()
 
     def train(self) -> None:
         """Fit, keep the classifier as `linear_probe/model.pth.tar-1`, and test."""
@@ -141,4 +147,4 @@ class LinearProbe(Declaring, TrainerX):
         self.classifier.bias.copy_(bias)
 
     def model_inference(self, input: Tensor) -> Tensor:
-        return self.classifier(self.encode(input))
+        return checked_scores(self.classifier(self.encode(input)))

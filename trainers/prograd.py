@@ -37,7 +37,9 @@ def without_conflict(gradient: Tensor, general: Tensor, strength: float) -> Tens
     """`gradient` without `strength` times its part along `general`, where the two point apart (paper, equation 5)."""
     direction = general / general.norm().clamp_min(torch.finfo(general.dtype).tiny)
     along = (gradient * direction).sum()
-    return gradient - strength * along * direction if along < 0 else gradient
+    if along >= 0:
+        return gradient
+    return gradient - strength * along * direction  # also where `general` is not finite, for the step to see it
 
 
 @register
@@ -81,10 +83,8 @@ class ProGrad(CoOp):
         with self.precision.autocast():
             loss, logits = self.loss(images, labels)
             general = self.general_loss(images, logits)
-        self.detect_anomaly(loss)
-        trained = [p for p in self.model.learner.parameters() if p.requires_grad]
-        own = torch.autograd.grad(self.scaler.scale(loss), trained, retain_graph=True)
-        towards = torch.autograd.grad(self.scaler.scale(general), trained)
-        for parameter, gradient, direction in zip(trained, own, towards, strict=True):
+        own = torch.autograd.grad(self.scaler.scale(loss), self.trained, retain_graph=True)
+        towards = torch.autograd.grad(self.scaler.scale(general), self.trained)
+        for parameter, gradient, direction in zip(self.trained, own, towards, strict=True):
             parameter.grad = without_conflict(gradient, direction, self.cfg.LOSS.LAMBDA)
         return loss, logits

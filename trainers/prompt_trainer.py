@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from dassl.engine import TrainerX
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
-from dassl.utils import count_num_param, load_pretrained_weights
+from dassl.utils import count_num_param
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
@@ -30,16 +30,24 @@ from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError, listed, naming
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
+from caspl.ground.tensors import finite
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.values import LARGEST_PROMPT, impossible
 from caspl.prompting.groups import vision_digest
 from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
+from .course import Course
 from .keys import Declaring, completed
-from .schedules import reconnect
+from .schedules import reconnect, renewed_schedule
 
 log = logging.getLogger(__name__)
+
+# With a tensor of a larger norm, unusual in trained runs, an epoch's last prompts are tried before they are saved: up to here
+# no product of two overflows in half precision
+SUSPECT = 100
+# With a lower factor, the gradients of a loss of 1 would not be normal numbers in half precision
+SMALLEST_SCALE = torch.finfo(torch.float16).tiny
 
 KEYS = [
     Key("TEST.FEATURE_STORE", "", "Folder where image features of test sets are kept and found again; empty: nowhere"),
@@ -123,7 +131,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Declaring, TrainerX):
+class PromptTrainer(Declaring, TrainerX, finite.Watched):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -132,6 +140,8 @@ class PromptTrainer(Declaring, TrainerX):
     record = RunHeader.file_name  # what training leaves in the output folder at its end
     reads_labels = True  # whether training needs them
     loaded_from: Path | None = None  # the run whose checkpoint was loaded last
+    limits = {"parameters": LARGEST_PROMPT}  # norms beyond which a step has diverged
+    last_result: float | None = None  # of the last evaluation, in percent
     phase1_names = ""  # whose names phase 1 knew: all, base, unknown; empty: there was none
 
     def __init__(self, cfg: CfgNode) -> None:
@@ -180,14 +190,14 @@ class PromptTrainer(Declaring, TrainerX):
         prompted = PromptedCLIP(self.backbone, classnames)
         learner = self.build_learner(self.backbone, classnames)
         if cfg.MODEL.INIT_WEIGHTS:
-            load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
-            check_prompts(learner.state_dict(), cfg.MODEL.INIT_WEIGHTS)
+            self.start_from(learner, Path(cfg.MODEL.INIT_WEIGHTS))
         self.backbone.place(self.device, self.precision)
         self.model = self.build_prompt_model(prompted, learner).to(self.device)
-        trained = [p for p in learner.parameters() if p.requires_grad]
+        self.trained = [p for p in learner.parameters() if p.requires_grad]
+        self.course = Course()
         log.info(
             "Training %s prompt parameters, CLIP's %s stay frozen",
-            f"{count_num_param(params=trained):,}",
+            f"{count_num_param(params=self.trained):,}",
             f"{count_num_param(self.backbone.model):,}",
         )
         self.optim = build_optimizer(learner, cfg.OPTIM)
@@ -214,9 +224,28 @@ class PromptTrainer(Declaring, TrainerX):
         with torch.no_grad():
             self.prepare()
 
+    def after_epoch(self) -> None:
+        """As Dassl's; raises DivergedError, before anything is saved, where the last prompts give no finite scores."""
+        if self.epoch + 1 == self.max_epoch or finite.largest_norm(self.trained) > SUSPECT:
+            with torch.no_grad():
+                self.model_inference(self.last_images)
+        super().after_epoch()
+
     def after_train(self) -> None:
         super().after_train()
         self.save_prompts()
+        if complaint := self.course.complaint(self.num_classes, self.last_result):
+            log.warning("Training did not help: %s; try %s", complaint, self.calmer())
+
+    def calmer(self) -> str:
+        """The settings under which a training that diverges may not."""
+        exact = self.precision.weights == torch.float32 and self.precision.autocast_dtype is None
+        return "a lower OPTIM.LR" + ("" if exact else f" or TRAINER.{self.node}.PREC fp32")
+
+    def save_model(self, *args, **kwargs) -> None:
+        """As Dassl's. Raises DivergedError, and writes nothing, where something is not finite."""
+        self.check_models()
+        super().save_model(*args, **kwargs)
 
     def test(self, split: str | None = None) -> float:
         # A run that only tests a checkpoint leaves its prompts, too. Those at the end of a run stay in its own folder.
@@ -224,7 +253,8 @@ class PromptTrainer(Declaring, TrainerX):
             folder = Path(self.output_dir)
             if self.loaded_from.resolve() != folder.resolve() or not (folder / RunHeader.file_name).exists():
                 self.save_prompts()
-        return super().test(split)
+        self.last_result = super().test(split)
+        return self.last_result
 
     def save_prompts(self) -> None:
         """Write OUTPUT_DIR/prompts.safetensors: all that was learned, for `caspl.load` and the command `caspl`."""
@@ -253,38 +283,60 @@ class PromptTrainer(Declaring, TrainerX):
         """Fill the gradients, scaled by `self.scaler`; gives loss and logits of the batch."""
         with self.precision.autocast():
             loss, logits = self.loss(images, labels)
-        self.detect_anomaly(loss)
         self.scaler.scale(loss).backward()
         return loss, logits
 
     def forward_backward(self, batch) -> dict[str, float]:
+        """A step on a batch. Raises DivergedError at the first number that is not finite, or at absurd prompts."""
         images, labels = self.parse_batch_train(batch)
         self.optim.zero_grad()
         loss, logits = self.backward(images, labels)
-        self.scaler.step(self.optim)
-        self.scaler.update()
+        self.step(loss)
+        figures = {"loss": loss, "parameters": finite.largest_norm(self.trained)}
+        if self.labelled:
+            figures["acc"] = compute_accuracy(logits, labels)[0]
+        summary = self.check_numbers(**figures)
+        del summary["parameters"]
         if self.batch_idx + 1 == self.num_batches:
             self.update_lr()
-        summary = {"loss": loss.item()}
-        return summary | {"acc": compute_accuracy(logits, labels)[0].item()} if self.labelled else summary
+        self.course.add(self.epoch, len(images), summary["loss"], summary.get("acc"))
+        self.last_images = images
+        return summary
+
+    def step(self, loss: Tensor) -> None:
+        """Step on the gradients, unless they are not finite: under a scaler that is a step left out, else divergence."""
+        if not self.scaler.is_enabled():
+            self.check_numbers(
+                loss=loss, gradients=finite.largest_norm(p.grad for p in self.trained if p.grad is not None)
+            )
+        self.scaler.step(self.optim)
+        self.scaler.update()
+        if self.scaler.is_enabled() and self.scaler.get_scale() < SMALLEST_SCALE:
+            self.diverged(f"gradients are not finite at a loss scale of {self.scaler.get_scale():.2g} either")
 
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():
-            return self.model.classify(input) if input.dim() == 2 else self.model(input)
+            return finite.checked_scores(self.model.classify(input) if input.dim() == 2 else self.model(input))
 
     def parse_batch_train(self, batch) -> tuple[Tensor, Tensor]:
         return batch["img"].to(self.device), batch["label"].to(self.device)
 
     def extra_state(self) -> dict:
-        return {"scaler": self.scaler.state_dict()}
+        return {"scaler": self.scaler.state_dict(), "course": self.course.state()}
 
     def load_extra_state(self, state: dict) -> None:
+        self.course = Course.of_state(state.get("course", {}))
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
 
     def resume_model_if_exist(self, directory: str) -> int:
+        """As Dassl's, from model files; but the learning rate is that of this configuration, not of the files."""
+        asked = [group["initial_lr"] for group in self.optim.param_groups]
         epoch = super().resume_model_if_exist(directory)
         reconnect(self)
+        if asked != [group["initial_lr"] for group in self.optim.param_groups]:
+            log.info("OPTIM.LR is another than in %s; training goes on at the present one", directory)
+            self.sched = self._scheds[self.checkpoint_name] = renewed_schedule(self.optim, asked, self.cfg.OPTIM, epoch)
         return epoch
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
@@ -302,6 +354,15 @@ class PromptTrainer(Declaring, TrainerX):
             checkpoint = read_checkpoint(path)
             self.load_learner(model, released_prompts(checkpoint["state_dict"], method=self.method), path)
             log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, checkpoint.get("epoch"))
+
+    def start_from(self, learner: Learner, path: Path) -> None:
+        """Fill a new learner with the prompts of a model file (MODEL.INIT_WEIGHTS). Raises InputError as `load_model`."""
+        self.load_learner(learner, released_prompts(read_checkpoint(path)["state_dict"], method=self.method), path)
+        log.info('Training starts from the prompts in "%s"', path)
+
+    def starting_point(self, directory: str, finished: int) -> str:
+        path = Path(directory) / self.checkpoint_name / f"model.pth.tar-{finished}"
+        return str(path) if path.exists() else ""
 
     def load_learner(self, learner: Learner, state: dict[str, Tensor], path: Path) -> None:
         """Fill `learner` with exactly the tensors of `state`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +15,6 @@ from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, listed
 from caspl.ground.keys import Key, Rule
 from caspl.ground.tensors.shapes import differences, shapes_of
-from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
 from .keys import MOST_WEIGHT, independent_keys, some_tokens
@@ -147,9 +145,9 @@ class PromptSRC(IVLP):
         else:
             super().save_prompts()
 
-    def load_learner(self, learner: Learner, state: dict[str, Tensor], path: Path) -> None:
-        super().load_learner(learner, state, path)
-        if path.name.endswith(f"-{self.max_epoch}"):
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        super().load_model(directory, epoch)
+        if directory and epoch == self.max_epoch:
             self.average_frozen()
 
     def extra_state(self) -> dict:

@@ -1,8 +1,15 @@
-"""Schedules that go on after a host has resumed."""
+"""Schedules that go on after a run has been resumed from model files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from dassl.optim import build_lr_scheduler
+from torch.optim import Optimizer
+from yacs.config import CfgNode
+
+from caspl.ground.quiet import quiet
 
 
 def reconnect(trainer: Any) -> None:
@@ -14,3 +21,14 @@ def reconnect(trainer: Any) -> None:
         successor = getattr(schedule, "successor", None)
         if hasattr(successor, "optimizer"):
             successor.optimizer = trainer._optims[name]
+
+
+def renewed_schedule(optimizer: Optimizer, rates: Sequence[float], optim_cfg: CfgNode, epoch: int) -> Any:
+    """A new schedule of `optimizer`, whose groups get these initial `rates`, as it stands after `epoch` epochs."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = group["initial_lr"] = rate
+    schedule = build_lr_scheduler(optimizer, optim_cfg)
+    with quiet():  # it warns that no step was made
+        for _ in range(epoch):
+            schedule.step()
+    return schedule

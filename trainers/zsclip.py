@@ -11,6 +11,7 @@ from caspl.clip.precision import resolve_precision
 from caspl.clip.templates import ENSEMBLE, template_for
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, naming
+from caspl.ground.tensors.finite import checked_scores
 
 from .keys import Declaring, completed, precision_key, template_key
 from .prompt_trainer import check_image_size
@@ -49,7 +50,8 @@ class ZeroshotCLIP(Declaring, TrainerX):
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():
             features = self.backbone.image_features(input)
-            return self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
+            scores = self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
+        return checked_scores(scores)
 
     def train(self) -> None:
         raise InputError(self.obstacle(self.cfg))

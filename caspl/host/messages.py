@@ -8,16 +8,17 @@ from typing import Any
 
 from ..ground import door
 from ..ground.errors import InputError
+from ..ground.tensors.finite import NotFiniteError
 from ..ground.texts import sentence, tell
 from .changes import Changes
 
 
 def end_in_sentences(changes: Changes) -> None:
-    """Let a mistake of the user end in its sentence, without the trace; all else is shown as before."""
+    """Let a mistake of the user, and a training that diverges, end in a sentence without a trace; all else is as before."""
     others = sys.excepthook
 
     def show(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-        if issubclass(kind, InputError):
+        if issubclass(kind, InputError | NotFiniteError):
             tell(f"error: {sentence(door.outcome(error)[1])}", sys.stderr)
         else:
             others(kind, error, trace)

@@ -6,7 +6,7 @@ import logging
 import os
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from dassl.utils.checkpoint import load_checkpoint, load_into, resume_from_checkpoint, save_checkpoint
@@ -16,6 +16,7 @@ from dassl.utils.tools import tolist_if_not
 from torch import nn
 
 from caspl.ground.errors import InputError
+from caspl.ground.tensors import finite
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TrainerBase:
+class TrainerBase(finite.Watched):
     """Base class of trainers, as Dassl 0.6.3. `train` makes these calls:
 
         before_train()
@@ -102,7 +103,7 @@ class TrainerBase:
         """Write a file per model to `directory`/<name>.
 
         Each holds `state_dict`, `epoch` (finished epochs), `optimizer` and `scheduler` (their states or None) and
-        `val_result` (percent or None).
+        `val_result` (percent or None). Raises DivergedError, and writes nothing, where `check_models` does.
 
         Args:
             epoch: the epoch just trained, from 0.
@@ -111,6 +112,7 @@ class TrainerBase:
             val_result: validation result, if there is one.
             model_name: file name; "" = `model.pth.tar-<epoch>`.
         """
+        self.check_models()
         for name in self.get_model_names():
             optim, sched = self._optims[name], self._scheds[name]
             save_checkpoint(
@@ -226,19 +228,27 @@ class TrainerBase:
         try:
             self.before_train()
             self.begin_epochs()
-            # What follows a run resumed after its last epoch should see that epoch
-            self.epoch = max(self.start_epoch - 1, 0)
-            for epoch in range(self.start_epoch, self.max_epoch):
-                self.epoch = epoch
-                self.before_epoch()
-                self.run_epoch()
-                self.after_epoch()
-                self.save_resume_state(self.epoch + 1)
-            self.after_train()
+            try:
+                self.run_epochs()
+            except FloatingPointError as error:
+                self.close_writer()
+                self.end_diverged(error)
         except KeyboardInterrupt:
             self.close_writer()
             logger.info(self.interrupt_note())
             raise
+
+    def run_epochs(self) -> None:
+        """The calls from `before_epoch` to `after_train`."""
+        # What follows a run resumed after its last epoch should see that epoch
+        self.epoch = max(self.start_epoch - 1, 0)
+        for epoch in range(self.start_epoch, self.max_epoch):
+            self.epoch = epoch
+            self.before_epoch()
+            self.run_epoch()
+            self.after_epoch()
+            self.save_resume_state(self.epoch + 1)
+        self.after_train()
 
     def before_train(self) -> None:
         """Called first."""
@@ -266,6 +276,16 @@ class TrainerBase:
         """Return the line logged when the user interrupts training."""
         return "Interrupted"
 
+    def end_diverged(self, error: FloatingPointError) -> NoReturn:
+        """Raise the DivergedError that says how to go on after `error`, which has stopped training."""
+        if isinstance(error, finite.DivergedError):
+            raise error
+        self.diverged(str(error))
+
+    def calmer(self) -> str:
+        """Return the settings under which a training that diverges may not."""
+        return "a lower OPTIM.LR"
+
     def test(self) -> float:
         """Evaluate."""
         raise NotImplementedError
@@ -291,13 +311,9 @@ class TrainerBase:
         """Stop at a loss that is infinite or not a number.
 
         Raises:
-            FloatingPointError: it is; the message names epoch and batch, from 1, and the loss.
+            DivergedError (a FloatingPointError): it is; the message names epoch, batch, rate and loss.
         """
-        if not torch.isfinite(loss).all():
-            epoch, batch = getattr(self, "epoch", 0) + 1, getattr(self, "batch_idx", 0) + 1
-            raise FloatingPointError(
-                f"Loss is infinite or NaN in epoch {epoch}, batch {batch}: {loss.detach().cpu().tolist()}"
-            )
+        self.check_numbers(loss=loss.detach().abs().max())
 
     def model_zero_grad(self, names: str | list[str] | None = None) -> None:
         """Clear the gradients of models that have an optimiser."""
@@ -306,15 +322,18 @@ class TrainerBase:
                 self._optims[name].zero_grad()
 
     def model_backward(self, loss: torch.Tensor) -> None:
-        """Check the loss and compute gradients."""
+        """Check the loss and compute gradients. Raises DivergedError as `detect_anomaly`."""
         self.detect_anomaly(loss)
         loss.backward()
 
     def model_update(self, names: str | list[str] | None = None) -> None:
-        """Step the optimisers."""
-        for name in self.get_model_names(names):
-            if self._optims[name] is not None:
-                self._optims[name].step()
+        """Step the optimisers. Raises DivergedError at gradients that are not finite, before the step, and at parameters."""
+        optims = [self._optims[name] for name in self.get_model_names(names) if self._optims[name] is not None]
+        parameters = [p for optim in optims for group in optim.param_groups for p in group["params"]]
+        self.check_numbers(gradients=finite.largest_norm(p.grad for p in parameters if p.grad is not None))
+        for optim in optims:
+            optim.step()
+        self.check_numbers(parameters=finite.largest_norm(parameters))
 
     def model_backward_and_update(self, loss: torch.Tensor, names: str | list[str] | None = None) -> None:
         """Clear gradients, compute them from `loss`, and step."""

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,12 @@ from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
 from dassl.utils.states import check_state, misfits, optimizer_problems, scheduler_problems, shown, whole
 
 from caspl.ground.errors import InputError
+from caspl.ground.quiet import quiet
 
 if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
     from .trainer import SimpleTrainer
 
 logger = logging.getLogger(__name__)
@@ -39,6 +44,9 @@ _FREE_KEYS = {
     "TRAIN.RESUME_FREQ",
 }
 
+# Keys that may change after a divergence, too: none of them changes what has been trained before
+_CALMING_KEYS = re.compile(r"OPTIM\.(LR|WARMUP_CONS_LR|WARMUP_MIN_LR)|TRAINER\.\w+\.PREC")
+
 
 def save_run(trainer: SimpleTrainer, path: str, finished: int) -> None:
     """Write everything that decides how training goes on after `finished` epochs, in one step.
@@ -46,7 +54,10 @@ def save_run(trainer: SimpleTrainer, path: str, finished: int) -> None:
     Fields: `epoch` (finished epochs), `models`, `optimizers` and `schedulers` (states by model name; None where there
     is none), `random` (see `random_state`), `best_result` (percent; -inf before the first), `extra`
     (`trainer.extra_state()`), `config` (YAML text). The file can be read with torch.load(weights_only=True).
+
+    Raises DivergedError, and writes nothing, where something in it is not finite.
     """
+    trainer.check_models()
     save_plain(
         {
             "format": _FORMAT,
@@ -61,6 +72,13 @@ def save_run(trainer: SimpleTrainer, path: str, finished: int) -> None:
         },
         path,
     )
+
+
+def mark_diverged(path: str, said: str) -> int:
+    """Note in the file that training has diverged after it, so that it goes on at another rate; its finished epochs."""
+    state = load_checkpoint(path)
+    save_plain({**state, "diverged": said}, path)
+    return state["epoch"]
 
 
 def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
@@ -84,11 +102,9 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
     if different and whole(state["epoch"], 0, 0):
         logger.info(f"{path} is from before the first epoch of a run with another configuration; it is not used")
         return None
-    if different:
-        raise InputError(
-            f"{path} belongs to a run with another configuration: {'; '.join(different)}; restore these values, "
-            "choose another --output-dir, or delete the file to start anew."
-        )
+    calmed = [phrase for key, phrase in different.items() if "diverged" in state and _CALMING_KEYS.fullmatch(key)]
+    if len(calmed) < len(different):
+        raise InputError(_other_configuration(trainer, path, state, different))
     check_state(_problems(state, trainer), path, remedy)
     if list(state["models"]) != list(trainer._models):
         raise InputError(
@@ -97,11 +113,17 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
         )
     for name, model in trainer._models.items():
         load_into(model, state["models"][name], f"{path} ({name})")
-        for part, own in (("optimizers", trainer._optims[name]), ("schedulers", trainer._scheds[name])):
+        optim, sched = trainer._optims[name], trainer._scheds[name]
+        if calmed and optim is not None and state["optimizers"][name] is not None:
+            _load_at_new_rates(optim, sched, state["optimizers"][name], state["epoch"])
+            continue
+        for part, own in (("optimizers", optim), ("schedulers", sched)):
             if own is not None and state[part][name] is not None:
                 own.load_state_dict(state[part][name])
     trainer.best_result = state["best_result"]
     trainer.load_extra_state(state["extra"])
+    if calmed:
+        logger.info(f"The run has diverged; it goes on with another setting: {'; '.join(calmed)}")
     return state
 
 
@@ -160,6 +182,31 @@ def _without(trainer: SimpleTrainer, path: str) -> str:
     return "delete it, and training starts from scratch"
 
 
+def _load_at_new_rates(optim: Optimizer, sched: LRScheduler | None, stored: dict[str, Any], finished: int) -> None:
+    """Give a new optimiser the stored momentum, but the rates that a run of its configuration has by now.
+
+    The new schedule is stepped through the `finished` epochs, as such a run has done.
+    """
+    fresh = [{name: value for name, value in group.items() if name != "params"} for group in optim.param_groups]
+    optim.load_state_dict(stored)
+    for group, values in zip(optim.param_groups, fresh, strict=True):
+        group.update(values)
+    with quiet():  # it warns that no step was made
+        for _ in range(finished if sched is not None else 0):
+            sched.step()
+
+
+def _other_configuration(trainer: SimpleTrainer, path: str, state: dict[str, Any], different: dict[str, str]) -> str:
+    """The sentence about a file of a run with another configuration, and every way on that there is."""
+    ways = "restore these values, choose another --output-dir, or delete the file to start anew"
+    prompts = trainer.starting_point(os.path.dirname(path), state["epoch"])
+    if "OPTIM.MAX_EPOCH" in different and prompts:
+        ways += f"; to train what it has learned on, give MODEL.INIT_WEIGHTS {prompts} and another --output-dir"
+    if "diverged" in state:
+        ways += "; since it has diverged, its learning rates and PREC may change, and nothing else"
+    return f"{path} belongs to a run with another configuration: {'; '.join(different.values())}; {ways}."
+
+
 def _state(part: Any) -> dict[str, Any] | None:
     return None if part is None else part.state_dict()
 
@@ -191,14 +238,14 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
-def _differences(stored: str, present: str) -> list[str]:
-    """Compare two configurations, and name each key whose change could change the numbers, with both values."""
+def _differences(stored: str, present: str) -> dict[str, str]:
+    """Compare two configurations: each key whose change could change the numbers, and a phrase with both values."""
     old, new = _flat(yaml.safe_load(stored)), _flat(yaml.safe_load(present))
-    return [
-        f"{key} was {_shown(old, key)} and is now {_shown(new, key)}"
+    return {
+        key: f"{key} was {_shown(old, key)} and is now {_shown(new, key)}"
         for key in [*old, *(key for key in new if key not in old)]
         if not _is_free(key) and (key not in old or key not in new or old[key] != new[key])
-    ]
+    }
 
 
 def _shown(values: dict[str, Any], key: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from dassl.data import DataManager
@@ -20,6 +20,7 @@ from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import check_writable
+from caspl.ground.tensors import finite
 
 from . import resume
 from .base import TrainerBase
@@ -93,6 +94,10 @@ class SimpleTrainer(TrainerBase):
     def load_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what `extra_state` returned."""
 
+    def starting_point(self, directory: str, finished: int) -> str:
+        """Return the file of a run of `finished` epochs in `directory` that MODEL.INIT_WEIGHTS can name; "" = none."""
+        return ""
+
     def save_resume_state(self, finished: int) -> None:
         """Write `resume.pth.tar` every TRAIN.RESUME_FREQ epochs and after the last one.
 
@@ -123,6 +128,29 @@ class SimpleTrainer(TrainerBase):
         if os.path.exists(path):
             return f"Interrupted in epoch {self.epoch + 1}; the same command resumes from {path}"
         return f"Interrupted in epoch {self.epoch + 1}; there is no {path} to resume from"
+
+    def end_diverged(self, error: FloatingPointError) -> NoReturn:
+        """As in TrainerBase; resume.pth.tar is marked before, so that the same command may go on from it at another rate."""
+        try:
+            super().end_diverged(error)
+        except finite.DivergedError as diverged:
+            raise finite.DivergedError(f"{diverged}{self._after_divergence(str(diverged))}") from error
+
+    def _after_divergence(self, said: str) -> str:
+        path = resume.resume_path(self.output_dir)
+        try:
+            finished = resume.mark_diverged(path, said) if os.path.exists(path) else None
+        except (OSError, InputError) as error:
+            return f" in another --output-dir, since {path} could not be marked as diverged ({error})"
+        if finished is None:
+            return (
+                ": without resume.pth.tar the same command then goes on from the newest model files, if there are any"
+            )
+        if finished == self.max_epoch:
+            return " in another --output-dir, since all epochs are trained here"
+        if finished == 0:
+            return ": the same command then begins anew, since no epoch was finished"
+        return f": the same command then goes on after epoch {finished}, from {path}"
 
     # ------------------------------------------------------------ training
     def train(self) -> None:

@@ -13,6 +13,7 @@ from dassl.utils.checkpoint import save_plain
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
+from caspl.ground.tensors.finite import checked_scores
 
 from .build import EVALUATOR_REGISTRY
 
@@ -56,9 +57,13 @@ class Classification(EvaluatorBase):
         self._y_pred: list[int] = []
 
     def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
-        """Take in scores `mo` (B, C) and labels `gt` (B,), int64."""
+        """Take in scores `mo` (B, C) and labels `gt` (B,), int64.
+
+        Raises:
+            NotFiniteError: an image's highest score is not a finite number, so that it has no prediction.
+        """
         self._y_true.extend(gt.tolist())
-        self._y_pred.extend(mo.max(1)[1].tolist())
+        self._y_pred.extend(checked_scores(mo).max(1)[1].tolist())
 
     def evaluate(self) -> OrderedDict[str, float]:
         """Log the result block and return it in percent.

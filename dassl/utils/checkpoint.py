@@ -21,6 +21,7 @@ from caspl.ground.errors import InputError, first_line, listed
 from caspl.ground.files import regular, replacing
 from caspl.ground.tensors.archives import DTYPES
 from caspl.ground.tensors.checksum import with_checksum
+from caspl.ground.tensors.finite import NotFiniteError, spoiled
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.torch_files import read_entries
 from caspl.ground.tensors.values import impossible
@@ -91,11 +92,16 @@ def save_checkpoint(
         is_best: also copy the file to `model-best.pth.tar`.
         remove_module_from_keys: drop a leading "module." from the names in `state_dict`.
         model_name: file name; "" = `model.pth.tar-<epoch>`.
+
+    Raises:
+        NotFiniteError: a tensor of `state_dict` has NaN.
     """
     if remove_module_from_keys:
         names = OrderedDict((name.removeprefix("module."), value) for name, value in state["state_dict"].items())
         state = {**state, "state_dict": names}
     path = os.path.join(save_dir, model_name or f"model.pth.tar-{state['epoch']}")
+    if found := spoiled(state["state_dict"], infinite=False):  # masks are infinite
+        raise NotFiniteError(f"{path} was not written: {listed(found)} has NaN")
     save_plain(state, path)
     logger.info(f"Checkpoint saved to {path}")
 

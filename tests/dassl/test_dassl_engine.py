@@ -1,3 +1,4 @@
+import math
 import re
 import sys
 
@@ -57,8 +58,58 @@ def test_one_step():
     trainer.update_lr()
     assert trainer._optims["linear"].param_groups[0]["lr"] == pytest.approx(0.05)
     trainer.epoch, trainer.batch_idx = 2, 4
-    with pytest.raises(FloatingPointError, match="epoch 3, batch 5: nan"):
+    with pytest.raises(
+        FloatingPointError, match=r"epoch 3, batch 5 \(learning rate 0.05\): loss nan; try a lower OPTIM.LR"
+    ):
         trainer.model_backward(torch.tensor(float("nan")))
+
+
+def with_momentum(trainer):
+    trainer._optims["linear"].param_groups[0]["momentum"] = 0.9
+    trainer.model_backward_and_update(trainer._models["linear"].weight.sum())
+    (trainer._optims["linear"].state[trainer._models["linear"].weight]["momentum_buffer"]).fill_(math.inf)
+
+
+SPOILED = {
+    "parameter": (lambda t: t._models["frozen"].bias.data.fill_(math.inf), "frozen.bias"),
+    "buffer": (lambda t: t._models["frozen"].register_buffer("mean", torch.tensor(math.nan)), "frozen.mean"),
+    "momentum": (with_momentum, "linear's optimizer.0.momentum_buffer"),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_nothing_is_saved_that_is_not_finite(what, tmp_path):
+    """No file of any model: they belong together."""
+    trainer = linear_trainer()
+    trainer._models["linear"].register_buffer("mask", torch.tensor(-math.inf))  # meant to be so
+    trainer.save_model(0, str(tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    spoil, name = SPOILED[what]
+    spoil(trainer)
+    with pytest.raises(FloatingPointError, match=f"not finite, and not saved: {name}"):
+        trainer.save_model(0, str(tmp_path))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+STEPS = {  # factor of the loss, learning rate, what is said
+    "loss": (math.nan, 0.5, "loss nan"),
+    "gradients": (3e38, 0.5, "gradients inf"),
+    "parameters": (1e10, 1e38, "parameters inf"),
+}
+
+
+@pytest.mark.parametrize("what", STEPS)
+def test_a_step_that_diverges(what):
+    factor, rate, said = STEPS[what]
+    trainer = linear_trainer()
+    model, optimizer = trainer._models["linear"], trainer._optims["linear"]
+    optimizer.param_groups[0]["lr"] = rate
+    with torch.no_grad():
+        model.weight.fill_(1e-30)
+        model.bias.zero_()
+    with pytest.raises(FloatingPointError, match=f"training has diverged .*: {said}; try a lower OPTIM.LR"):
+        trainer.model_backward_and_update(factor * model(torch.tensor([[4.0, 4.0]])).sum())
+    assert what == "parameters" or model.weight.tolist() == [[pytest.approx(1e-30)] * 2]
 
 
 def test_save_and_load_model(tmp_path, caplog):

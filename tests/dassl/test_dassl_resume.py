@@ -1,5 +1,6 @@
 """Interrupted runs must end with the numbers of uninterrupted ones, bit for bit."""
 
+import math
 import os
 import random
 import signal
@@ -272,3 +273,44 @@ def test_extra_state(make_cfg, make_trainer, monkeypatch, stub):
     monkeypatch.setattr(stub.StubTrainer, "average", Path("x"))
     with pytest.raises(TypeError, match=r"state\['extra'\]\['average'\] is a pathlib"):
         make_trainer(make_cfg("other")).train()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("epoch", "message"), [(0, "begins anew"), (2, "goes on after epoch 2, from .*resume.pth.tar$")]
+)
+def test_a_diverged_run_goes_on_at_a_lower_rate(make_cfg, make_trainer, tmp_path, optimizer, epoch, message):
+    """A trainer that people write for upstream Dassl: with its old momentum, at the rates of a run with the new one."""
+    trainer = make_trainer(make_cfg(OPTIM__NAME=optimizer))
+    run_epoch = trainer.run_epoch
+
+    def run():
+        if trainer.epoch == epoch:
+            trainer.optim.param_groups[0]["lr"] = math.inf
+        run_epoch()
+
+    trainer.run_epoch = run
+    with pytest.raises(
+        FloatingPointError, match=f"epoch {epoch + 1} of 4, batch 1 of 3 .*parameters (nan|inf); .*{message}"
+    ):
+        trainer.train()
+    assert trainer._writer is None and not (tmp_path / "out" / "linear").exists()
+    again = make_trainer(make_cfg(OPTIM__NAME=optimizer, OPTIM__LR=0.002, OPTIM__WARMUP_CONS_LR=1e-6))
+    fresh = make_trainer(make_cfg("fresh", OPTIM__NAME=optimizer, OPTIM__LR=0.002, OPTIM__WARMUP_CONS_LR=1e-6))
+    rates = {}
+    for name, own in (("again", again), ("fresh", fresh)):
+        rates[name] = []
+        own.before_epoch = lambda own=own, name=name: rates[name].append(own.get_current_lr())
+        own.train()
+    assert rates["fresh"][0] == 1e-6 and rates["again"] == rates["fresh"][epoch:]
+    with pytest.raises(InputError, match="OPTIM.LR was 0.002 and is now 0.01"):
+        make_trainer(make_cfg(OPTIM__NAME=optimizer)).train()
+
+
+def test_a_divergence_after_the_last_epoch(make_cfg, make_trainer, monkeypatch):
+    trainer = make_trainer(make_cfg(OPTIM__MAX_EPOCH=1))
+    monkeypatch.setattr(trainer, "model_inference", lambda images: torch.full((len(images), 3), math.nan))
+    with pytest.raises(
+        FloatingPointError, match="scores of 4 of 4 images are not finite.* in another --output-dir, since all"
+    ):
+        trainer.train()
