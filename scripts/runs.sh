@@ -93,7 +93,7 @@ unneeded() { # RUN: phase 1 for the sake of phase 2, where all that would use it
 
 # ------------------------------------------------------------ carrying it out
 declare -a STATE=() PIDS=() # by number of the run; STATE is waiting, running, ended or failed
-declare -a REFUSED=() # by number of the run: it ended with status 2, and would do so again
+declare -a REFUSED=() # by number of the run: it ended with status 2 or diverged, and would do so again
 FINISHED=0 TOTAL=0 TEMPORARY=''
 
 carry_out() { # FOLDER: run what is planned, then show the table of what lies below FOLDER; empty: no table
@@ -213,7 +213,9 @@ conclude() { # RUN OUTCOME: run, resume, skip, an exit status or a reason
             ;;
         *)
             STATE[$1]=failed
-            [[ $outcome != 2 ]] || REFUSED[$1]=yes # of what was given, or of a file on the disk
+            if [[ $outcome == 2 ]] || { [[ $outcome == 1 ]] && grep -qs '^error: training has diverged' "$folder/stderr.txt"; }; then
+                REFUSED[$1]=yes # of what was given, or of a file on the disk
+            fi
             [[ ! $outcome =~ ^[0-9]+$ ]] || outcome="exit status $outcome"
             printf '[%*d/%d] %-6s %6s  %s\n' ${#TOTAL} $FINISHED $TOTAL failed - "$folder"
             printf '%s failed: %s\n' "$folder" "$outcome" >&2

@@ -174,7 +174,9 @@ def _prompts(stored: dict[str, Tensor], trainable: bool) -> Prompts:
         blocks = sum(key.startswith(f"{tower}.") for key in stored)
         missing = [f"{tower}.{block}" for block in range(blocks) if f"{tower}.{block}" not in stored]
         if missing:
-            raise InputError(f"the checkpoint holds {blocks} {tower} entries of boosting prompts, but no {missing[0]}")
+            raise InputError(
+                f"the checkpoint holds {blocks} {tower} entries of boosting prompts, but no {missing[0]}; take another"
+            )
         towers[tower] = [stored[f"{tower}.{block}"] for block in range(blocks)]
     return Prompts(**towers, trainable=trainable)
 

@@ -63,7 +63,7 @@ class ProGrad(CoOp):
         if length < len(words):
             raise InputError(
                 f'TRAINER.COOP.N_CTX is {length}, but the template "{self.template}" has {len(words)} words in front of '
-                f"the class name; expected at least as many"
+                f"the class name; set it to {len(words)} or more"
             )
         return torch.cat([torch.zeros(length - len(words), words.shape[-1]), words]), rest
 

@@ -185,7 +185,9 @@ class TrainerBase(finite.Watched):
                 raise MissingFileError(f"No model at {path}; {_epochs_there(os.path.join(directory, name))}.")
             checkpoint = load_checkpoint(path)
             if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-                raise InputError(f"{path} has no state_dict, so it is not a file of this trainer.")
+                raise InputError(
+                    f"{path} has no state_dict, so it is no file of this trainer; name another epoch or folder."
+                )
             result = checkpoint.get("val_result")
             result = f"{result:.1f}" if isinstance(result, float) else "None"
             logger.info(f"Load {path} to {name} (epoch={shown(checkpoint.get('epoch'))}, val_result={result})")

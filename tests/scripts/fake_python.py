@@ -1,7 +1,7 @@
 """What the tests of the sweeps put in the place of `python`: it notes its arguments and leaves what train.py would.
 
-Environment: RECORD, the file for the arguments; FAIL, MISTAKE and HANG, parts of the folders whose runs fail, refuse what they
-were given, or never end; SLOW, seconds.
+Environment: RECORD, the file for the arguments; FAIL, MISTAKE, DIVERGE and HANG, parts of the folders whose runs fail, refuse
+what they were given, diverge, or never end; SLOW, seconds.
 """
 
 import json
@@ -55,6 +55,9 @@ def main(words):
         if hits("MISTAKE", folder):
             print("error: resume.pth.tar is damaged; delete it", file=sys.stderr)
             return 2
+        if hits("DIVERGE", folder):
+            print("error: training has diverged in epoch 2 of 50: loss nan; try a lower OPTIM.LR", file=sys.stderr)
+            return 1
         if hits("HANG", folder):
             note("pid", os.getpid())
             time.sleep(60)

@@ -155,6 +155,13 @@ def test_trying_a_mistake_again_is_not_promised_to_help(sweeps):
     ]
 
 
+def test_a_training_that_diverges_fails_and_would_again(sweeps):
+    done = sweeps("base2new", *BASE2NEW, DIVERGE="train_base")
+    assert done.returncode == 1 and "error: training has diverged in epoch 2 of 50: loss nan" in done.stderr
+    assert f"    {sweeps.folder}/out/{RUNS[0]} *" in done.stderr.splitlines()
+    assert told(sweeps("base2new", *BASE2NEW))[0][0] in ("run", "resume")
+
+
 def test_several_at_a_time(sweeps):
     choice = ["--datasets", "digits", "--trainers", "CoOp", "--seeds", "1 2 3 4", "--jobs", "4"]
     start = time.time()

@@ -54,7 +54,7 @@ def wrong(numbers: Mapping[str, float], most: Mapping[str, float]) -> str:
         if not math.isfinite(value):
             return f"{name} {value}"
         if abs(value) > most.get(name, math.inf):
-            return f"{name} of norm {value:.3g}"
+            return f"{name} of norm {value:.3g}, expected at most {most[name]:g}"
     return ""
 
 

@@ -44,7 +44,7 @@ def test_values_are_read_as_they_are():
         ({"loss": 1e38, "parameters": 10.0}, ""),
         ({"loss": 1.0, "gradients": NAN}, "gradients nan"),
         ({"loss": -INF}, "loss -inf"),
-        ({"loss": 1.0, "parameters": 123456.0}, "parameters of norm 1.23e+05"),
+        ({"loss": 1.0, "parameters": 123456.0}, "parameters of norm 1.23e+05, expected at most 10000"),
         ({"loss": NAN, "parameters": INF}, "loss nan"),
     ],
 )
