@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 from caspl.clip.precision import CHOICES
 from caspl.clip.templates import has_one_place
 from caspl.ground.errors import InputError
-from caspl.ground.keys import Key, Rule, add_keys, check
+from caspl.ground.keys import Key, Rule, add_keys, check, shown, value_of
 
 # Of CLIP's 77 text positions two are [SOS] and [EOS]; towers with fewer, or fewer blocks, say so when they are loaded
 MOST_TEXT_TOKENS, MOST_VISION_TOKENS, MOST_BLOCKS, MOST_WEIGHT = 75, 1_024, 128, 1_000_000
@@ -59,6 +59,15 @@ class Declaring:
     def reads(cls, cfg: CfgNode) -> list[Key]:
         """Those of `declared` that it reads with the rest of this configuration."""
         return cls.declared()
+
+    @classmethod
+    def refuse_unread(cls, cfg: CfgNode) -> None:
+        """Raise InputError where keys of `declared` are set that it does not read; train.py has done so before, no host does."""
+        read = {key.name for key in cls.reads(cfg)}
+        idle = [key for key in cls.declared() if key.name not in read and value_of(cfg, key.name) != key.default]
+        if idle:
+            said = [f"{key.name} is {shown(value_of(cfg, key.name))} ({key.about})" for key in idle]
+            raise InputError(f"{cls.__name__} does not read what is set: {'; '.join(said)}; leave it out")
 
     @classmethod
     def obstacle(cls, cfg: CfgNode) -> str:

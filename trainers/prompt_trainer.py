@@ -145,7 +145,9 @@ class PromptTrainer(Declaring, TrainerX, finite.Watched):
     phase1_names = ""  # whose names phase 1 knew: all, base, unknown; empty: there was none
 
     def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(completed(cfg, self.declared()))
+        cfg = completed(cfg, self.declared())
+        self.refuse_unread(cfg)
+        super().__init__(cfg)
 
     @classmethod
     def declared(cls) -> list[Key]:

@@ -41,7 +41,7 @@ KEYS = [
         least=-1_000_000,
         most=1_000_000,
     ),
-    Key("TRAINER.PROMPTSRC.GPA_STD", 1, "Width of that average in epochs", above=0, most=1_000_000),
+    Key("TRAINER.PROMPTSRC.GPA_STD", 1, "Width of that average in epochs", least=0.001, most=1_000_000),
     Key(
         "TRAINER.PROMPTSRC.GPA_FROZEN",
         False,

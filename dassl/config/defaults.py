@@ -80,7 +80,7 @@ INPUT = [
         least=0.001,
         most=10,
     ),
-    transform_key("CROP_PADDING", 4, "Pixels added on each side before {}", "random_crop", least=0, most=MOST_PIXELS),
+    transform_key("CROP_PADDING", 4, "Pixels added on each side before {}", "random_crop", least=0, most=512),
     transform_key(
         "RRCROP_SCALE",
         (0.08, 1.0),
@@ -239,7 +239,8 @@ DATALOADER = [
     # No dataset here has a second set of training images, so that there is no such loader
     Key("DATALOADER.TRAIN_U.SAME_AS_X", True, "True: the unlabelled loader takes TRAIN_X's values", unread=True),
     *loader_keys("TRAIN_U", "unlabelled", unread=True),
-    Key("DATALOADER.TEST.SAMPLER", "SequentialSampler", "Order of validation and test images", choices=SAMPLERS),
+    # RandomClassSampler leaves images out and takes others twice
+    Key("DATALOADER.TEST.SAMPLER", "SequentialSampler", "Order of validation and test images", choices=SAMPLERS[:2]),
     Key("DATALOADER.TEST.BATCH_SIZE", 32, "Validation and test images per batch", least=1, most=MOST_IMAGES),
 ]
 
@@ -379,6 +380,7 @@ TEST = [
         "last_step",
         "Model of the final evaluation; best_val is evaluated on val, or on test where there is none, every epoch",
         choices=("last_step", "best_val"),
+        read_with=("TEST.NO_TEST", (False,)),
     ),
 ]
 
@@ -406,6 +408,11 @@ RULES = [
         ("OPTIM.LR_SCHEDULER", "OPTIM.STEPSIZE"),
         lambda schedule, epochs: schedule != "multi_step" or list(epochs) == sorted({*epochs}) and epochs[0] > 0,
         "rising epochs from 1 as milestones",
+    ),
+    Rule(
+        ("INPUT.TRANSFORMS", "INPUT.GB_K", "INPUT.SIZE"),
+        lambda transforms, kernel, size: "gaussian_blur" not in transforms or kernel // 2 < min(size),
+        "a kernel of less than twice the image's shorter side",
     ),
     Rule(
         ("DATALOADER.TRAIN_X.SAMPLER", "DATALOADER.TRAIN_X.BATCH_SIZE", "DATALOADER.TRAIN_X.N_INS"),

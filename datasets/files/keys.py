@@ -11,6 +11,7 @@ from caspl.ground.errors import InputError
 from caspl.ground.keys import Key, add_keys
 
 SUBSETS = ("all", "base", "new")
+OWN_IMAGES = ("DATASET.NAME", ("ImageFolder", "UnlabeledImages"))
 KEYS = [
     Key(
         "DATASET.SUBSAMPLE_CLASSES",
@@ -18,14 +19,26 @@ KEYS = [
         "Which half of the classes to train and test on; base is the first, rounded up",
         choices=SUBSETS,
     ),
-    Key("DATASET.MEMBERS", (), 'Names of the datasets that NAME "Union" joins', items=str),
+    Key(
+        "DATASET.MEMBERS",
+        (),
+        'Names of the datasets that NAME "Union" joins',
+        items=str,
+        read_with=("DATASET.NAME", ("Union",)),
+    ),
     Key(
         "DATASET.PATHS",
         (),
         'Images of "ImageFolder" (one path) and "UnlabeledImages", relative to ROOT; none: ROOT itself',
         items=str,
+        read_with=OWN_IMAGES,
     ),
-    Key("DATASET.CLASSNAMES", "", "Text file with class names for these two, one per line, relative to ROOT"),
+    Key(
+        "DATASET.CLASSNAMES",
+        "",
+        "Text file with class names for these two, one per line, relative to ROOT",
+        read_with=OWN_IMAGES,
+    ),
 ]
 
 

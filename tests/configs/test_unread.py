@@ -70,6 +70,7 @@ def test_a_published_command_is_answered(said):
 
 
 NOT_READ = [
+    ("CoOp", ("DATASET.MEMBERS", "('Digits',)"), "but it is read only with DATASET.NAME Union"),
     (
         "CoOp",
         ("TRAINER.COCOOP.N_CTX", "4"),
@@ -183,6 +184,11 @@ def test_what_a_trainer_needs_is_asked_before_it_is_built(said, tmp_path):
 
 
 RULES = [
+    (
+        "CoOp",
+        ("INPUT.TRANSFORMS", "['gaussian_blur']", "INPUT.SIZE", "(8, 32)"),
+        "expected a kernel of less than twice",
+    ),
     ("CasPLBoost", ("TRAINER.CASPL.N_CTX_TEXT", "0", "TRAINER.CASPL.N_CTX_VISION", "0"), "expected tokens in one of"),
     ("IVLP", ("TRAINER.IVLP.N_CTX_TEXT", "0", "TRAINER.IVLP.N_CTX_VISION", "0"), "expected tokens in one of"),
     ("CoOp", ("OPTIM.MAX_EPOCH", "3", "OPTIM.WARMUP_EPOCH", "4"), "expected no more epochs of warm-up than epochs"),

@@ -54,3 +54,16 @@ def test_a_dropped_node_is_missed(cfg):
     completed(cfg, declared("CoOp"))
     with pytest.raises(InputError, match="^the configuration has no TRAINER.CASPL; .* leave out Dassl's clean_cfg"):
         completed(cfg, declared("CasPL_CoOp"))
+
+
+def test_keys_of_the_other_phase_are_refused_in_a_host_too(cfg):
+    trainer = TRAINER_REGISTRY.get("CasPL_CoOp")
+    trainer.refuse_unread(cfg)
+    cfg.TRAINER.CASPL.TEMPERATURE, cfg.TRAINER.CASPL.N_CTX_TEXT = 2.0, 4
+    with pytest.raises(
+        InputError, match=r"CasPL_CoOp does not read what is set: TRAINER.CASPL.N_CTX_TEXT is 4 .*TEMPERATURE is 2"
+    ):
+        trainer.refuse_unread(cfg)
+    cfg.TRAINER.CASPL.ONE_PHASE, cfg.TRAINER.CASPL.TEMPERATURE = True, 1.0
+    trainer.refuse_unread(cfg)
+    TRAINER_REGISTRY.get("CasPLBoost").refuse_unread(cfg)
