@@ -62,7 +62,7 @@ class Declaring:
 
     @classmethod
     def refuse_unread(cls, cfg: CfgNode) -> None:
-        """Raise InputError where keys of `declared` are set that it does not read; train.py has done so before, no host does."""
+        """Raise InputError where keys of `declared` are set that it does not read: in hosts, for train.py says it before."""
         read = {key.name for key in cls.reads(cfg)}
         idle = [key for key in cls.declared() if key.name not in read and value_of(cfg, key.name) != key.default]
         if idle:

@@ -101,6 +101,8 @@ class Key:
 
     def _entries(self, words: dict[type, str]) -> str:
         entry = self.items if self.kind is list else self.kind
+        if len(self.choices) == 1:
+            return str(self.choices[0])
         if self.choices:
             return f"{'one of' if words is _ONE else 'words out of'} {', '.join(map(str, self.choices))}"
         bounds = self._bounds()

@@ -61,8 +61,7 @@ INPUT = [
         "INPUT.NO_TRANSFORM",
         False,
         "True: hand PIL images over untouched, which no trainer here takes",
-        check=lambda value: not value,
-        rule="False, since trainers here take tensors",
+        choices=(False,),
     ),
     Key(
         "INPUT.PIXEL_MEAN",

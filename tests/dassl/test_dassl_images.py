@@ -237,3 +237,12 @@ def test_content_in_memory(pattern):
     file = io.BytesIO()
     Image.fromarray(pattern).save(file, "PNG")
     np.testing.assert_array_equal(np.asarray(read_image("name only", file.getvalue())), pattern)
+
+
+def test_a_crop_larger_than_the_image_is_named():
+    cfg = get_cfg_default()
+    cfg.INPUT.SIZE, cfg.INPUT.TRANSFORMS = (32, 32), ("random_crop",)
+    crop = build_transform(cfg)
+    assert crop(Image.new("RGB", (24, 24))).shape == (3, 32, 32)  # with 4 pixels on each side
+    with pytest.raises(InputError, match=r'too small for "random_crop" .*INPUT\.CROP_PADDING$'):
+        crop(Image.new("RGB", (16, 16)))

@@ -14,7 +14,7 @@ from torchvision import transforms as v1
 from torchvision.transforms import InterpolationMode, v2
 from yacs.config import CfgNode
 
-from caspl.ground.errors import InputError, unknown_name
+from caspl.ground.errors import InputError, first_line, unknown_name
 
 from .operations import Cutout, GaussianNoise, InstanceNormalization, PILToFloat, Random2DTranslation
 
@@ -101,7 +101,7 @@ def _image_steps(cfg: CfgNode) -> dict[str, _Step]:
         # v1, because v2 draws nothing along a side where only one position is possible
         "random_crop": (
             f"random crop (padding = {node.CROP_PADDING})",
-            lambda: v1.RandomCrop(size, padding=node.CROP_PADDING),
+            lambda: RandomCrop(size, padding=node.CROP_PADDING),
         ),
         "random_resized_crop": (
             f"random resized crop (size={size}, scale={node.RRCROP_SCALE})",
@@ -136,6 +136,19 @@ def _tensor_steps(cfg: CfgNode) -> dict[str, _Step]:
         ),
         "instance_norm": ("instance normalization", InstanceNormalization),
     }
+
+
+class RandomCrop(v1.RandomCrop):
+    """torchvision's; raises InputError for an image that is smaller than the crop, its padding included."""
+
+    def forward(self, img: Any) -> Any:
+        try:
+            return super().forward(img)
+        except ValueError as error:
+            raise InputError(
+                f'an image is too small for "random_crop" (INPUT.TRANSFORMS): {first_line(error)}; use '
+                f'"random_resized_crop", or a larger INPUT.CROP_PADDING'
+            ) from None
 
 
 def _normalize(cfg: CfgNode) -> _Step:
