@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..ground.errors import InputError, listed
 from ..ground.tensors.torch_files import read_entries
-from ..ground.tensors.values import LARGEST_PROMPT, impossible
+from ..ground.tensors.values import LARGEST_PROMPT, impossible, shown, whole
 from ..prompting.learners import Prompts
 
 # Buffers that hold the embedded class names of the run; ours are made from the class names of the dataset at hand.
@@ -34,6 +34,7 @@ FROZEN = (
     "prompt_learner.ZS_image_encoder.",
 )
 
+MOST_EPOCHS = 2**31
 REMEDY = "expected a model.pth.tar-<epoch>, copy or download it again"
 _TOWERS = {"text": "text", "image": "vision"}
 _FIRST_VISION = re.compile(r"image_encoder\.VPT(_FIRST)?")
@@ -57,6 +58,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         held = ", ".join(map(str, list(entries)[:3])) or "nothing readable without running code"
         raise InputError(f"{path} has no state_dict of tensors, it holds {held}; expected a model.pth.tar-<epoch>")
+    epoch = entries.get("epoch")
+    if epoch is not None and not whole(epoch, 0, MOST_EPOCHS):
+        raise InputError(f"{path}: epoch is {shown(epoch)}, expected 0 to {MOST_EPOCHS}; {REMEDY}")
     return entries
 
 

@@ -70,8 +70,11 @@ def load_model(name: str) -> tuple[nn.Module, str]:
 
 
 def _check_numbers(model: nn.Module, name: str) -> None:
+    """Raise QuantityError where the weights of a model, or the statistics of its batches, are not such as networks have."""
     statistics = {key: value for key, value in model.named_buffers() if key.endswith(("running_mean", "running_var"))}
-    problems = impossible({**dict(model.named_parameters()), **statistics}, LARGEST_WEIGHT)
+    weights = {**dict(model.named_parameters()), **statistics}
+    problems = [f"{key} is empty" for key, value in weights.items() if not value.numel()]
+    problems = problems or impossible(weights, LARGEST_WEIGHT)
     if not problems and isinstance(getattr(model, "logit_scale", None), Tensor):
         scale = float(model.logit_scale.detach().double().exp().max())
         if not SCALES[0] <= scale <= SCALES[1]:

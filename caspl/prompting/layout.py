@@ -54,18 +54,25 @@ from torch import Tensor
 
 from ..ground.errors import InputError
 
+LONGEST_NAME = 77 * 32  # characters; a text of CLIP has 77 tokens, the longest of its vocabulary 32 bytes
+
 
 class ClassTokens:
     """The tokens of `<class name>.[EOS]` for each class, underscores read as spaces.
 
     `ids[c]` lists the token ids of class c, `name_lengths[c]` says how many of them are the name: as CoOp counts, which cuts
     the tokenised `<name>.` behind as many tokens as the name alone has. `start` is the id of [SOS].
-    Raises InputError where there is no class name.
+    Raises InputError where there is no class name, and for one that no text tower could hold.
     """
 
     def __init__(self, classnames: Sequence[str], tokenizer):
         if not classnames:
             raise InputError("the list of class names is empty; a classifier needs at least one class")
+        if too_long := [name for name in classnames if len(name) > LONGEST_NAME]:  # splitting it would take minutes
+            raise InputError(
+                f'the class name "{too_long[0][:40]}..." has {len(too_long[0]):,} characters, expected {LONGEST_NAME:,} or '
+                f"fewer; shorten it"
+            )
         self.tokenizer = tokenizer
         self.names = [name.replace("_", " ") for name in classnames]
         self.start = tokenizer.sot_token_id

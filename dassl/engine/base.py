@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from dassl.utils.checkpoint import load_checkpoint, load_into, resume_from_checkpoint, save_checkpoint
 from dassl.utils.errors import MissingFileError
-from dassl.utils.states import shown
 from dassl.utils.tools import tolist_if_not
 from torch import nn
 
 from caspl.ground.errors import InputError
 from caspl.ground.tensors import finite
+from caspl.ground.tensors.values import shown
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

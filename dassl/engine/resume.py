@@ -15,10 +15,11 @@ import numpy as np
 import torch
 import yaml
 from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
-from dassl.utils.states import check_state, misfits, optimizer_problems, scheduler_problems, shown, whole
+from dassl.utils.states import check_state, misfits, optimizer_problems, scheduler_problems
 
 from caspl.ground.errors import InputError
 from caspl.ground.quiet import quiet
+from caspl.ground.tensors.values import shown, whole
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -24,10 +24,10 @@ from caspl.ground.tensors.checksum import with_checksum
 from caspl.ground.tensors.finite import NotFiniteError, spoiled
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.torch_files import read_entries
-from caspl.ground.tensors.values import impossible
+from caspl.ground.tensors.values import impossible, shown, whole
 
 from .errors import MissingFileError
-from .states import check_state, optimizer_problems, scheduler_problems, shown, whole
+from .states import check_state, optimizer_problems, scheduler_problems
 
 logger = logging.getLogger(__name__)
 MOST_EPOCHS = 2**31
@@ -199,7 +199,7 @@ def resume_from_checkpoint(
             f"empty{_models_beside(pointer)}; write the name into it, or delete the folder to train from scratch."
         )
     other = f"write the name of another file in {fdir} into {pointer}, or delete the folder to train from scratch"
-    if os.path.basename(name) != name or len(name.split()) > 1 or name in (os.curdir, os.pardir):
+    if os.path.basename(name) != name or len(name.split()) > 1 or len(name) > 255 or name in (os.curdir, os.pardir):
         raise InputError(
             f'{pointer} says "{first_line(name, 60)}", expected the name of a model file beside it; {other}'
         )

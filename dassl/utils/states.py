@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from caspl.ground.errors import InputError, listed
+from caspl.ground.tensors.values import shown, whole
 
 COUNTERS = ("last_epoch", "_step_count")  # of schedules
 
@@ -35,9 +36,9 @@ def optimizer_problems(state: Any, optimizer: Optimizer, place: str) -> Iterator
             continue
         for name, value in entries.items():
             if isinstance(value, Tensor) and value.dim():
-                yield from misfits(value, parameters[index].detach(), f"{inside}.{shown(name)}")
+                yield from misfits(value, parameters[index].detach(), f"{inside}.{shown(str(name))[1:-1]}")
             elif value is not None:
-                yield from _not_finite(value, f"{inside}.{shown(name)}")
+                yield from _not_finite(value, f"{inside}.{shown(str(name))[1:-1]}")
 
 
 def scheduler_problems(state: Any, scheduler: Any, place: str, longest: int) -> Iterator[str]:
@@ -87,20 +88,3 @@ def _not_finite(value: Any, place: str) -> Iterator[str]:
             yield f"{place} has numbers that are not finite"
     elif isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         yield f"{place} is {shown(value)}, expected a finite number"
-
-
-def whole(value: Any, least: int, most: int) -> bool:
-    """Whether a value is a whole number within bounds; True is none."""
-    return type(value) is int and least <= value <= most
-
-
-def shown(value: Any) -> str:
-    """A value in a few words: a container may hold itself a thousand times, a number have a million digits."""
-    if isinstance(value, Tensor):
-        return f"a tensor {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
-    if isinstance(value, (Mapping, list, tuple)):
-        return f"a {'dictionary' if isinstance(value, Mapping) else 'list'} of {len(value)}"
-    if isinstance(value, int) and abs(value) > 10**18:
-        return "a number beyond all bounds"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,6 +3,7 @@
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 import torch
 from dassl.engine import resume
 from dassl.engine.trainer import SimpleTrainer
-from dassl.utils import InputError, files, reset_logger, set_random_seed
+from dassl.utils import InputError, files, load_checkpoint, reset_logger, set_random_seed
+from dassl.utils.checkpoint import save_plain
 
 
 class Killed(BaseException):
@@ -314,3 +316,194 @@ def test_a_divergence_after_the_last_epoch(make_cfg, make_trainer, monkeypatch):
         FloatingPointError, match="scores of 4 of 4 images are not finite.* in another --output-dir, since all"
     ):
         trainer.train()
+
+
+# --- fields that can be read and are wrong ----------------------------------------------------------------------------
+def put(place, value):
+    """A change of the content of a file; "a.0.b:c" is entry b.c of the first of a; value `...`: the entry is taken away."""
+
+    def change(content):
+        *path, last = [int(part) if part.isdigit() else part.replace(":", ".") for part in place.split(".")]
+        for part in path:
+            content = content[part]
+        if value is ...:
+            del content[last]
+        else:
+            content[last] = value
+
+    return change
+
+
+def listed_numpy(content):
+    content["random"]["numpy"] = list(content["random"]["numpy"])
+    return content["random"]["numpy"]
+
+
+MOMENTUM = "optimizers.linear.state.1.momentum_buffer"
+DEEP = []
+for _ in range(60):
+    DEEP = [DEEP, DEEP]
+WRONG = [
+    (put("epoch", -5), "epoch is -5, expected 0 to MAX_EPOCH, 2"),
+    (put("epoch", 999), "epoch is 999, expected 0 to MAX_EPOCH, 2"),
+    (put("epoch", "x"), 'epoch is "x", expected 0 to'),
+    (put("epoch", True), "epoch is True, expected"),
+    (put("epoch", 1.0), "epoch is 1.0, expected"),
+    (put("epoch", None), "epoch is None, expected"),
+    (put("epoch", 10**5000), "epoch is a number beyond all bounds, expected"),
+    (put("epoch", DEEP), "epoch is a list of 2, expected"),
+    (put("epoch", torch.zeros(3)), r"epoch is a tensor \(3,\) of float32, expected"),
+    (put("best_result", float("nan")), "best_result is nan, expected a number"),
+    (put("best_result", float("inf")), "best_result is inf, expected a number"),
+    (put("best_result", "high"), 'best_result is "high", expected a number'),
+    (put("extra", [1]), "extra is a list of 1, expected a dictionary"),
+    (put("config", 3), "config is 3, expected a configuration"),
+    (put("config", "a: [" * 9000), "config is .*, expected a configuration"),
+    (put("random", {}), "random is a dictionary of 0, expected the states of four random generators"),
+    (put("random.python", (3, (1, 2), None)), "random is refused by a generator"),
+    (put("random.python", "x"), "random is refused by a generator"),
+    (put("random.torch", torch.zeros(7, dtype=torch.uint8)), "random is refused by a generator"),
+    (put("random.torch", [1]), "random is refused by a generator"),
+    (put("random.numpy", ()), "random.numpy is a list of 0, expected a list of 5"),
+    (
+        lambda c: put("1", torch.zeros(5, dtype=torch.int64))(listed_numpy(c)),
+        r"random.numpy.1. is a tensor \(5,\) of int64",
+    ),
+    (lambda c: put("2", 10**6)(listed_numpy(c)), "random.numpy.2. is 1000000, expected 0 to 624"),
+    (put("models", {}), "optimizers is a dictionary of 1, expected one entry for each model"),
+    (put("models", 3), "models is 3, expected one entry for each model"),
+    (put("models.linear.fc:weight", torch.full((3, 192), torch.nan)), "weight has nan, expected finite"),
+    (put("models.linear.fc:weight", torch.ones(3, 192, dtype=torch.int32)), "weight is int32, expected floating-point"),
+    (put("models.linear.fc:weight", torch.ones(3, 2)), r"weight is \(3, 2\), expected \(3, 192\)"),
+    (put("models.linear.fc:bias", ...), "bias is missing"),
+    (put("models.linear", None), "weight is missing"),
+    (put("optimizers.linear", []), "optimizers.linear is a list of 0, expected a dictionary"),
+    (put("optimizers.linear.state", ...), "optimizers.linear.state is missing"),
+    (put("optimizers.linear.state", {7: {}}), "optimizers.linear.state.7 belongs to none of the 3 parameters"),
+    (
+        put(MOMENTUM, torch.zeros(5)),
+        r"momentum_buffer is a tensor \(5,\) of float32, expected a tensor \(3, 192\) of float32",
+    ),
+    (put(MOMENTUM, torch.full((3, 192), torch.inf)), "momentum_buffer has numbers that are not finite"),
+    (put(MOMENTUM, "x"), 'momentum_buffer is "x", expected a finite number'),
+    (put("optimizers.linear.param_groups.0.lr", ...), r"param_groups\[0\].lr is missing"),
+    (
+        put("optimizers.linear.param_groups.0.lr", float("nan")),
+        r"param_groups\[0\].lr is nan, expected a finite number",
+    ),
+    (put("optimizers.linear.param_groups.0.lr", "fast"), 'lr is "fast", expected a finite number'),
+    (put("optimizers.linear.param_groups", []), "param_groups is a list of 0, expected a list of 1"),
+    (put("schedulers.linear", 3), "schedulers.linear is 3, expected a dictionary"),
+    (put("schedulers.linear.successor", ...), "successor is missing"),
+    (put("schedulers.linear.successor.last_epoch", 10**9), "last_epoch is 1000000000, expected 0 to 4"),
+    (put("schedulers.linear.last_epoch", -1), "last_epoch is -1, expected 0 to 4"),
+    (put("schedulers.linear.base_lrs", [0.1, 0.1]), "base_lrs is a list of 2, expected a list of 1"),
+    (put("schedulers.linear.base_lrs", [float("inf")]), r"base_lrs\[0\] is inf, expected a finite number"),
+    (put("format", 2), "is not a file to resume from"),
+    (put("random", ...), "is not a file to resume from"),
+]
+
+
+@pytest.fixture(scope="module")
+def resume_file(stub, data_root, tmp_path_factory):
+    """resume.pth.tar after two of two epochs, without its checksum."""
+    from dassl.engine import build_trainer
+
+    folder = tmp_path_factory.mktemp("resume")
+    cfg = stub.make_cfg(data_root, folder)
+    cfg.merge_from_list(["OPTIM.MAX_EPOCH", 2])
+    set_random_seed(cfg.SEED)
+    build_trainer(cfg).train()
+    content = torch.load(folder / "resume.pth.tar", weights_only=True)
+    content.pop("checksum")
+    torch.save(content, folder / "resume.pth.tar")
+    return folder / "resume.pth.tar"
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG, ids=[message[:50] for _, message in WRONG])
+def test_fields_that_are_wrong(change, message, resume_file, make_cfg, make_trainer, tmp_path):
+    content = torch.load(resume_file, weights_only=True)
+    change(content)
+    (tmp_path / "out").mkdir()
+    torch.save(content, tmp_path / "out" / "resume.pth.tar")
+    trainer = make_trainer(make_cfg(OPTIM__MAX_EPOCH=2))
+    before = resume.random_state()
+    with pytest.raises(InputError, match=message) as caught:
+        trainer.train()
+    assert "resume.pth.tar" in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    assert_same(resume.random_state(), before)
+
+
+def test_a_file_of_before_there_were_checksums(resume_file, make_cfg, make_trainer, tmp_path):
+    (tmp_path / "out").mkdir()
+    shutil.copy(resume_file, tmp_path / "out")
+    trainer = make_trainer(make_cfg(OPTIM__MAX_EPOCH=2))
+    trainer.train()
+    assert trainer.start_epoch == 2
+
+
+def test_flipped_bits(resume_file, make_cfg, make_trainer, tmp_path):
+    """None of 200 changes what is read unseen."""
+    path = tmp_path / "resume.pth.tar"
+    save_plain(load_checkpoint(resume_file), path)
+    whole, expected, refused = path.read_bytes(), load_checkpoint(path), 0
+    for bit in random.Random(1).sample(range(8 * len(whole)), 200):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            found = load_checkpoint(path)
+        except InputError as error:
+            refused += "resume.pth.tar" in str(error)
+        else:
+            assert_same(found, expected)
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "../other/model.pth.tar-1",
+        "/etc/passwd",
+        "..",
+        ".",
+        "sub/model.pth.tar-1",
+        "a\nb",
+        "model.pth.tar-1 x",
+        "x\0y",
+        "x" * 9999,
+    ],
+)
+def test_pointers_that_lead_elsewhere(text, make_cfg, make_trainer, tmp_path):
+    trained(make_cfg, make_trainer, TRAIN__RESUME_FREQ=0)
+    (tmp_path / "out" / "linear" / "checkpoint").write_text(text)
+    with pytest.raises(InputError) as caught:
+        make_trainer(make_cfg(OPTIM__MAX_EPOCH=2, TRAIN__RESUME_FREQ=0)).train()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("epoch", -5), "model.pth.tar-2: epoch is -5, expected 0 or more; write the name of another file"),
+        (put("epoch", "x"), 'model.pth.tar-2: epoch is "x", expected 0 or more'),
+        (put("epoch", 999), "are of epoch 999, but MAX_EPOCH is 2"),
+        (put("epoch", ...), "has no state_dict and epoch"),
+        (put("state_dict.fc:weight", torch.full((3, 192), torch.nan)), "weight has nan, expected finite"),
+        (put("optimizer.param_groups", 1), "model.pth.tar-2: optimizer.param_groups is 1, expected a list of 1"),
+        (put("scheduler.successor", ...), "model.pth.tar-2: scheduler.successor is missing"),
+        (
+            put("scheduler", torch.optim.SGD([torch.zeros(1)], lr=1)),
+            "contains pickled objects .scheduler. beside weights",
+        ),
+    ],
+)
+def test_model_files_that_are_wrong(change, message, make_cfg, make_trainer, tmp_path):
+    trained(make_cfg, make_trainer, TRAIN__RESUME_FREQ=0)
+    path = tmp_path / "out" / "linear" / "model.pth.tar-2"
+    content = torch.load(path, weights_only=True)
+    del content["checksum"]
+    change(content)
+    torch.save(content, path)
+    with pytest.raises(InputError, match=message):
+        make_trainer(make_cfg(OPTIM__MAX_EPOCH=2, TRAIN__RESUME_FREQ=0)).train()

@@ -1,8 +1,9 @@
-"""Which values the weights and prompts of a network can have."""
+"""Which values the weights and prompts of a network can have, and what a file says instead, in a few words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -33,3 +34,20 @@ def _largest(value: Tensor) -> float:
     values = value.detach() if value.element_size() > 2 else value.detach().float()
     least, most = (float(bound) for bound in values.aminmax())
     return max(-least, most) if least == least else least
+
+
+def whole(value: Any, least: int, most: int) -> bool:
+    """Whether a value is a whole number within bounds; True is none."""
+    return type(value) is int and least <= value <= most
+
+
+def shown(value: Any) -> str:
+    """A value in a few words: a container may hold itself a thousand times, a number have a million digits."""
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, (Mapping, list, tuple)):
+        return f"a {'dictionary' if isinstance(value, Mapping) else 'list'} of {len(value)}"
+    if isinstance(value, int) and abs(value) > 10**18:
+        return "a number beyond all bounds"
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

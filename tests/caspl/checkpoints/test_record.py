@@ -367,3 +367,53 @@ def test_what_is_written_today_is_todays_format(tmp_path):
     with safe_open(tmp_path / "x", framework="pt") as file:
         metadata = file.metadata()
     assert (metadata["format"], metadata["kind"], metadata["version"]) == ("caspl", "boosting", "1")
+
+
+# --- bounds, checksums, and what is not written -----------------------------------------------------------------------
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2e4, -1e30])
+def test_numbers_that_no_prompts_have_are_not_written(value, tmp_path):
+    prompts = make_boosting()
+    tensors = dict(prompts.named_parameters()) | {"vision.1": torch.full_like(prompts.vision[1], value)}
+    with pytest.raises(
+        InputError, match="x was not written: vision.1 has .*; training has diverged, train with a lower rate"
+    ):
+        write_record(tmp_path / "x", make_header(prompts), tensors)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(text_depth=0, vision_depth=0), "it announces no prompts: text_depth and vision_depth are 0"),
+        (dict(text_length=0), "it announces empty prompts: text_length is 0"),
+        (dict(vision_width=0), "it announces empty prompts: vision_length is 2 and vision_width 0"),
+        (dict(text_depth=30_000_000), "text_depth is 30000000, expected 0 to 1024"),
+        (dict(classnames=["x"] * 100_001), "classnames has 100,001 entries, expected a list of 0 to 100,000"),
+    ],
+)
+def test_headers_of_nothing_or_too_much(changes, message, boosting_file):
+    rewrite(boosting_file, lambda values: values.update(changes))
+    for read in (read_boosting, lambda path: read_header(path, BoostingHeader)):
+        with pytest.raises(InputError, match=message):
+            read(boosting_file)
+
+
+def test_a_table_of_a_hundred_megabytes(boosting_file):
+    boosting_file.write_bytes((100 * 2**20).to_bytes(8, "little") + b"{" + b" " * 100)
+    with pytest.raises(InputError, match="its table is 104,857,600 bytes long, expected 16,777,216 or fewer"):
+        read_header(boosting_file, BoostingHeader)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (dict(sha257="0" * 64), "says sha257 of itself, which is not known"),
+        (dict(sha256="0" * 64), "is damaged .its content is not what was written, as its checksum says"),
+        (dict(sha256=""), "is damaged .its content is not what was written"),
+    ],
+)
+def test_checksums_that_are_wrong(metadata, message, boosting_file):
+    rewrite(boosting_file, **metadata)
+    for read in (read_boosting, lambda path: read_header(path, BoostingHeader)):
+        with pytest.raises(InputError, match=message):
+            read(boosting_file)

@@ -93,3 +93,8 @@ def test_without_prompts_nothing_is_rearranged():
 def test_what_does_not_fit_is_refused(groups, context_length, message):
     with pytest.raises(InputError, match=message):
         plan(["cat", "guinea pig"], *groups, context_length=context_length)
+
+
+def test_a_name_that_would_take_minutes_to_split():
+    with pytest.raises(InputError, match='the class name "x{40}..." has 100,000 characters, expected 2,464 or fewer'):
+        ClassTokens(["cat", "x" * 100_000], TOKENIZER)

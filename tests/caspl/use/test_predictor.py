@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import torch
 from PIL import Image
 
 import caspl
+from boosting_files import make_boosting, make_header
 from caspl.__main__ import main
 from caspl.checkpoints.headers import RunHeader
+from caspl.checkpoints.record import write_record
 from caspl.checkpoints.run import read_run, save_run
 from caspl.clip.backbones import load_backbone
 from caspl.ground.errors import InputError
@@ -191,6 +194,67 @@ def test_headers_that_do_not_fit(tmp_path, student, damage, message):
     result(tmp_path, student, **damage)
     with pytest.raises(InputError, match=message):
         caspl.load(tmp_path)
+
+
+CHOSEN = [
+    "hf-hub:org/name",
+    "hf-hub:timm/x",
+    "ViT-B-16:/dev/zero",
+    "ViT-B-16:nowhere",
+    "/etc/passwd",
+    "clip.pt",
+    "local-dir:/",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_a_header_does_not_choose_what_is_opened(name, command, tmp_path, student, monkeypatch, capsys):
+    """Not even a file that is there; the user may, by --backbone."""
+    monkeypatch.setattr("caspl.use.predictor.load_backbone", lambda name: pytest.fail(f"{name} was loaded"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.pt").touch()
+    (tmp_path / "one.jpg").touch()
+    result(tmp_path, student, backbone=name)
+    arguments = {"predict": [str(tmp_path), "one.jpg"], "export": [str(tmp_path), "--onnx", "x.onnx"]}
+    assert main([command, *arguments[command]]) == 2
+    error = capsys.readouterr().err
+    assert f'names the CLIP "{name}", which is neither a demo model' in error and "allow it with --backbone" in error
+    assert error.count("\n") == 1
+
+
+def test_boosting_prompts_do_not_choose_either(tmp_path, monkeypatch):
+    monkeypatch.setattr("caspl.use.predictor.load_backbone", lambda name: pytest.fail(f"{name} was loaded"))
+    prompts = make_boosting()
+    header = replace(make_header(prompts), student="hf-hub:org/name")
+    write_record(tmp_path / "boosting.safetensors", header, dict(prompts.named_parameters()))
+    with pytest.raises(InputError, match='boosting.safetensors names the CLIP "hf-hub:org/name", which is neither'):
+        caspl.load(tmp_path)
+
+
+def test_the_user_may_choose(tmp_path, student):
+    result(tmp_path, student, backbone="hf-hub:org/name")
+    assert caspl.load(tmp_path, backbone=STUDENT).classnames == NAMES
+
+
+@pytest.mark.parametrize("kind", ["plain", "conditional"])
+@pytest.mark.parametrize("place", ["text", "image"])
+def test_no_answer_is_nan(kind, place, tmp_path, student, capsys):
+    """Weights that overflow, as half precision does, or are damaged in memory."""
+    result(tmp_path, student, kind)
+    predictor = caspl.load(tmp_path)
+    images = predictor.preprocessing.normalize(torch.rand(2, 3, 32, 32))
+    model = predictor.backbone.model
+    broken = model.text_projection if place == "text" else model.visual.proj
+    broken.data.fill_(float("inf"))
+    for ask in (predictor.logits, predictor.predict):
+        with pytest.raises(
+            InputError, match="prompts.safetensors and demo/student give in fp32 are not finite numbers; take"
+        ):
+            ask(images)
+    with pytest.raises(InputError, match="a tensor of images has pixels that are not finite"):
+        predictor.logits(images * torch.nan)
 
 
 def test_mistakes(tmp_path, student):
