@@ -71,9 +71,10 @@ def run(body: Callable[[], int | None], *, interrupted: str = INTERRUPTED) -> in
             try:
                 status = body() or 0
                 sys.stdout.flush()  # what is printed may find no reader or no room only now
+                interruption.over = True
             except (Exception, KeyboardInterrupt, SystemExit) as error:
-                with suppress(KeyboardInterrupt):  # the end has begun already
-                    status = _end(error, interruption, interrupted)
+                interruption.over = True
+                status = _end(error, interruption, interrupted)
             _let_go()
     finally:
         if _Watch.on:
@@ -114,6 +115,11 @@ def outcome(error: BaseException) -> tuple[int, str]:
     message = _without_trace(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _errno(error) == errno.ENOMEM:
         return 1, f"not enough memory{f' ({message})' if message else ''}; use smaller batches or fewer classes"
+    if _tells_of_a_dead_worker(error):
+        return 1, (
+            f"a process that reads images has ended ({message or type(error).__name__}); give it more memory, raise the limit "
+            f"of open files (ulimit -n), or use fewer workers"
+        )
     if isinstance(error, InputError):
         return 2, message or type(error).__name__
     if _errno(error) is not None:
@@ -129,14 +135,18 @@ def outcome(error: BaseException) -> tuple[int, str]:
         return 2, "a path or name has a null character in it, which no file can have; correct it"
     if isinstance(error, FloatingPointError):  # training has diverged
         return 1, message
-    if "DataLoader worker" in message and ("killed by signal" in message or "exited unexpectedly" in message):
-        return (
-            1,
-            f"a process that reads images was ended from outside ({message}); give it more memory, or use fewer workers",
-        )
     return 1, (
         f"unexpected {type(error).__name__}: {_ends(error)} ({_place(error)}); set {VARIABLE}=1 to see the whole trace, and "
         f"report it"
+    )
+
+
+def _tells_of_a_dead_worker(error: BaseException) -> bool:
+    """What PyTorch says of one, or the broken connection to it."""
+    if isinstance(error, ConnectionError | EOFError):
+        return True
+    return "DataLoader worker" in str(error) and any(
+        w in str(error) for w in ("killed by signal", "exited unexpectedly")
     )
 
 
@@ -195,13 +205,14 @@ class _Interruption:
 
     def __init__(self) -> None:
         self.number = 0  # of the first signal; 0: none has come
+        self.over = False  # it is known how the command ends: nothing is left to be interrupted
         self._since = -math.inf
 
     def __call__(self, number: int, _: FrameType | None) -> None:
         if _is_worker():
             if number == signal.SIGTERM:
                 os._exit(128 + number)
-        elif time.monotonic() - self._since > PATIENCE:
+        elif not self.over and time.monotonic() - self._since > PATIENCE:
             self.number, self._since = self.number or number, time.monotonic()
             raise KeyboardInterrupt
 
@@ -261,7 +272,8 @@ def _let_go() -> None:
 def _no_traces_elsewhere(interruption: _Interruption) -> Iterator[None]:
     """Traces that Python prints by itself, of threads and destructors, go where the others go.
 
-    A thread's work is asked for by the main one, which meets the same error.
+    A thread's work is asked for by the main one, which meets the same error. A loader's worker whose thread fails, as it does
+    without end where no more files can be opened, ends: the main process waits for it.
     """
 
     def note(event: Any) -> None:
@@ -273,11 +285,17 @@ def _no_traces_elsewhere(interruption: _Interruption) -> Iterator[None]:
         if _traces_wanted():
             traceback.print_exception(event.exc_value)
 
-    before = threading.excepthook, sys.unraisablehook
+    def end_worker(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if _is_worker():
+            os._exit(1)
+        before[2](kind, error, trace)
+
+    before = threading.excepthook, sys.unraisablehook, sys.excepthook
     threading.excepthook = sys.unraisablehook = note
+    sys.excepthook = end_worker
     yield
     if not _Watch.on:
-        threading.excepthook, sys.unraisablehook = before
+        threading.excepthook, sys.unraisablehook, sys.excepthook = before
 
 
 def _traces_wanted() -> bool:

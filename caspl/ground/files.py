@@ -18,8 +18,9 @@ from typing import Any
 
 try:
     import fcntl
+    import resource
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = resource = None  # type: ignore[assignment]
 
 from .errors import InputError, refusal, way_out
 from .texts import odd_name
@@ -87,6 +88,25 @@ def check_writable(path: str | Path, name: str, *, folder: bool = False) -> None
             file.write(bytes(4096))  # a full disk still makes empty files
     except OSError as error:
         raise InputError(f"{name} {place} cannot be written ({error.strerror}); {way_out(error.errno)}") from None
+
+
+def allow_open_files(workers: int, name: str) -> None:
+    """Let this process open as many files as it needs to get tensors from `workers` processes.
+
+    Raises InputError, which calls their number by `name`, a flag or key, where the system does not allow it.
+    """
+    if resource is None or not workers:
+        return
+    needed = 20 + 12 * workers  # each batch under way is a few, and each process some pipes
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise InputError(
+            f"{name} is {workers}, but this process may open {hard:,} files only, expected {needed:,} or more; raise the limit "
+            f"(ulimit -n), or use fewer workers"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _check_replaceable(path: Path) -> None:

@@ -147,17 +147,20 @@ def export_state_dict(predictor: Predictor, path: str | Path) -> float:
     features = path.with_name(f"{path.stem}.classifier.safetensors")
     weights = {key: value.contiguous() for key, value in predictor.backbone.model.state_dict().items()}
     about = plain_facts(predictor, features)
-    with replacing(path) as temporary, replacing(features) as beside:
+    with replacing(path) as temporary:
         temporary.write_bytes(in_order(save(weights, metadata=about)))
-        beside.write_bytes(in_order(save({"classifier": classifier.classifier.contiguous()}, metadata=about)))
-        plain = replace(predictor.backbone, model=_second_model(predictor.backbone.model, load_file(temporary), path))
-        matrix = load_file(beside)["classifier"]
+        with replacing(features) as beside:
+            beside.write_bytes(in_order(save({"classifier": classifier.classifier.contiguous()}, metadata=about)))
+            plain = replace(
+                predictor.backbone, model=_second_model(predictor.backbone.model, load_file(temporary), path)
+            )
+            matrix = load_file(beside)["classifier"]
 
-        def again(images: Tensor) -> Tensor:
-            image_features = plain.image_features(predictor.preprocessing.normalize(images))
-            return plain.model.logit_scale.exp() * image_features @ matrix.T
+            def again(images: Tensor) -> Tensor:
+                image_features = plain.image_features(predictor.preprocessing.normalize(images))
+                return plain.model.logit_scale.exp() * image_features @ matrix.T
 
-        return _verify(predictor, again, path)
+            return _verify(predictor, again, path)
 
 
 def _second_model(model: nn.Module, written: Mapping[str, Tensor], path: Path) -> nn.Module:

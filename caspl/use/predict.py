@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..ground.errors import InputError, listed
-from ..ground.files import check_writable, read_lines, replacing
+from ..ground.files import allow_open_files, check_writable, read_lines, replacing
 from ..ground.images import Preprocessing, images_among, list_files, read_image
 from ..ground.texts import in_csv, sentence
 from .predictor import Predictor, load
@@ -157,6 +157,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--{flag.replace('_', '-')} is {getattr(args, flag)}, expected {least} or more")
     suffix = args.output.suffix.lstrip(".") if args.output else ""
     write = WRITERS[args.format or (suffix if suffix in WRITERS else "csv")]
+    allow_open_files(args.workers, "--workers")
     if args.output:
         check_writable(args.output, "--output")
     paths = find_images(args.images)

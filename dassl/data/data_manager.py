@@ -14,6 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
+from caspl.ground.files import allow_open_files
 from caspl.ground.images import read_image
 
 from .datasets import build_dataset
@@ -61,6 +62,7 @@ def build_data_loader(
         sampler = build_sampler(
             sampler_type, cfg=cfg, data_source=data_source, batch_size=batch_size, n_domain=n_domain, n_ins=n_ins
         )
+    allow_open_files(cfg.DATALOADER.NUM_WORKERS, "DATALOADER.NUM_WORKERS")
     return Loader(
         dataset,
         batch_size=batch_size,

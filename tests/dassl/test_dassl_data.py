@@ -1,3 +1,4 @@
+import errno
 import io
 import random
 import tarfile
@@ -12,6 +13,7 @@ from dassl.data import DataManager, DatasetWrapper, build_data_loader
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum, build_dataset
 from dassl.data.datasets.base_dataset import Datum as Datum2
 from dassl.data.datasets.build import DATASET_REGISTRY as REGISTRY2
+from dassl.data.loader import Loader, item_or_mistake
 from dassl.data.samplers import build_sampler
 from dassl.data.transforms import AVAI_CHOICES, INTERPOLATION_MODES, build_transform
 from dassl.data.transforms.transforms import build_transform as build_transform2
@@ -405,3 +407,20 @@ def test_a_pass_begins_when_its_iterator_is_made(make_cfg, tmp_path):
     assert torch.equal(state, torch.get_rng_state())
     torch.manual_seed(1)
     assert not torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.slow
+def test_what_the_disk_refuses_a_worker_arrives_as_it_is(make_cfg):
+    class Refused(torch.utils.data.Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return item_or_mistake(self.read)
+
+        def read(self):
+            raise OSError(errno.EIO, "Input/output error", "a.png")
+
+    with pytest.raises(OSError) as caught:
+        next(iter(Loader(Refused(), num_workers=1)))
+    assert (caught.value.errno, caught.value.filename) == (errno.EIO, "a.png")

@@ -1,3 +1,4 @@
+import errno
 import math
 import re
 import sys
@@ -234,3 +235,19 @@ def test_interrupt(make_cfg, make_trainer, caplog, tmp_path, monkeypatch):
         trainer.train()
     note = f"Interrupted in epoch 2; the same command resumes from {tmp_path}/out/resume.pth.tar"
     assert caplog.messages[-1] == note and trainer._writer is None
+
+
+def test_a_full_disk_under_tensorboard_is_named(make_cfg, make_trainer, tmp_path, monkeypatch):
+    trainer = make_trainer(make_cfg())
+    trainer.init_writer(str(tmp_path / "scalars"))
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(trainer._writer, "add_scalar", refuse)
+    monkeypatch.setattr(trainer._writer, "close", refuse)
+    for write in (lambda: trainer.write_scalar("loss", 1.0, 1), trainer.close_writer):
+        with pytest.raises(OSError) as caught:
+            write()
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "scalars"))
+    trainer.close_writer()  # nothing is left to close

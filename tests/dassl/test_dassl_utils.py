@@ -1,9 +1,11 @@
+import errno
 import io
 import json
 import logging
 import os
 import random
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from dassl.utils import (
     count_num_param,
     get_most_similar_str_to_a_from_b,
     listdir_nohidden,
+    logger,
     mkdir_if_missing,
     open_all_layers,
     open_specified_layers,
@@ -205,3 +208,47 @@ def test_the_log_file_goes_on_without_a_terminal(tmp_path, monkeypatch):
     logging.getLogger("x").info("logged")
     reset_logger()
     assert (tmp_path / "log.txt").read_text() == "printed\nlogged\n"
+
+
+@pytest.mark.parametrize("number, told", [(errno.EPIPE, False), (errno.EIO, False), (errno.ENOSPC, True)])
+def test_a_console_that_nobody_reads_is_no_error_and_a_full_one_is(number, told, tmp_path, monkeypatch):
+    class Console(io.StringIO):
+        def write(self, *_):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sys, "stdout", Console())
+    setup_logger(str(tmp_path))
+    for say in (print, logging.getLogger("x").info):
+        with pytest.raises(OSError) if told else nullcontext():
+            say("said")
+    reset_logger()
+    assert (tmp_path / "log.txt").read_text() == ("" if told else "said\nsaid\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_log_that_cannot_be_written_ends_in_a_sentence(tmp_path, capsys):
+    setup_logger(str(tmp_path / "log.txt"))
+    file = logger._Setup.mirror.file
+    os.dup2(os.open("/dev/full", os.O_WRONLY), file.fileno())
+    assert door.run(lambda: logging.getLogger("x").info("lost")) == 2
+    err = capsys.readouterr().err
+    assert (
+        err.startswith(f"error: {tmp_path}/log.txt cannot be written or read (No space left") and err.count("\n") == 1
+    )
+    print("the console goes on")
+    assert capsys.readouterr().out == "the console goes on\n"
+
+
+@pytest.mark.parametrize("say", [print, logging.getLogger("x").info])
+def test_a_log_that_was_deleted_ends_in_a_sentence(say, tmp_path, capsys):
+    setup_logger(str(tmp_path))
+    say("kept")
+    (tmp_path / "log.txt").unlink()
+    assert door.run(lambda: say("lost")) == 2
+    assert f"error: {tmp_path}/log.txt cannot be written or read (No such file" in capsys.readouterr().err
+
+
+def test_a_log_takes_names_that_are_no_text(tmp_path, capsys):
+    setup_logger(str(tmp_path))
+    logging.getLogger("x").info(os.fsdecode(b"a\xff"))
+    assert (tmp_path / "log.txt").read_text() == "a\\udcff\n"

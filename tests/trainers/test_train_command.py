@@ -4,6 +4,7 @@ import os
 import random
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from caspl.checkpoints.boosting import read_boosting
+from caspl.ground.files import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,3 +180,111 @@ def test_killed_at_a_random_moment_it_ends_as_if_never_stopped(trainer, command,
     if trainer == "CasPLBoost":
         (whole, header), (again, header_again) = (read_boosting(tmp_path / f) for f in ("whole", "killed"))
         assert header == header_again and all(torch.equal(whole[key], again[key]) for key in whole)
+
+
+SHORT = ("--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
+# Where a run is to write, below a folder that holds a file `file`; and what stands there already
+UNWRITABLE = {
+    "the output folder is a file": (
+        "file",
+        (),
+        None,
+        r"the output folder \(OUTPUT_DIR.*file cannot be written \(Not a dir",
+    ),
+    "it is below one": ("file/out", (), None, r"the output folder .* cannot be written \(Not a directory\); choose"),
+    "its name is too long": (
+        "n" * 256,
+        (),
+        None,
+        r"the output folder .* \(File name too long\); choose a shorter name",
+    ),
+    "feature store": (
+        "out",
+        ("TEST.FEATURE_STORE", "{folder}/file"),
+        None,
+        r"TEST.FEATURE_STORE .*file cannot be written",
+    ),
+    "prompts": (
+        "out",
+        (),
+        "prompts.safetensors",
+        r"the file of what is learned .*prompts.safetensors .*Is a directory",
+    ),
+    "confusion matrix": (
+        "out",
+        ("TEST.COMPUTE_CMAT", "True"),
+        "cmat.pt",
+        r".*TEST.COMPUTE_CMAT.*cmat.pt .*Is a directory",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNWRITABLE)
+def test_what_cannot_be_written_is_told_before_training(case, run, tmp_path, capsys):
+    out, more, there, message = UNWRITABLE[case]
+    (tmp_path / "file").touch()
+    if there:
+        (tmp_path / out / there).mkdir(parents=True)
+    assert run("CoOp", "base", out, *SHORT, *(word.format(folder=tmp_path) for word in more)) == 2
+    printed = capsys.readouterr()
+    assert re.search(f"^error: {message}", printed.err) and printed.err.count("\n") == 1
+    assert "epoch [1/1]" not in printed.out and not list(tmp_path.glob("out/**/*.pth.tar*"))
+
+
+def test_a_second_run_in_a_folder_is_told(run, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out" / ".run.lock"):
+        for trainer, more in (("CoOp", ()), ("ZeroshotCLIP", ("--eval-only",))):
+            assert run(trainer, "base", "out", *more, *SHORT) == 2
+            err = capsys.readouterr().err
+            assert err.startswith(f"error: another run is under way in {tmp_path}/out (process {os.getpid()} on ")
+            assert err.count("\n") == 1
+        assert os.listdir(tmp_path / "out") == [".run.lock"]
+    assert run("CoOp", "base", "out", *SHORT) == 0
+    assert ".run.lock" not in os.listdir(tmp_path / "out")
+
+
+@pytest.mark.parametrize("trainer", ["CoOp", "CasPLBoost"])
+def test_the_same_run_writes_the_same_bytes(trainer, run, tmp_path):
+    written = []
+    before = os.umask(0o022)
+    try:
+        for name in ("first", "second"):
+            assert run(trainer, "base", "out", *SHORT) == 0
+            (tmp_path / "out").rename(tmp_path / name)
+            files = {path.relative_to(tmp_path / name): path for path in (tmp_path / name).rglob("*") if path.is_file()}
+            assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o644}
+            kept = {key: path for key, path in files.items() if key.parts[0] not in ("log.txt", "tensorboard")}
+            written.append({key: path.read_bytes() for key, path in kept.items()})
+    finally:
+        os.umask(before)
+    assert written[0] == written[1] and len(written[0]) == 4  # model file, its name, what to resume from, prompts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_so_and_goes_on(number, command, run, tmp_path):
+    more = ["--seed", "1", "DATASET.NUM_SHOTS", "4", "OPTIM.MAX_EPOCH", "200", "DATALOADER.NUM_WORKERS", "1"]
+    resume = tmp_path / "out" / "resume.pth.tar"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *command("CoOp", "all", "out", *more)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not resume.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5)
+    for _ in range(2):  # the second one is calm
+        os.killpg(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert err == "interrupted; the same command resumes after the last finished epoch\n"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert "Interrupted in epoch" in (tmp_path / "out" / "log.txt").read_text()
+    assert "format" in torch.load(resume, weights_only=True)
+    assert not [name for name in os.listdir(tmp_path / "out") if name.startswith(".")]

@@ -55,7 +55,11 @@ def away(tmp_path, monkeypatch):
             "error: here cannot be written or read (Read-only file system)",
         ),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (BrokenPipeError(32, "Broken pipe"), 2, "error: the output cannot be written or read (Broken pipe)"),
+        (
+            BrokenPipeError(32, "Broken pipe"),
+            1,
+            "error: a process that reads images has ended ([Errno 32] Broken pipe)",
+        ),
     ],
 )
 def test_what_nobody_expects_is_one_sentence(door, error, status, start, monkeypatch, capsys):

@@ -206,6 +206,21 @@ def test_a_folder_of_somebody_else(places):
     )
 
 
+def test_workers_need_open_files(monkeypatch):
+    limits, told = [[100, 300]], []
+    monkeypatch.setattr(files.resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(files.resource, "setrlimit", lambda _, new: told.append(new))
+    files.allow_open_files(0, "--workers")
+    files.allow_open_files(2, "--workers")
+    assert not told
+    files.allow_open_files(8, "--workers")
+    assert told == [(116, 300)]
+    with pytest.raises(
+        InputError, match=r"--workers is 30, but this process may open 300 files only, expected 380 or more"
+    ):
+        files.allow_open_files(30, "--workers")
+
+
 # --- locks -----------------------------------------------------------------------------------------------------------
 def test_a_lock_is_held_by_one_and_removed_at_the_end(tmp_path):
     path = tmp_path / ".lock"
