@@ -19,8 +19,6 @@ if __name__ == "__main__":
 import argparse
 import logging
 import os
-from functools import reduce
-from operator import getitem
 
 import torch
 from dassl.config import defaults, get_cfg_default, merge_file, merge_options
@@ -34,7 +32,7 @@ import caspl.trainers  # registration
 from caspl.configs import find_base, flags, published, unread
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import HeldError, check_writable, locked
-from caspl.ground.keys import problems
+from caspl.ground.keys import problems, put
 
 log = logging.getLogger("train")
 
@@ -52,8 +50,7 @@ def apply_flags(cfg, args: argparse.Namespace) -> None:
     for name, key in flags.KEYS.items():
         value = getattr(args, name)
         if value not in (None, ""):
-            *sections, last = key.split(".")
-            reduce(getitem, sections, cfg)[last] = value
+            put(cfg, key, value)
 
 
 def setup_cfg(args: argparse.Namespace, *, to_run: bool = False):

@@ -22,6 +22,7 @@ import yaml
 
 from ..ground.errors import InputError
 from ..ground.files import check_writable, read_lines, replacing
+from ..ground.keys import flat
 from ..ground.texts import tell, visible
 from ..ground.yaml_files import SUFFIXES, read_yaml
 from . import find, flags, keys
@@ -238,16 +239,8 @@ def _phase_1_of(args: argparse.Namespace, trainer: str, pairs: dict[str, Any]) -
     return []
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Sections joined with dots: {"OPTIM": {"LR": 1}} -> {"OPTIM.LR": 1}."""
-    result = {}
-    for name, value in values.items():
-        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return result
-
-
 def nested(values: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of `flat`."""
+    """The sections of full paths, the reverse of `flat`."""
     result: dict[str, Any] = {}
     for name, value in values.items():
         *sections, last = name.split(".")

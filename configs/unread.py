@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from ..ground.errors import InputError
-from ..ground.keys import Key, shown, value_of
+from ..ground.keys import Key, flat, value_of
+from ..ground.texts import shown
 from ..ground.yaml_files import lineage
 from . import find_base, published
 from . import shown as shown_path
@@ -48,16 +49,8 @@ class Origins:
             except InputError:  # has been said when it was merged
                 continue
             for path, values in read:
-                found |= dict.fromkeys(_names(values), shown_path(path))
+                found |= dict.fromkeys(flat(values), shown_path(path))
         return found
-
-
-def _names(values: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _names(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def problems(cfg: Any, trainer: Any, keys: Sequence[Key], of_methods: Sequence[Key], origins: Origins) -> list[str]:

@@ -7,7 +7,7 @@
         size: list[int] = several(2, number(1, 4096), fewest=2)
 
     parse(Shot, load_json('{"dataset": "pets", "seed": -1, "size": [3]}'))
-    ValueError: seed is -1, expected 0 to 2.14748e+09; size has 1 entries, expected a list of 2 to 2
+    ValueError: seed is -1, expected 0 to 2147483648; size has 1 entries, expected a list of 2 to 2
 
 Fields are texts, numbers, lists of them, other records, and lists of those. Nothing is converted silently but a whole number
 where any finite one may stand; True is no number. A record with a method `problem` says there what is wrong with its fields
@@ -16,13 +16,13 @@ beside each other.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..ground.errors import listed
+from ..ground.files import as_json
+from ..ground.keys import Bounds
 
 LONGEST_TEXT = 100_000  # characters
 LONGEST_INNER = 8  # entries of a list in a list
@@ -35,7 +35,7 @@ Record = TypeVar("Record")
 # ---------------------------------------------------------------------------------------------------------------------
 def number(least: float, most: float, *, above: bool = False) -> Any:
     """A field of a number, or of (lists of) numbers, from `least`, itself left out with `above`, to `most`."""
-    return field(metadata={"least": least, "most": most, "above": above})
+    return field(metadata={"bounds": Bounds(above=least, most=most) if above else Bounds(least, most=most)})
 
 
 def several(most: int, of: Any = None, *, fewest: int = 0) -> Any:
@@ -70,11 +70,11 @@ def _made(kind: Any, value: Any) -> Any:
 
 def _wrong_record(kind: Any, value: Any, place: str) -> Iterator[str]:
     if not isinstance(value, Mapping):
-        yield f"{place or 'it'} is {_shown(value)}, expected fields with names".strip()
+        yield f"{place or 'it'} is {as_json(value)}, expected fields with names".strip()
         return
     known, types, inside = {f.name: f for f in fields(kind)}, get_type_hints(kind), f"{place}." if place else ""
     yield from (f"it lacks {inside}{name}" for name in known if name not in value)
-    yield from (f"it has {inside}{_shown(name)[1:-1]}, which is not known here" for name in value if name not in known)
+    yield from (f"it has {inside}{as_json(name)[1:-1]}, which is not known here" for name in value if name not in known)
     wrong = [p for n, f in known.items() if n in value for p in _wrong(types[n], value[n], inside + n, f.metadata)]
     yield from wrong
     whole = not wrong and known.keys() == value.keys()
@@ -89,21 +89,20 @@ def _wrong(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Ite
     elif get_origin(kind) is list:
         yield from _wrong_list(kind, value, place, allowed)
     elif not _is(kind, value):
-        yield f"{place} is {_shown(value)}, expected {_NOUNS[kind]}"
+        yield f"{place} is {as_json(value)}, expected {_NOUNS[kind]}"
     elif kind is str:
         if len(value) > LONGEST_TEXT:
             yield f"{place} has {len(value):,} characters, expected {LONGEST_TEXT:,} or fewer"
         if value not in allowed.get("choices", (value,)):
-            yield f"{place} is {_shown(value)}, expected one of {', '.join(map(_shown, allowed['choices']))}"
-    elif not (allowed["least"] <= value <= allowed["most"]) or (allowed["above"] and value == allowed["least"]):
-        least = f"above {allowed['least']:g}" if allowed["above"] else f"{allowed['least']:g}"
-        yield f"{place} is {_shown(value)}, expected {least} to {allowed['most']:g}"
+            yield f"{place} is {as_json(value)}, expected one of {', '.join(map(as_json, allowed['choices']))}"
+    elif value not in allowed["bounds"]:
+        yield f"{place} is {as_json(value)}, expected {allowed['bounds']}"
 
 
 def _wrong_list(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
     fewest, most = allowed.get("fewest", 0), allowed.get("count", LONGEST_INNER)
     if not isinstance(value, list) or not fewest <= len(value) <= most:
-        found = f"{len(value):,} entries" if isinstance(value, list) else _shown(value)
+        found = f"{len(value):,} entries" if isinstance(value, list) else as_json(value)
         yield f"{place} has {found}, expected a list of {fewest} to {most:,}"
         return
     within = {key: bound for key, bound in allowed.items() if key not in ("fewest", "count")}
@@ -115,18 +114,5 @@ _NOUNS = {int: "a whole number", float: "a finite number", str: "a text"}
 
 
 def _is(kind: type, value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    if kind is float:  # JSON writes 1.0 as 1 in other programs
-        return isinstance(value, int) or isinstance(value, float) and math.isfinite(value)
-    return isinstance(value, kind)
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = json.dumps(value)
-    except ValueError:  # Python does not write numbers of that many digits
-        text = "a number of thousands of digits"
-    except RecursionError:
-        text = "a value of hundreds of levels"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    types = (int, float) if kind is float else kind  # JSON writes 1.0 as 1 in other programs
+    return isinstance(value, types) and not isinstance(value, bool)

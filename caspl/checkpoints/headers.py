@@ -68,7 +68,7 @@ class BoostingHeader(Header):
     teacher: str
     teacher_fingerprint: str
     template: str
-    temperature: float = number(0, 1e6, above=True)
+    temperature: float = number(0, 1_000_000, above=True)
     loss: str
     epochs: int = number(0, 2**31)
     seed: int = number(-(2**63), 2**64)
@@ -156,8 +156,8 @@ class RunHeader(Header):
     epochs: int = number(0, 2**31)
     size: list[int] = several(2, number(1, 16_384), fewest=2)  # (height, width) in pixels
     interpolation: str = one_of(*INTERPOLATIONS)
-    mean: list[float] = several(3, number(-1e3, 1e3), fewest=3)  # of pixels in [0, 1]
-    std: list[float] = several(3, number(0, 1e3, above=True), fewest=3)
+    mean: list[float] = several(3, number(-1_000, 1_000), fewest=3)  # of pixels in [0, 1]
+    std: list[float] = several(3, number(0, 1_000, above=True), fewest=3)
     groups: list[GroupHeader] = several(MOST_GROUPS)  # in text order
 
     def problem(self) -> str:

@@ -296,6 +296,15 @@ def load_json(text: str | bytes) -> Any:
         raise ValueError(f"it is not JSON ({str(error)[:80]})") from None
 
 
+def as_json(value: Any, most: int = 60) -> str:
+    """A value as JSON writes it, cut to `most` characters, for the sentence about a file that holds it."""
+    try:
+        text = json.dumps(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, lists in lists in lists
+        return "a value too large to be shown"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):

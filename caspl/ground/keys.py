@@ -10,17 +10,50 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from .errors import InputError
-from .texts import visible
+from .texts import shown
 
 _ONE = {bool: "True or False", int: "a whole number", float: "a number", str: "text"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 LONGEST = 4096  # characters of a text, the longest path of most systems
 MOST_ENTRIES = 10_000  # of a list
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which finite numbers there may be; `above` and `below` are left out themselves."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            _is_finite(value)
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """In words: "1 to 9", "above 0 and below 1", "" where there are none."""
+        if self.least is not None and self.most is not None:
+            return f"{self.least} to {self.most}"
+        bounds = (
+            ("{} or more", self.least),
+            ("above {}", self.above),
+            ("{} or less", self.most),
+            ("below {}", self.below),
+        )
+        return " and ".join(text.format(bound) for text, bound in bounds if bound is not None)
 
 
 @dataclass(frozen=True)
@@ -72,6 +105,10 @@ class Key:
         return self.name.rpartition(".")[0]
 
     @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.least, self.above, self.most, self.below)
+
+    @property
     def expected(self) -> str:
         """What a value has to be, in words: "a whole number, 1 or more"."""
         rule = f", {self.rule}" if self.rule else ""
@@ -97,7 +134,7 @@ class Key:
     def _range_alone(self, value: Any) -> str:
         """The bounds, where they are what a number is refused for."""
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and self.kind in (type(value), float)
-        return self._bounds() if number and _is_finite(value) and not self._within(value) else ""
+        return str(self.bounds) if number and _is_finite(value) and value not in self.bounds else ""
 
     def _entries(self, words: dict[type, str]) -> str:
         entry = self.items if self.kind is list else self.kind
@@ -105,23 +142,8 @@ class Key:
             return str(self.choices[0])
         if self.choices:
             return f"{'one of' if words is _ONE else 'words out of'} {', '.join(map(str, self.choices))}"
-        bounds = self._bounds()
+        bounds = str(self.bounds)
         return f"{words[entry]}{', ' if bounds.startswith(tuple('-0123456789')) else ' '}{bounds}".strip()
-
-    def _bounds(self) -> str:
-        if self.least is not None and self.most is not None:
-            return f"{self.least} to {self.most}"
-        bounds = [
-            text.format(bound)
-            for text, bound in (
-                ("{} or more", self.least),
-                ("above {}", self.above),
-                ("{} or less", self.most),
-                ("below {}", self.below),
-            )
-            if bound is not None
-        ]
-        return " and ".join(bounds)
 
     def _holds(self, value: Any) -> bool:
         if self.kind is str and (value is None or value is False):  # other code's words for no text
@@ -142,16 +164,7 @@ class Key:
             return value in self.choices
         if kind is str:
             return len(value) <= LONGEST and is_plain(value)
-        return kind not in (int, float) or self._within(value)
-
-    def _within(self, value: float) -> bool:
-        return (
-            _is_finite(value)
-            and (self.least is None or value >= self.least)
-            and (self.above is None or value > self.above)
-            and (self.most is None or value <= self.most)
-            and (self.below is None or value < self.below)
-        )
+        return kind not in (int, float) or value in self.bounds
 
 
 @dataclass(frozen=True)
@@ -204,6 +217,20 @@ def value_of(cfg: Any, name: str) -> Any:
     return node
 
 
+def put(cfg: Any, name: str, value: Any) -> None:
+    """Give the key `name`, which the configuration has, a value."""
+    *sections, last = name.split(".")
+    reduce(getitem, sections, cfg)[last] = value
+
+
+def flat(cfg: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a configuration by their full paths: {"OPTIM": {"LR": 1}} -> {"OPTIM.LR": 1}."""
+    values: dict[str, Any] = {}
+    for name, value in cfg.items():
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return values
+
+
 def problems(cfg: Any, keys: Iterable[Key], rules: Iterable[Rule] = ()) -> list[str]:
     """What is wrong with the values of `keys` in a configuration, a clause each. Keys that it lacks are not looked at.
 
@@ -246,12 +273,6 @@ def as_sections(keys: Iterable[Key], top: str) -> Iterator[tuple[str, list[Key]]
     for key in keys:
         groups.setdefault(key.section or top, []).append(key)
     yield from groups.items()
-
-
-def shown(value: Any, most: int = 120) -> str:
-    """A value as a sentence or a table shows it, cut to `most` characters; what a terminal would obey is spelled out."""
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return visible(text) if len(text) <= most else f"{visible(text[:most])}..."
 
 
 def is_plain(text: str) -> bool:

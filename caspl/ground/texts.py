@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 import unicodedata
-from typing import TextIO
+from typing import Any, TextIO
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's controls, formats (directions), surrogates, separators
 JOINERS = "\u200c\u200d"  # formats without which Persian, Hindi and many emoji are spelt wrong
@@ -44,6 +44,15 @@ def odd_name(name: str) -> str:
         return f"has {len(name):,} characters, expected at most {LONGEST_NAME:,}"
     hidden = next((c for c in name if _is_hidden(c)), "") if not name.isprintable() else ""
     return f"holds the hidden character {_escape(hidden)}" if hidden else ""
+
+
+def shown(value: Any, most: int = 120) -> str:
+    """A value as a sentence or a table shows it: texts in quotation marks, cut to `most` characters, safe for a terminal."""
+    try:
+        text = f'"{value}"' if isinstance(value, str) else str(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, lists in lists in lists
+        return "a value too large to be shown"
+    return visible(text) if len(text) <= most else f"{visible(text[:most])}..."
 
 
 def sentence(text: str, most: int = LONGEST) -> str:

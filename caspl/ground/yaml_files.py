@@ -156,22 +156,34 @@ def _count(node: yaml.Node, counts: dict[int, int], above: set[int]) -> int:
     return counts[id(node)]
 
 
+def load_yaml(text: str) -> Any:
+    """What a YAML text says.
+
+    Raises ValueError where it is none, has a key twice, or has too much in it; the phrase goes on after the name of the text:
+    ", line 2, column 1 is not valid YAML: ...".
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except BROKEN as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ValueError(f"{place} is not valid YAML: {reason}") from None
+
+
 def _read(path: Path, role: str = "") -> dict[str, Any]:
     """The mapping in one file; an empty file is an empty mapping."""
     named = f"Configuration file {_shown(path)}{role}"
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{named} must end in .yaml or .yml.")
     try:
-        content = yaml.load(regular(path, MOST_BYTES).read_text(encoding="utf-8"), _Loader)
+        content = load_yaml(regular(path, MOST_BYTES).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{named} does not exist{_nearest(path)}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{named} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
-    except BROKEN as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise InputError(f"{named}{place} is not valid YAML: {reason}.") from None
+    except ValueError as error:
+        raise InputError(f"{named}{error}.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

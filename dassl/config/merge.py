@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +12,8 @@ from typing import Any
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, nearest
-from caspl.ground.keys import MISSING, shown, value_of
+from caspl.ground.keys import MISSING, flat, put, value_of
+from caspl.ground.texts import shown
 from caspl.ground.yaml_files import beside, lineage, merged
 
 _WORDS = {
@@ -96,8 +95,7 @@ def merge_options(
             right[str(key)] = value
     _refuse("Options: ", wrong, problems)
     for key, value in right.items():
-        *sections, name = key.split(".")
-        reduce(getitem, sections, cfg)[name] = value
+        put(cfg, key, value)
 
 
 def _refuse(where: str, wrong: list[str], problems: list[str] | None) -> None:
@@ -159,7 +157,10 @@ def _coerce(raw: Any, present: Any, full_key: str, problems: list[str]) -> Any:
     if type(value) is wanted:
         return value
     if wanted is float and type(value) is int:
-        return float(value) if abs(value) < 2**1023 else math.copysign(math.inf, value)
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
     if wanted in (list, tuple) and isinstance(value, (list, tuple)):
         return wanted(value)
     hint = _hint(value, wanted)
@@ -183,7 +184,7 @@ def _hint(value: Any, wanted: type) -> str:
     if value is None:
         return "; leave the key out, or write '' for an empty text" if wanted is str else "; leave the key out"
     if wanted is str and isinstance(value, (int, float)):
-        return f"; write \"'{value}'\""
+        return f"; write \"'{shown(value)}'\""
     if wanted is float:
         return "; write for example 1.0"
     if wanted is int:
@@ -206,17 +207,8 @@ def _unknown(full_key: str, cfg: CfgNode, foreign: Mapping[str, str]) -> str:
         return f"{shown(full_key)} stands where a key is expected; flags come before the pairs KEY VALUE"
     if len(full_key) > 200 or not full_key.isprintable():
         return f"unknown key {shown(full_key)}"
-    return f"unknown key {full_key} (do you mean {nearest(full_key, _all_keys(cfg))}?)"
+    return f"unknown key {full_key} (do you mean {nearest(full_key, flat(cfg))}?)"
 
 
 def _first_key(prefix: str, node: CfgNode) -> str:
-    keys = _all_keys(node)
-    return f"{prefix}.{keys[0]}" if keys else prefix
-
-
-def _all_keys(node: CfgNode, prefix: str = "") -> list[str]:
-    """Return the full path of every value below `node`."""
-    keys = []
-    for key, value in node.items():
-        keys += _all_keys(value, f"{prefix}{key}.") if isinstance(value, CfgNode) else [prefix + key]
-    return keys
+    return next(iter(flat(node, f"{prefix}.")), prefix)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import yaml
 from dassl.utils.checkpoint import load_checkpoint, load_into, save_plain
 from dassl.utils.states import check_state, misfits, optimizer_problems, scheduler_problems
 
+from caspl.ground import texts
 from caspl.ground.errors import InputError
+from caspl.ground.keys import flat
 from caspl.ground.quiet import quiet
 from caspl.ground.tensors.values import shown, whole
+from caspl.ground.yaml_files import load_yaml
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -98,7 +100,7 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
         raise InputError(f"{path} is not a file to resume from; {remedy}")
     try:
         different = _differences(state["config"], trainer.cfg.dump())
-    except (yaml.YAMLError, AttributeError, TypeError, RecursionError):
+    except (ValueError, AttributeError):
         raise InputError(f"{path}: config is {shown(state['config'])}, expected a configuration; {remedy}") from None
     if different and whole(state["epoch"], 0, 0):
         logger.info(f"{path} is from before the first epoch of a run with another configuration; it is not used")
@@ -241,7 +243,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 def _differences(stored: str, present: str) -> dict[str, str]:
     """Compare two configurations: each key whose change could change the numbers, and a phrase with both values."""
-    old, new = _flat(yaml.safe_load(stored)), _flat(yaml.safe_load(present))
+    old, new = (flat(load_yaml(text)) for text in (stored, present))
     return {
         key: f"{key} was {_shown(old, key)} and is now {_shown(new, key)}"
         for key in [*old, *(key for key in new if key not in old)]
@@ -250,22 +252,11 @@ def _differences(stored: str, present: str) -> dict[str, str]:
 
 
 def _shown(values: dict[str, Any], key: str) -> str:
-    return repr(values[key]) if key in values else "not set"
+    return texts.shown(values[key]) if key in values else "not set"
 
 
 def _is_free(key: str) -> bool:
     return key in _FREE_KEYS or (key.startswith("TEST.") and key != "TEST.FINAL_MODEL")
-
-
-def _flat(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return values by their full key, such as OPTIM.LR."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def resume_path(directory: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from caspl.ground.errors import InputError
-from caspl.ground.files import regular, replacing
+from caspl.ground.files import load_json, regular, replacing
 
 
 def mkdir_if_missing(dirname: str | Path) -> None:
@@ -38,15 +38,11 @@ def read_json(fpath: str | Path) -> Any:
     Raises:
         InputError: the file is not JSON; the sentence gives the line.
     """
-    with open(regular(fpath), encoding="utf-8") as file:
-        try:
-            return json.load(file)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{fpath} is not valid JSON: {error.msg}, line {error.lineno}.") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{fpath} is not valid JSON: it is not UTF-8 text.") from None
-        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists in lists
-            raise InputError(f"{fpath} is not valid JSON: {error}.") from None
+    content = regular(fpath).read_bytes()
+    try:
+        return load_json(content)
+    except ValueError as error:
+        raise InputError(f"{fpath}: {error}.") from None
 
 
 def write_json(obj: Any, fpath: str | Path) -> None:

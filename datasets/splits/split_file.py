@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from caspl.ground.errors import InputError
-from caspl.ground.files import TEXT_BYTES, load_json, regular
+from caspl.ground.files import TEXT_BYTES, as_json, load_json, regular
 from caspl.ground.texts import odd_name
 
 from ..files.places import absence, list_names
@@ -112,17 +112,10 @@ def decode_items(entries: object, where: str) -> list[Item]:
             case [str(path), int(label), str(name)] if label >= 0 and path and name and type(label) is int:
                 continue
         raise InputError(
-            f"{where} entry {index} is {_shown(entry)}, expected [relative path, label from 0, class name]; download "
+            f"{where} entry {index} is {as_json(entry, 120)}, expected [relative path, label from 0, class name]; download "
             f"or correct the file"
         )
     return [Item(*entry) for entry in entries]
-
-
-def _shown(entry: object) -> str:
-    try:
-        return json.dumps(entry)[:120]
-    except RecursionError:
-        return "a list in lists in lists"
 
 
 def wrong_path(path: str) -> str:

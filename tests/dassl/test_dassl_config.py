@@ -209,9 +209,10 @@ def test_nothing_is_no_value(key, full, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value", ["(" * 5000, "-" * 100_000 + "1", "[" * 150 + "]" * 150, "9" * 5000, "{1:2}", "\x1b[2J"]
+    "value",
+    ["(" * 5000, "-" * 100_000 + "1", "[" * 150 + "]" * 150, "9" * 5000, "0x" + "f" * 5000, "{1:2}", "\x1b[2J"],
 )
-@pytest.mark.parametrize("name", ["OPTIM.LR", "OPTIM.MAX_EPOCH", "INPUT.SIZE", "USE_CUDA"])
+@pytest.mark.parametrize("name", ["OPTIM.LR", "OPTIM.MAX_EPOCH", "INPUT.SIZE", "USE_CUDA", "DATASET.NAME"])
 def test_values_beyond_python_are_one_sentence(name, value, cfg):
     problems = []
     merge_options(cfg, [name, value], problems)

@@ -207,7 +207,7 @@ def test_other_configuration_is_refused(make_cfg, make_trainer):
     message = str(caught.value)
     for part in (
         "OPTIM.LR was 0.01 and is now 0.5",
-        "TEST.FINAL_MODEL was 'last_step' and is now 'best_val'",
+        'TEST.FINAL_MODEL was "last_step" and is now "best_val"',
         "DATALOADER.NUM_WORKERS was 0 and is now 1",
         "choose another --output-dir, or delete the file",
     ):
@@ -343,6 +343,7 @@ MOMENTUM = "optimizers.linear.state.1.momentum_buffer"
 DEEP = []
 for _ in range(60):
     DEEP = [DEEP, DEEP]
+MANY_ALIASES = "\n".join(["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}" for n in range(1, 60))])
 WRONG = [
     (put("epoch", -5), "epoch is -5, expected 0 to MAX_EPOCH, 2"),
     (put("epoch", 999), "epoch is 999, expected 0 to MAX_EPOCH, 2"),
@@ -359,6 +360,7 @@ WRONG = [
     (put("extra", [1]), "extra is a list of 1, expected a dictionary"),
     (put("config", 3), "config is 3, expected a configuration"),
     (put("config", "a: [" * 9000), "config is .*, expected a configuration"),
+    (put("config", MANY_ALIASES), "config is .*, expected a configuration"),
     (put("random", {}), "random is a dictionary of 0, expected the states of four random generators"),
     (put("random.python", (3, (1, 2), None)), "random is refused by a generator"),
     (put("random.python", "x"), "random is refused by a generator"),

@@ -134,7 +134,7 @@ def test_json(tmp_path):
     assert path.read_text() == json.dumps(value, indent=4, separators=(",", ": "))
     assert os.listdir(path.parent) == ["a.json"]
     path.write_text('{"a": 1,\n oops}')
-    with pytest.raises(InputError, match=r"a\.json is not valid JSON: .* line 2"):
+    with pytest.raises(InputError, match=r"a\.json: it is not JSON .* line 2"):
         read_json(path)
     with pytest.raises(TypeError):
         write_json({"a": object()}, path)

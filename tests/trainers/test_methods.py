@@ -98,7 +98,7 @@ def test_the_references_average_of_frozen_weights_is_a_switch(build, tmp_path):
 
 def test_gpa_needs_a_width(run, capsys):
     assert run("PromptSRC", "base", "out", "TRAINER.PROMPTSRC.GPA_STD", "0") == 2
-    assert "TRAINER.PROMPTSRC.GPA_STD is 0, expected above 0" in capsys.readouterr().err
+    assert "TRAINER.PROMPTSRC.GPA_STD is 0, expected 0.001 to" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------------ ProGrad

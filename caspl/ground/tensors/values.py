@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from .. import texts
+
 # Token embeddings of CLIP are about 0.01 to 1, trained prompts at most some hundreds. Behind a block's first layer
 # normalisation the size of a prompt is lost, so one of thousands has learned nothing that a smaller one could not hold; from
 # 65,504 on half precision has no number for it.
@@ -49,5 +51,4 @@ def shown(value: Any) -> str:
         return f"a {'dictionary' if isinstance(value, Mapping) else 'list'} of {len(value)}"
     if isinstance(value, int) and abs(value) > 10**18:
         return "a number beyond all bounds"
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return texts.shown(value, 60)
