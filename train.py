@@ -31,8 +31,9 @@ import caspl.datasets  # registration
 import caspl.trainers  # registration
 from caspl.configs import find_base, flags, published, unread
 from caspl.ground.errors import InputError, unknown_name
-from caspl.ground.files import HeldError, check_writable, locked
+from caspl.ground.files import check_writable
 from caspl.ground.keys import problems, put
+from caspl.ground.locks import HeldError, locked
 
 log = logging.getLogger("train")
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from caspl.ground.errors import InputError
-from caspl.ground.files import HeldError, locked
+from caspl.ground.locks import HeldError, locked
 
 from .catalog import BENCHMARKS, CLASSNAMES_SOURCE, MIRROR, Source
 from .download import fetch, unpack

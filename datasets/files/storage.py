@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-from caspl.ground.files import HeldError, regular, replacing
-from caspl.ground.files import locked as lock
+from caspl.ground.files import regular, replacing
+from caspl.ground.locks import HeldError
+from caspl.ground.locks import locked as lock
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from caspl.checkpoints.boosting import read_boosting
-from caspl.ground.files import locked
+from caspl.ground.locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,6 +126,7 @@ def test_a_checkpoint_of_another_kind_is_refused(run, tmp_path, capsys):
     assert "model.pth.tar-7" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_broken_image_is_named(run, data, capsys):
     assert run("ZeroshotCLIP", "base", "fine", "--eval-only") == 0
     image = next((data / "digits" / "images" / "zero").iterdir())
@@ -141,6 +142,7 @@ def test_a_broken_image_is_named(run, data, capsys):
         image.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_continue_a_run(run, capsys):
     short = ("--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1")
     assert run("CoOp", "base", "out", *short) == 0

@@ -1,8 +1,6 @@
 import errno
-import multiprocessing
 import os
 import re
-import signal
 import socket
 import stat
 import subprocess
@@ -14,7 +12,7 @@ import pytest
 
 from caspl.ground import files
 from caspl.ground.errors import InputError
-from caspl.ground.files import HeldError, check_writable, load_json, locked, read_lines, regular, replacing
+from caspl.ground.files import check_writable, load_json, read_lines, regular, replacing
 
 ROOT = Path(__file__).parents[3]
 
@@ -219,75 +217,6 @@ def test_workers_need_open_files(monkeypatch):
         InputError, match=r"--workers is 30, but this process may open 300 files only, expected 380 or more"
     ):
         files.allow_open_files(30, "--workers")
-
-
-# --- locks -----------------------------------------------------------------------------------------------------------
-def test_a_lock_is_held_by_one_and_removed_at_the_end(tmp_path):
-    path = tmp_path / ".lock"
-    with locked(path) as alone:
-        assert alone and path.read_text().startswith(f"process {os.getpid()} on ")
-        with pytest.raises(HeldError, match=f"lock is held by process {os.getpid()} on .* since .*; wait") as caught:
-            locked(path).__enter__()
-        assert caught.value.holder == path.read_text()
-    assert not os.listdir(tmp_path)
-    path.write_text("process 1 on elsewhere")  # left by one that was killed
-    with locked(path) as alone:
-        assert alone and str(os.getpid()) in path.read_text()
-    assert not os.listdir(tmp_path)
-
-
-def test_where_there_are_no_locks_one_goes_on_without(tmp_path, monkeypatch):
-    with locked(tmp_path / "nothing" / ".lock") as alone:
-        assert alone is False
-    monkeypatch.setattr(files, "fcntl", None)
-    with locked(tmp_path / ".lock") as alone:
-        assert alone is False
-    assert not os.listdir(tmp_path)
-
-
-def _hold(path, ready, seconds):
-    with locked(path):
-        ready.send(os.getpid())
-        time.sleep(seconds)
-
-
-def _hold_with_a_worker(path, ready):
-    with locked(path):
-        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
-        worker.start()
-        ready.send(worker.pid)
-        time.sleep(60)
-
-
-@pytest.mark.slow
-def test_a_killed_process_holds_nothing_though_its_workers_live_on(tmp_path):
-    path, fork = tmp_path / ".lock", multiprocessing.get_context("fork")
-    here, there = fork.Pipe()
-    process = fork.Process(target=_hold_with_a_worker, args=(path, there))
-    process.start()
-    worker = here.recv()
-    try:
-        with pytest.raises(HeldError, match=f"process {process.pid} on "):
-            locked(path).__enter__()
-        process.kill()
-        process.join()
-        os.kill(worker, 0)
-        with locked(path) as alone:
-            assert alone
-    finally:
-        os.kill(worker, signal.SIGKILL)
-
-
-@pytest.mark.slow
-def test_it_waits_as_long_as_it_is_told(tmp_path):
-    path, fork = tmp_path / ".lock", multiprocessing.get_context("fork")
-    here, there = fork.Pipe()
-    process = fork.Process(target=_hold, args=(path, there, 0.3))
-    process.start()
-    here.recv()
-    with locked(path, patience=60) as alone:
-        assert alone and str(os.getpid()) in path.read_text()
-    process.join()
 
 
 def test_a_name_as_long_as_the_disk_takes_can_be_written(tmp_path):

@@ -21,7 +21,7 @@ from caspl.datasets.files.catalog import BENCHMARKS, Benchmark, Source
 from caspl.datasets.files.download import fetch, file_digest, unpack
 from caspl.datasets.files.registry import dataset_class
 from caspl.ground.errors import InputError
-from caspl.ground.files import locked
+from caspl.ground.locks import locked
 
 
 class Server:
