@@ -10,14 +10,14 @@ A backbone is named in one of these ways:
     /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes decide the model
     ViT-B-16:/path/to/file         weights of that open_clip model
 
-Only a user chooses hf-hub: and paths: a header that names one is not followed (`is_known`).
+Only a user chooses what is fetched from a repository: a header that names one is not followed (`is_known`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import open_clip
@@ -26,6 +26,7 @@ from open_clip.model import build_model_from_openai_state_dict
 from torch import Tensor, nn
 
 from ..ground.errors import InputError, QuantityError, first_line, listed, nearest
+from ..ground.files import regular
 from ..ground.quiet import quiet
 from ..ground.tensors.shapes import differences, shapes_of
 from ..ground.tensors.values import LARGEST_WEIGHT, impossible
@@ -40,9 +41,17 @@ log = logging.getLogger(__name__)
 
 
 def is_known(name: str) -> bool:
-    """Whether a name stands for weights of one origin: a demo model, OpenAI's, or one of open_clip's own with its tag."""
+    """Whether a name stands for weights of one origin (a demo model, OpenAI's, or one of open_clip's own with its tag) or for a
+    file of this machine, whose reading fetches and runs nothing.
+    """
     demos = [f"demo/{short}" for short in demo.ARCHITECTURES]
-    return name in demos or name in OPENAI_NAMES or name in map(":".join, open_clip.list_pretrained())
+    if name in demos or name in OPENAI_NAMES or name in map(":".join, open_clip.list_pretrained()):
+        return True
+    architecture, colon, source = name.partition(":")
+    file = Path(source if colon and architecture in open_clip.list_models() else name).expanduser()
+    with suppress(OSError):
+        return regular(file).is_file()
+    return False
 
 
 def load_model(name: str) -> tuple[nn.Module, str]:

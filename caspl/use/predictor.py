@@ -257,12 +257,12 @@ def _load_boosting(path: Path, classnames: Iterable[str] | None, name: str, **pl
 
 
 def _known(name: str, path: Path) -> str:
-    """The backbone that a file names. Raises InputError where that would let the file choose what is fetched or opened."""
+    """The backbone that a file names. Raises InputError where that would let the file choose what is fetched."""
     if is_known(name):
         return name
     raise InputError(
-        f"{path} names the CLIP \"{name[:200]}\", which is neither a demo model nor OpenAI's nor open_clip's own, and what a "
-        f"file names is not fetched or opened unasked; if you trust it, allow it with --backbone (backbone=) and this name"
+        f"{path} names the CLIP \"{name[:200]}\", which is neither a demo model, OpenAI's or open_clip's own, nor a file "
+        f"here, and what a file names is not fetched unasked; if you trust it, allow it with --backbone (backbone=) and this name"
     )
 
 

@@ -201,8 +201,8 @@ CHOSEN = [
     "hf-hub:timm/x",
     "ViT-B-16:/dev/zero",
     "ViT-B-16:nowhere",
-    "/etc/passwd",
-    "clip.pt",
+    "gone.pt",
+    "ViT-B-16:gone.pt",
     "local-dir:/",
     "",
 ]
@@ -211,10 +211,9 @@ CHOSEN = [
 @pytest.mark.parametrize("name", CHOSEN)
 @pytest.mark.parametrize("command", ["predict", "export"])
 def test_a_header_does_not_choose_what_is_opened(name, command, tmp_path, student, monkeypatch, capsys):
-    """Not even a file that is there; the user may, by --backbone."""
+    """But the user may, by --backbone."""
     monkeypatch.setattr("caspl.use.predictor.load_backbone", lambda name: pytest.fail(f"{name} was loaded"))
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "clip.pt").touch()
     (tmp_path / "one.jpg").touch()
     result(tmp_path, student, backbone=name)
     arguments = {"predict": [str(tmp_path), "one.jpg"], "export": [str(tmp_path), "--onnx", "x.onnx"]}
@@ -222,6 +221,15 @@ def test_a_header_does_not_choose_what_is_opened(name, command, tmp_path, studen
     error = capsys.readouterr().err
     assert f'names the CLIP "{name}", which is neither a demo model' in error and "allow it with --backbone" in error
     assert error.count("\n") == 1
+
+
+def test_a_run_finds_the_file_that_it_was_trained_with(tmp_path, student):
+    """A file of this machine is neither fetched nor run, and what it holds is compared by its fingerprint."""
+    weights = tmp_path / "clip.pt"
+    weights.touch()
+    result(tmp_path, student, backbone=str(weights))
+    with pytest.raises(InputError, match="clip.pt is not a weight file that can be read"):
+        caspl.load(tmp_path)
 
 
 def test_boosting_prompts_do_not_choose_either(tmp_path, monkeypatch):
