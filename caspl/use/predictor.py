@@ -262,7 +262,8 @@ def _known(name: str, path: Path) -> str:
         return name
     raise InputError(
         f"{path} names the CLIP \"{name[:200]}\", which is neither a demo model, OpenAI's or open_clip's own, nor a file "
-        f"here, and what a file names is not fetched unasked; if you trust it, allow it with --backbone (backbone=) and this name"
+        f"here, and what a file names is not fetched unasked; if you trust it, allow it with --backbone (backbone=) and this "
+        f"name"
     )
 
 
