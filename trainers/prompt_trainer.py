@@ -245,7 +245,7 @@ class PromptTrainer(Declaring, TrainerX, finite.Watched):
         return "a lower OPTIM.LR" + ("" if exact else f" or TRAINER.{self.node}.PREC fp32")
 
     def save_model(self, *args, **kwargs) -> None:
-        """As Dassl's. Raises DivergedError, and writes nothing, where something is not finite."""
+        """As Dassl's, upstream's too. Raises DivergedError, and writes nothing, where something is not finite."""
         self.check_models()
         super().save_model(*args, **kwargs)
 

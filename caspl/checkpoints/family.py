@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from ..ground.errors import InputError, listed
-from ..ground.tensors.torch_files import read_entries
+from ..ground.tensors.torch_files import models_beside, read_entries
 from ..ground.tensors.values import LARGEST_PROMPT, impossible, shown, whole
 from ..prompting.learners import Prompts
 
@@ -68,15 +68,8 @@ def check_is_file(path: Path) -> None:
     """Raise InputError, with the model files that are there, unless `path` is a file."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; expected a model file in it, such as model.pth.tar-<epoch>")
-    if path.exists():
-        return
-    if not path.parent.is_dir():
-        raise InputError(f"there is no file {path}, nor a folder {path.parent}; check the path")
-    models = sorted(file.name for file in path.parent.iterdir() if ".pth" in file.name and file.name[0] != ".")
-    raise InputError(
-        f"there is no file {path}; {path.parent} holds {', '.join(models) or 'no model file'}, "
-        f"{'choose one with --load-epoch' if models else 'check the path'}"
-    )
+    if not path.exists():
+        raise InputError(f"there is no file {path}{models_beside(path)}; check the path, or the epoch (--load-epoch)")
 
 
 def released_prompts(state_dict: Mapping[str, Tensor], *, method: str) -> dict[str, Tensor]:

@@ -21,9 +21,8 @@ from caspl.ground.errors import InputError, first_line, listed
 from caspl.ground.files import regular, replacing
 from caspl.ground.tensors.archives import DTYPES
 from caspl.ground.tensors.checksum import with_checksum
-from caspl.ground.tensors.finite import NotFiniteError, spoiled
 from caspl.ground.tensors.shapes import differences, shapes_of
-from caspl.ground.tensors.torch_files import read_entries
+from caspl.ground.tensors.torch_files import models_beside, read_entries
 from caspl.ground.tensors.values import impossible, shown, whole
 
 from .errors import MissingFileError
@@ -92,16 +91,11 @@ def save_checkpoint(
         is_best: also copy the file to `model-best.pth.tar`.
         remove_module_from_keys: drop a leading "module." from the names in `state_dict`.
         model_name: file name; "" = `model.pth.tar-<epoch>`.
-
-    Raises:
-        NotFiniteError: a tensor of `state_dict` has NaN.
     """
     if remove_module_from_keys:
         names = OrderedDict((name.removeprefix("module."), value) for name, value in state["state_dict"].items())
         state = {**state, "state_dict": names}
     path = os.path.join(save_dir, model_name or f"model.pth.tar-{state['epoch']}")
-    if found := spoiled(state["state_dict"], infinite=False):  # masks are infinite
-        raise NotFiniteError(f"{path} was not written: {listed(found)} has NaN")
     save_plain(state, path)
     logger.info(f"Checkpoint saved to {path}")
 
@@ -132,7 +126,7 @@ def load_checkpoint(fpath: str | Path, remedy: str = "copy it again, or delete i
     if path.is_dir():
         raise InputError(f"{fpath} is a folder; a model file is expected.")
     if not path.exists():
-        raise MissingFileError(f"There is no file {fpath}{_models_beside(path)}.")
+        raise MissingFileError(f"There is no file {fpath}{models_beside(path)}.")
     content, objects = read_entries(path, remedy)
     if objects:
         raise InputError(
@@ -140,13 +134,6 @@ def load_checkpoint(fpath: str | Path, remedy: str = "copy it again, or delete i
             f"it again with weights and plain values only."
         )
     return content
-
-
-def _models_beside(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f", nor a folder {path.parent}"
-    names = sorted(entry.name for entry in path.parent.iterdir() if ".pth" in entry.name and entry.name[0] != ".")
-    return f"; {path.parent} holds {', '.join(names)}" if names else f"; {path.parent} holds no model file"
 
 
 def load_into(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: str | Path) -> None:
@@ -196,7 +183,7 @@ def resume_from_checkpoint(
     if not name:
         raise InputError(
             f"Cannot resume from {fdir}: the text file {pointer}, which names the newest model file, is missing or "
-            f"empty{_models_beside(pointer)}; write the name into it, or delete the folder to train from scratch."
+            f"empty{models_beside(pointer)}; write the name into it, or delete the folder to train from scratch."
         )
     other = f"write the name of another file in {fdir} into {pointer}, or delete the folder to train from scratch"
     if os.path.basename(name) != name or len(name.split()) > 1 or len(name) > 255 or name in (os.curdir, os.pardir):

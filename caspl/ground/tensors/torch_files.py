@@ -36,6 +36,14 @@ def read_entries(path: Path, remedy: str) -> tuple[Any, list[str]]:
         ) from error
 
 
+def models_beside(path: Path) -> str:
+    """The rest of a sentence about a model file `path` that is not there: the model files beside it."""
+    if not path.parent.is_dir():
+        return f", nor a folder {path.parent}"
+    names = sorted(entry.name for entry in path.parent.iterdir() if ".pth" in entry.name and entry.name[0] != ".")
+    return f"; {path.parent} holds {', '.join(names) or 'no model file'}"
+
+
 def _plain_or_name(content: TensorFile, value: object) -> tuple[Any, list[str]]:
     """A value, or None and the name of the class that it holds an object of."""
     try:

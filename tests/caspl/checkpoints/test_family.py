@@ -405,7 +405,7 @@ def test_other_mistakes_are_named(tmp_path):
     with pytest.raises(InputError, match="no file .*model.pth.tar-9; .*prompt_learner holds no model file"):
         read_checkpoint(folder / "model.pth.tar-9")
     save({"state_dict": coop()}, folder / "model.pth.tar-50")
-    with pytest.raises(InputError, match="prompt_learner holds model.pth.tar-50, choose one with --load-epoch"):
+    with pytest.raises(InputError, match="prompt_learner holds model.pth.tar-50; check the path, or the epoch"):
         read_checkpoint(folder / "model.pth.tar-9")
     with pytest.raises(InputError, match="no file .*, nor a folder .*nowhere; check the path"):
         read_checkpoint(tmp_path / "nowhere" / "model.pth.tar-9")
