@@ -219,8 +219,8 @@ def load(
             `hub:org/name` with boosting prompts.
         classnames: in place of those of the run.
         backbone: where the CLIP is found, if not under the name in the file: a path, for example. A name in a file is followed
-            if it is a demo model, one of OpenAI's, or open_clip's own with its tag; all else is opened or fetched only when
-            it is given here.
+            if it is a demo model, one of OpenAI's, open_clip's own with its tag, or a file here; all else is fetched only
+            when it is given here.
         device: as PyTorch names it.
         precision: fp32, fp16, bf16 or amp.
 

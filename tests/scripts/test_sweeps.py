@@ -2,9 +2,13 @@
 
 import shlex
 import shutil
+import subprocess
 
 import pytest
+from dassl.config import get_cfg_default
+from dassl.engine import TRAINER_REGISTRY
 
+import caspl.trainers
 import train
 
 from .conftest import DATASETS, ROOT, Run
@@ -461,3 +465,15 @@ def test_a_mistake_in_a_grid_gets_a_sentence(sweeps, mistake):
 def test_unknown_source(sweeps):
     done = sweeps("cross_dataset", "--source", "imagenet22k")
     assert done.returncode == 2 and 'no dataset is called "imagenet22k"' in done.stderr
+
+
+def test_the_scripts_know_which_trainer_reads_which_key():
+    """They do not ask Python, which would take seconds before a run is planned."""
+    cfg = get_cfg_default()
+    caspl.trainers.extend_cfg(cfg)
+    each = "for t in $1; do for k in $2; do ! reads $t $k || echo $t $k; done; done"
+    words = [" ".join(ALL_TRAINERS), " ".join(key.name for key in caspl.trainers.KEYS)]
+    source = ["bash", "-c", f"source scripts/protocols.sh; {each}", "-", *words]
+    said = subprocess.run(source, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    read = {f"{name} {key.name}" for name in ALL_TRAINERS for key in TRAINER_REGISTRY.get(name).reads(cfg)}
+    assert read and set(said) == read
