@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
-from ..ground.errors import InputError, listed
+from ..ground.errors import InputError, cause, listed
 from ..ground.files import load_json, regular
 from ..ground.tensors import sealed
 from . import legacy
@@ -199,8 +199,7 @@ def opened(path: str | Path, framework: str = "numpy") -> Iterator[Any]:
     except ValueError as error:
         raise InputError(f"{path} is no safetensors file or is damaged ({error}); {UNALTERED}") from None
     except (SafetensorError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} is no safetensors file or is cut short ({reason}); copy it again") from error
+        raise InputError(f"{path} is no safetensors file or is cut short ({cause(error)}); copy it again") from error
 
 
 def header_of(file: Any, path: str | Path, kinds: tuple[type[AnyHeader], ...]) -> AnyHeader:

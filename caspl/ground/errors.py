@@ -70,6 +70,11 @@ def first_line(message: object, most: int = 160) -> str:
     return next((line[:most] for line in lines if line), type(message).__name__)
 
 
+def cause(error: BaseException) -> str:
+    """Why something went wrong, for the brackets of a sentence: the system's words, else the first line of the message."""
+    return getattr(error, "strerror", None) or first_line(error)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What the system refuses
 # ---------------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from .errors import InputError, nearest
+from .errors import InputError, cause, nearest
 from .files import regular
 
 BASE = "_BASE_"
@@ -167,8 +167,8 @@ def load_yaml(text: str) -> Any:
     except BROKEN as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ValueError(f"{place} is not valid YAML: {reason}") from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ValueError(f"{place} is not valid YAML: {problem}") from None
 
 
 def _read(path: Path, role: str = "") -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _read(path: Path, role: str = "") -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{named} does not exist{_nearest(path)}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{named} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
+        raise InputError(f"{named} cannot be read: {cause(error)}.") from None
     except ValueError as error:
         raise InputError(f"{named}{error}.") from None
     if content is None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..ground.errors import cause
 from ..ground.files import regular
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def read_logs(folder: Path, names: Iterable[str]) -> Log | None:
         try:
             logs.append(read_log(path))
         except (OSError, ValueError) as error:
-            logger.warning("left out: %s: %s", path, getattr(error, "strerror", None) or error)
+            logger.warning("left out: %s: %s", path, cause(error))
     if not logs:
         return None
     newest = logs[0]

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, cause
 from caspl.ground.files import TEXT_BYTES, load_json, regular
 from caspl.ground.images import MOST_BYTES, is_image
 
@@ -65,7 +65,7 @@ class Shard(NamedTuple):
             raise
         except Exception as error:  # bytes that are no valid archive can raise anything
             raise InputError(
-                f"the shard {self.path} cannot be read after {number} images ({_reason(error)}); copy it again"
+                f"the shard {self.path} cannot be read after {number} images ({cause(error)}); copy it again"
             ) from None
         if number < last:
             raise InputError(
@@ -229,7 +229,7 @@ def _count(path: str) -> int:
         raise
     except Exception as error:  # bytes that are no valid archive can raise anything
         raise InputError(
-            f"the shard {path} cannot be read ({_reason(error)}), expected an uncompressed tar file; copy it again or "
+            f"the shard {path} cannot be read ({cause(error)}), expected an uncompressed tar file; copy it again or "
             f"decompress it"
         ) from None
     if damaged:
@@ -246,10 +246,6 @@ def _opened(path: str) -> Path:
         raise InputError(f"the shard {path} cannot be read ({error.strerror}); correct DATASET.PATHS") from None
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-
-
 def _sealed(name: str, numbers: list[int]) -> list[int]:
     return [*numbers, zlib.crc32(f"{name} {numbers}".encode(errors="surrogateescape"))]
 
@@ -263,7 +259,7 @@ def _read_counts(folder: str) -> dict[str, list[int]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        logger.warning("%s is damaged and made anew (%s)", path, _reason(error))
+        logger.warning("%s is damaged and made anew (%s)", path, cause(error))
         return {}
     if len(whole) < len(kept):
         logger.warning("%s has %d damaged counts, which are made anew", path, len(kept) - len(whole))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, cause
 from caspl.ground.files import TEXT_BYTES, load_json, read_lines, regular
 
 MOST_CLASSES = 10**6
@@ -24,8 +24,7 @@ def annotation_lines(path: str | Path) -> list[str]:
     try:
         text = regular(path, TEXT_BYTES).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read as text ({reason}); extract or download it again") from None
+        raise InputError(f"{path} cannot be read as text ({cause(error)}); extract or download it again") from None
     if not text.strip() or text.lstrip().startswith("<"):
         found = "a web page was saved in its place" if text.strip() else "it is empty"
         raise InputError(f"{path} is no list ({found}); extract or download it again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, first_line
+from ..errors import InputError, cause, first_line
 from .archives import TensorFile, UnknownObjectError, UnreadableError, opened
 from .checksum import without_checksum
 
@@ -29,7 +29,7 @@ def read_entries(path: Path, remedy: str) -> tuple[Any, list[str]]:
     except PermissionError:
         raise InputError(f"{path} may not be read by this user; change its permissions") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}); {remedy}") from None
+        raise InputError(f"{path} cannot be read ({cause(error)}); {remedy}") from None
     except UnreadableError as error:
         raise InputError(
             f"{path} is cut short, damaged or no file of torch.save ({first_line(error)}); {remedy}"
