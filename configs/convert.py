@@ -31,7 +31,14 @@ from .show import Dumper
 
 NODES = {"COOP": "CasPL_CoOp", "COCOOP": "CasPL_CoCoOp", "MAPLE": "CasPL_MaPLe", "PROMPTSRC": "CasPL_PromptSRC"}
 IN_TRAINERS = re.compile(r"configs/trainers/([^/]+)/")
-ASSIGNMENT = re.compile(r"^\s*(\w+)=(\S*)\s*$", re.MULTILINE)
+ASSIGNMENT = re.compile(
+    r"""(?:^|;)[ \t]*(?:(?:export|readonly)[ \t]+)?(\w+)=("[^"\n]*"|'[^'\n]*'|[^\s;]*)""", re.MULTILINE
+)
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+REDIRECTION = re.compile(r"(?<=\s)[\d&]?(?:>>?|<)[ \t]*&?[^\s;|&]+")
+COMMENT = re.compile(r"^\s*#.*", re.MULTILINE)
+OPERATORS = set("();<>|&")  # between the commands of a shell
+MOST_CHARACTERS = 2**20  # of a script, with its variables put in
 ALL_BY_DEFAULT = "TRAINER.CASPL.DEPTH_OF_ADAPTING"  # of CasPL_PromptSRC: the published code knows no other
 
 
@@ -112,22 +119,64 @@ def parsed(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
 
 
 def command_words(text: str) -> list[str]:
+    """The words of one command as a shell has them, without what stands around it: variables, redirections, other commands.
+
+    Raises InputError where there are several of train.py, or a word that only a shell can tell.
+    """
+    lexer = shlex.shlex(REDIRECTION.sub(" ", _joined(text)), posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
     try:
-        return shlex.split(re.sub(r"\\\s*\n", " ", text))
+        words = list(lexer)
     except ValueError as error:
         raise InputError(f"the command cannot be read ({error}); give it as a shell takes it") from None
+    if unread := [word for word in words if "`" in word or "(" in word and set(word) <= OPERATORS]:
+        raise InputError(f"the command has {unread[0]}, what only a shell can carry out; put in what comes of it")
+    commands: list[list[str]] = [[]]
+    for word in words:
+        if set(word) <= OPERATORS and word:
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    return _only([command for command in commands if command and _runs(command)] or commands, "the text")
 
 
 def script_words(path: Path) -> list[str]:
-    """The one command of train.py in a shell script, with those of its variables put in that it sets itself."""
-    text = re.sub(r"\\\s*\n", " ", "\n".join(read_lines(path, "the script")))
-    values = {name: value for name, value in ASSIGNMENT.findall(text) if not re.search(r"\$\{?\d", value)}
-    for _ in values:  # one may stand in another
-        text = re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
-    commands = list(dict.fromkeys(line.strip() for line in text.splitlines() if "train.py" in line))
-    if len(commands) != 1:
-        raise InputError(f"{path} has {len(commands)} different commands of train.py; give one of them as text")
-    return command_words(commands[0])
+    """The one command of train.py in a shell script, with those of its variables put in that it sets itself, to one value."""
+    text = COMMENT.sub("", _joined("\n".join(read_lines(path, "the script"))))
+    found: dict[str, set[str]] = {}
+    for name, value in ASSIGNMENT.findall(text):
+        found.setdefault(name, set()).add(value.strip("\"'"))
+    values = {
+        name: min(each)
+        for name, each in found.items()
+        if len(each) == 1 and not re.search(r"\$\{?\d|\$\(|`", min(each))
+    }
+    lines = "\n".join(line for line in text.splitlines() if "train.py" in line)
+    for _ in range(1 + len(values)):  # one may stand in another
+        lines = VARIABLE.sub(lambda name: values.get(name[1] or name[2], f"${{{name[1] or name[2]}}}"), lines)
+        if len(lines) > MOST_CHARACTERS:
+            raise InputError(f"the variables of {path} multiply each other without end; give the command as text")
+    return _only([words for line in lines.splitlines() if _runs(words := command_words(line))], str(path))
+
+
+def _joined(text: str) -> str:
+    return re.sub(r"\\\s*\n", " ", text)
+
+
+def _runs(words: Sequence[str]) -> bool:
+    return any(word.rpartition("/")[2] == "train.py" for word in words)
+
+
+def _only(commands: Sequence[Sequence[str]], where: str) -> list[str]:
+    """The one command, of which there may be copies that begin otherwise, as with other variables of the environment."""
+    names = [[word.rpartition("/")[2] for word in command] for command in commands]
+    behind = {
+        tuple(command[name.index("train.py") + 1 if "train.py" in name else 0 :]): list(command)
+        for command, name in zip(commands, names, strict=True)
+    }
+    if len(behind) != 1:
+        raise InputError(f"{where} has {len(behind)} different commands of train.py; give one of them as text")
+    return behind.popitem()[1]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -229,7 +278,7 @@ def _drop_unread_tokens(from_file: dict[str, Any], from_pairs: dict[str, Any], n
 
 def _phase_1_of(args: argparse.Namespace, trainer: str, pairs: dict[str, Any]) -> list[str]:
     """Put the file that the published phase 2 names with --model-dir into `pairs`, in place of the flags."""
-    if trainer == PHASE_1 or args.eval_only:
+    if not trainer.startswith("CasPL_") or args.eval_only:
         return []
     if not args.model_dir:
         return [] if BOOSTING in pairs else [f"{BOOSTING} is to be set: the command names no phase 1 (--model-dir)"]

@@ -87,7 +87,11 @@ def trainer_answer(name: str) -> str:
 
 def hint(trainer: str, wrong: Sequence[str]) -> list[str]:
     """The command to use, where any of the mistakes is one of taking the published code for ours."""
-    words = ("published code", *(["TRAINER.IVLP."] if trainer == PHASE_1 else []))
+    words = (
+        "is a key of the published code",
+        "of the published code; here",
+        *(["TRAINER.IVLP."] if trainer == PHASE_1 else []),
+    )
     return [HINT] if any(word in clause for clause in wrong for word in words) else []
 
 

@@ -1,8 +1,8 @@
 """Keys that are set and that the trainer at hand does not read: mistakes, since the run would not be the one that was meant.
 
-Judged are the keys of the methods, those that nothing here reads (upstream has them), and what stands on the command line and
-another key there makes void. The sections that all share, such as OPTIM, are for every trainer: the family runs zero-shot CLIP
-with CoOp's files.
+Judged are the keys of the methods and of the datasets, those that nothing here reads (upstream has them), and what stands on
+the command line and another key makes void. The sections that all share, such as OPTIM, are for every trainer: the family runs
+zero-shot CLIP with CoOp's files.
 """
 
 from __future__ import annotations
@@ -78,12 +78,13 @@ def problems(cfg: Any, trainer: Any, keys: Sequence[Key], of_methods: Sequence[K
             if ours and meaning and not _equal(value, value_of(cfg, ours)):
                 found.append(f"{said} {name} does not read it; it reads {ours}")
             elif set_away and not ours:
-                found.append(f"{said} {name} does not read it ({key.about}); leave it out")
+                twin = f"take --trainer CasPL_{name}, or " if key.name == published.BOOSTING and trainer.learns else ""
+                found.append(f"{said} {name} does not read it ({key.about}); {twin}leave it out")
         elif set_away and key.unread:
             found.append(f"{said} nothing here reads it; leave it out")
         elif set_away and key.name in trainer.passes_over:
             found.append(f"{said} {name} does not read it; leave it out")
-        elif set_away and key.name in origins.options and not key.is_read(cfg):
+        elif set_away and not key.is_read(cfg) and (key.name in origins.options or key.section == "DATASET"):
             other, values = key.read_with
             found.append(
                 f"{said} it is read only with {other} {' or '.join(map(str, values))}; set that, too, or leave it out"

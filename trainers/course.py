@@ -59,22 +59,26 @@ class Course:
     def complaint(self, classes: int, tested: float | None = None) -> str:
         """What tells that training did not help; "" where nothing does.
 
-        Either the accuracy on the images of the last epoch (without labels: the accuracy of a test, in percent, `tested`) is
-        below that of guessing, or the mean loss of the last fifth of the epochs is above that of the first by more than
-        chance: by three standard errors and a tenth, or by half where the first has few batches.
+        Either the accuracy is below that of guessing: that of a test after training, in percent, `tested`; without one, that
+        on the labelled images of the last epoch, of which few can miss by chance, within three standard errors of guessing.
+        Or the mean loss of the last fifth of the epochs is above that of the first by more than chance: by three standard
+        errors and a tenth, or by half where the first has few batches.
         """
         first, last = self.first, self.latest
         if first is None or last is None:
             return ""
         said, guessing = [], 100 / classes
-        accuracy = 100 * last.correct / last.images if self.labelled else tested
-        if accuracy is not None and accuracy < guessing - 1e-6:
+        accuracy, least = tested, guessing
+        if tested is None and self.labelled:
+            accuracy = 100 * last.correct / last.images
+            least -= 3 * math.sqrt(guessing * (100 - guessing) / last.images)
+        if accuracy is not None and accuracy < least - 1e-6:
             said.append(f"the accuracy is {accuracy:.1f} %, below the {guessing:.1f} % of guessing")
         means = [*self.losses, last.mean]
         latest = means[-max(1, len(means) // 5) :]
         mean = sum(latest) / len(latest)
-        least = first.mean / (10 if first.batches >= FEW else 2)
-        if last is not first and mean > first.mean + max(3 * first.error, least):
+        rise = first.mean / (10 if first.batches >= FEW else 2)
+        if last is not first and mean > first.mean + max(3 * first.error, rise):
             said.append(f"the loss at the end, {mean:.4g}, is above that of the first epoch, {first.mean:.4g}")
         return " and ".join(said)
 

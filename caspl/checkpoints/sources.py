@@ -32,8 +32,11 @@ def resolve(source: str | Path, *kinds: type[Header]) -> Path:
         return _in_folder(path, kinds)
     names = " or ".join(kind.file_name for kind in kinds)
     if not path.exists():
+        like_hub = re.match(r"(hub|hf-hub|hf|https?):", str(source), re.IGNORECASE)
+        hint = f"; a repository of the Hub is written {HUB}ORG/NAME" if like_hub else ""
         raise InputError(
-            f"there is no file or folder {path}; expected a {names}, or the folder with it, as {_makers(kinds)} leaves it"
+            f"there is no file or folder {source}; expected a {names}, or the folder with it, as {_makers(kinds)} leaves "
+            f"it{hint}"
         )
     if ".pth" in path.name:
         raise InputError(

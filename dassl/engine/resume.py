@@ -105,8 +105,9 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
     if different and whole(state["epoch"], 0, 0):
         logger.info(f"{path} is from before the first epoch of a run with another configuration; it is not used")
         return None
-    calmed = [phrase for key, phrase in different.items() if "diverged" in state and _CALMING_KEYS.fullmatch(key)]
-    if len(calmed) < len(different):
+    calming = [key for key in different if "diverged" in state and _CALMING_KEYS.fullmatch(key)]
+    calmed = [different.pop(key) for key in calming]
+    if different:
         raise InputError(_other_configuration(trainer, path, state, different))
     check_state(_problems(state, trainer), path, remedy)
     if list(state["models"]) != list(trainer._models):

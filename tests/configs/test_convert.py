@@ -174,6 +174,33 @@ def test_a_script_gives_its_command(there, tmp_path, capsys):
     assert yaml.safe_load(printed)["TRAINER"]["CASPL"]["N_CTX_TEXT"] == 5
 
 
+FLAGS = "--trainer CasPL --seed 1"
+SHELL = {  # a script, the words behind the trainer in our command
+    "redirected": ("python -u train.py {flags} OPTIM.LR 1 > log.txt 2>&1 &", "OPTIM.LR 1"),
+    "others around": ("cd x && python train.py {flags} OPTIM.LR 1; echo done | tee log", "OPTIM.LR 1"),
+    "quotes": ('export A="OPTIM.LR 1"; B=\'x y\'\npython train.py {flags} --root "$B" $A', "OPTIM.LR 1"),
+    "spelled in two ways": ("S=$1\npython train.py {flags} --root ${S}\nA=1 python3 train.py {flags} --root $S", ""),
+    "in a remark": ("# don't: python train.py --trainer CoOp\n  python train.py {flags} OPTIM.LR 1", "OPTIM.LR 1"),
+    "of two values": ("A=1\nA=2\npython train.py {flags} OPTIM.LR ${A}", 'OPTIM.LR "${A}"'),
+}
+
+
+@pytest.mark.parametrize("case", SHELL)
+def test_words_of_a_shell(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text, pairs = SHELL[case]
+    (tmp_path / "case.sh").write_text(text.replace("{flags}", FLAGS))
+    assert main(["convert", "config", "case.sh"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[1].rpartition("--trainer CasPLBoost")[2].strip() == pairs
+    assert "has such a key" not in printed
+
+
+def test_a_plain_trainer_needs_no_phase_1(capsys):
+    assert main(["convert", "config", "python train.py --trainer CoOp OPTIM.LR 1"]) == 0
+    assert "BOOSTING" not in capsys.readouterr().out
+
+
 def test_a_file_that_is_not_here_is_named(capsys):
     command = COMMAND.format(trainer="CasPL", more="", switches="KD.TEMPERATURE 2")
     assert main(["convert", "config", command]) == 0
@@ -194,6 +221,9 @@ def test_a_file_that_is_not_here_is_named(capsys):
         (["python train.py --trainer CasPL KD.TEMPERATURE"], "KD.TEMPERATURE is left over"),
         (["python train.py OPTIM.LR 1"], "nothing here tells which trainer is meant"),
         (["none.sh"], "the script none.sh cannot be read"),
+        (["python train.py --trainer CasPL --seed $(date +%s)"], "the command has (, what only a shell can carry out"),
+        (["python train.py --trainer CasPL --seed `date`"], "the command has `date`, what only a shell can carry out"),
+        (["python train.py --seed 1; python train.py --seed 2"], "the text has 2 different commands of train.py"),
     ],
 )
 def test_mistakes(words, said, capsys):

@@ -78,6 +78,11 @@ NOT_READ = [
     ),
     ("KgCoOp", ("TRAINER.MAPLE.PREC", "fp32"), "it reads TRAINER.COOP.PREC"),
     ("MaPLe", ("TRAINER.IVLP.PROMPT_DEPTH_TEXT", "3"), "it reads TRAINER.MAPLE.PROMPT_DEPTH"),
+    (
+        "CoOp",
+        ("TRAINER.CASPL.BOOSTING", "here"),
+        "of the published code (phase 2)); take --trainer CasPL_CoOp, or leave it out",
+    ),
     ("CoOp", ("TRAINER.COOP.W", "2.0"), "CoOp does not read it (KgCoOp: weight of the distance"),
     ("CoOp", ("LOSS.T", "2.0"), "CoOp does not read it (ProGrad: temperature"),
     (
@@ -109,6 +114,15 @@ NOT_READ = [
         "read only with OPTIM.LR_SCHEDULER single_step or multi",
     ),
 ]
+
+
+def test_keys_of_another_dataset_are_a_mistake_in_files_too(said):
+    told = said("CoOp", file="DATASET:\n  PATHS: [photos]\n  CLASSNAMES: names.txt\n  MEMBERS: [Digits]\n")
+    assert told.count("read only with DATASET.NAME") == 3 and "own.yaml" in told
+
+
+def test_boosting_for_a_plain_trainer_is_no_sign_of_the_published_code(said):
+    assert "caspl convert" not in said("CoOp", "TRAINER.CASPL.BOOSTING", "here")
 
 
 @pytest.mark.parametrize("trainer, words, expected", NOT_READ)

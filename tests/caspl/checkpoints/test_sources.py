@@ -70,6 +70,14 @@ def test_mistakes_say_what_was_looked_for(name, kinds, message, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["HUB:a/b", "hf-hub:a/b", "https://huggingface.co/a/b"])
+def test_a_repository_of_the_hub_in_another_spelling(name):
+    with pytest.raises(
+        InputError, match=f"there is no file or folder {name}; .*; a repository .* is written hub:ORG/NAME"
+    ):
+        resolve(name, *BOTH)
+
+
 def test_one_way_for_all_doors(tmp_path):
     """Training, host trainers, sharing and use find the same file."""
     import caspl
