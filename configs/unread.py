@@ -1,8 +1,8 @@
 """Keys that are set and that the trainer at hand does not read: mistakes, since the run would not be the one that was meant.
 
 Judged are the keys of the methods and of the datasets, those that nothing here reads (upstream has them), and what stands on
-the command line and another key makes void. The sections that all share, such as OPTIM, are for every trainer: the family runs
-zero-shot CLIP with CoOp's files.
+the command line and another key makes void. The sections that all share, such as OPTIM, are for every trainer, and what a
+method learns with is no mistake in a file for one that learns nothing: the family runs zero-shot CLIP with CoOp's files.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def problems(cfg: Any, trainer: Any, keys: Sequence[Key], of_methods: Sequence[K
             meaning = set_away or not key.name.endswith(".PREC")
             if ours and meaning and not _equal(value, value_of(cfg, ours)):
                 found.append(f"{said} {name} does not read it; it reads {ours}")
-            elif set_away and not ours:
+            elif set_away and not ours and (trainer.learns or key.name in origins.options):
                 twin = f"take --trainer CasPL_{name}, or " if key.name == published.BOOSTING and trainer.learns else ""
                 found.append(f"{said} {name} does not read it ({key.about}); {twin}leave it out")
         elif set_away and key.unread:

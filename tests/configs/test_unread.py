@@ -94,6 +94,7 @@ NOT_READ = [
     ("CasPLBoost", ("TRAINER.CASPL.FREEZE", "False"), "CasPLBoost does not read it (False: train the boosting prompts"),
     ("ZeroshotCLIP", ("TEST.FEATURE_STORE", "here"), "ZeroshotCLIP does not read it (Folder where image features"),
     ("ZeroshotCLIP", ("MODEL.INIT_WEIGHTS", "here"), "ZeroshotCLIP does not read it; leave it out"),
+    ("ZeroshotCLIP", ("TRAINER.COOP.CSC", "True"), "ZeroshotCLIP does not read it (True: "),
     ("CoOp", ("INPUT.RANDAUGMENT_N", "3"), "nothing here reads it; leave it out"),
     ("CoOp", ("DATALOADER.TRAIN_U.BATCH_SIZE", "3"), "nothing here reads it"),
     ("CoOp", ("--head", "mlp"), 'MODEL.HEAD.NAME is "mlp" (--head), but nothing here reads it'),
@@ -140,6 +141,11 @@ def test_what_is_not_read_is_a_mistake(trainer, words, expected, said):
             (),
             "OPTIM:\n  NAME: sgd\n  LR: 0.1\nTRAINER:\n  COOP:\n    PREC: fp16\n",
         ),  # CoOp's file
+        (
+            "ZeroshotCLIP2",
+            (),
+            "TRAINER:\n  COOP:\n    CTX_INIT: a photo of a\n    CSC: True\n",
+        ),  # one of them with words
         (
             "CoOp",
             ("OPTIM.NAME", "adam"),
