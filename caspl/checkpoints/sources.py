@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..ground.errors import InputError, first_line
-from ..ground.quiet import quiet
+from ..ground.quiet import asking_the_hub, quiet
 from .headers import BoostingHeader, Header, RunHeader
 from .record import read_record
 
@@ -115,7 +115,7 @@ def _download(name: str, revision: str | None, reference: str) -> Path:
     file_name = BoostingHeader.file_name
     cached = try_to_load_from_cache(name, file_name, revision=revision)
     try:
-        with quiet("huggingface_hub"):  # which reports each of its many attempts
+        with quiet("huggingface_hub") if cached else asking_the_hub():
             path = Path(hf_hub_download(name, file_name, revision=revision))
             if not cached:
                 with suppress(EntryNotFoundError, HTTPError, OSError):  # not needed, but the Hub counts downloads by it

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ..ground.errors import InputError, QuantityError, first_line, listed, nearest
 from ..ground.files import regular
-from ..ground.quiet import quiet
+from ..ground.quiet import asking_the_hub
 from ..ground.tensors.shapes import differences, shapes_of
 from ..ground.tensors.values import LARGEST_WEIGHT, impossible
 from . import demo
@@ -142,7 +142,7 @@ def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn
 def fetching(what: str, hint: str = "") -> Iterator[None]:
     """Inside, open_clip may read from the Hub; what goes wrong there, in whatever way, becomes an InputError."""
     try:
-        with quiet("", "huggingface_hub"):  # open_clip logs by the root; each of their many attempts would be a line
+        with asking_the_hub(""):  # open_clip logs by the root
             yield
     except InputError:
         raise

@@ -706,7 +706,7 @@ def test_phase_2_trains_from_the_hub(saved, home, tmp_path, capsys):
         assert all(torch.equal(expected[key], found[key]) for key in expected)
     assert run("hub", f"hub:{NAME}") == 0  # finished: the configuration is compared with that of resume.pth.tar
     assert run("hub", str(saved[0])) == 2
-    assert f"TRAINER.CASPL.BOOSTING was 'hub:{NAME}' and is now" in capsys.readouterr().err
+    assert f'TRAINER.CASPL.BOOSTING was "hub:{NAME}" and is now' in capsys.readouterr().err
     assert (
         run("test", f"hub:{NAME}", flags=("--eval-only", "--model-dir", str(tmp_path / "hub"), "--load-epoch", "1"))
         == 0
