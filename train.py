@@ -42,7 +42,7 @@ LOCK = ".run.lock"  # in the output folder, while a run is under way
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Raises InputError for flags that there are not, and values that are none."""
-    parser = flags.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     return flags.add_arguments(parser).parse_args(argv)
 
 

@@ -82,7 +82,7 @@ def compare(trainer, batch, args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = door.Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--trainers", nargs="+", default=["CoOp", "PromptSRC"])
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

@@ -47,7 +47,7 @@ def numbers(folder: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("host", type=Path, help="the other checkout")
     parser.add_argument("--python", default=sys.executable, help="the Python that runs it (default: this one)")
     parser.add_argument("--epochs", default="3")

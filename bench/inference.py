@@ -64,7 +64,7 @@ def operations(model: Predictor, images: torch.Tensor) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--student", default="ViT-B-16-quickgelu", help="open_clip architecture")
     parser.add_argument("--teacher", default="ViT-L-14-quickgelu", help="open_clip architecture")
     parser.add_argument("--tokens", type=int, default=8, help="boosting tokens, and as many adapting ones")

@@ -11,7 +11,6 @@ ours are timed on their own.
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 import time
@@ -96,7 +95,7 @@ def step_times(transform, files: list[bytes], repeats: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = door.Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--size", type=int, nargs=2, default=[500, 375], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--repeats", type=int, default=10)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from caspl.ground import door  # noqa: E402
 from caspl.ground.files import replacing  # noqa: E402
 from caspl.prompting.groups import PromptGroup  # noqa: E402
 from caspl.prompting.layout import ClassTokens  # noqa: E402
@@ -92,7 +93,7 @@ def image_features(visual: nn.Module, images: Tensor, groups: Sequence[PromptGro
 
 # ----------------------------------------------------------------------------------------------------------- harness
 def common_arguments(doc: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
+    parser = door.Parser(description=doc.split("\n")[0])
     parser.add_argument(
         "--backbone", default="ViT-B-16-quickgelu", help="an open_clip architecture; weights are random"
     )

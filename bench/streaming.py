@@ -9,7 +9,6 @@ passes over all of them, while the resident memory of this process and of its lo
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
 import os
@@ -74,7 +73,7 @@ def configuration(folder: Path, workers: int, batch: int):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = door.Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--shards", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import check_writable, read_lines, replacing
 from ..ground.keys import flat
@@ -110,7 +111,7 @@ def parsed(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
     file = words.pop(0) if words and words[0].endswith(SUFFIXES) else ""
     if "train.py" in (names := [word.rpartition("/")[2] for word in words]):
         words = words[names.index("train.py") + 1 :]
-    parser = flags.add_arguments(flags.Parser(prog="caspl convert config", add_help=False, allow_abbrev=False), str)
+    parser = flags.add_arguments(door.Parser(prog="caspl convert config", add_help=False, allow_abbrev=False), str)
     parser.add_argument("--output")
     args = parser.parse_args([word for word in words if word != "--"])
     if len(args.opts) % 2:

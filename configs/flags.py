@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import REMAINDER, ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..checkpoints.family import check_is_file
 from ..ground.errors import InputError
@@ -53,13 +53,6 @@ TEXTS = (
     "model_dir",
 )
 RESUMED = "resume.pth.tar"  # as dassl/engine/resume.py writes it
-
-
-class Parser(ArgumentParser):
-    """Raises InputError, where argparse would print its usage and end the process."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; {self.prog} --help shows what there is")
 
 
 def add_arguments(parser: ArgumentParser, number: Callable[[str], Any] = int) -> ArgumentParser:

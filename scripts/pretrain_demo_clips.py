@@ -11,7 +11,6 @@ ViT-B/16 do: in size and in training. What the runs printed is kept in docs/demo
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -224,7 +223,7 @@ def held_out_accuracy(model, vocabulary, masters, strength, size) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = door.Parser(description=__doc__.split("\n")[0])
     parser.add_argument("model", choices=sorted(ARCHITECTURES))
     parser.add_argument("--steps", type=int, help="optimisation steps (default: that of the model's recipe)")
     parser.add_argument("--seed", type=int, default=1)

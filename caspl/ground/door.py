@@ -9,6 +9,7 @@ log file of a run listens to (dassl.utils.setup_logger) and the terminal does no
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
 import math
@@ -22,7 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from .errors import InputError, first_line, refusal, way_out
 from .texts import sentence
@@ -105,6 +106,13 @@ def _end(error: BaseException, interruption: _Interruption, interrupted: str) ->
         traceback.print_exception(error)
     _say(f"error: {sentence(text)}")
     return status
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises InputError, where argparse would print its usage and end the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; {self.prog} --help shows what there is")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

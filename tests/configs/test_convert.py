@@ -6,6 +6,7 @@ import yaml
 import train
 from caspl.__main__ import main
 from caspl.configs import convert, flags, published
+from caspl.ground import door
 from caspl.ground.errors import InputError
 from caspl.ground.keys import value_of
 
@@ -254,7 +255,7 @@ def test_flags_say_themselves_again():
         "m",
     ]
     words += ["OPTIM.LR", "1"]
-    args = flags.add_arguments(flags.Parser()).parse_args(words)
+    args = flags.add_arguments(door.Parser()).parse_args(words)
     assert flags.words_of(args) == words
     with pytest.raises(InputError, match="invalid int value: 'x'"):
-        flags.add_arguments(flags.Parser()).parse_args(["--seed", "x"])
+        flags.add_arguments(door.Parser()).parse_args(["--seed", "x"])

@@ -86,3 +86,11 @@ def test_a_mistake_is_one_sentence(door, monkeypatch, capsys):
 def test_scripts_go_through_the_door(script):
     text = script.read_text(encoding="utf-8")
     assert "__main__" not in text or text.endswith('if __name__ == "__main__":\n    sys.exit(door.run(main))\n')
+
+
+@pytest.mark.parametrize("door", sorted(DOORS.keys() - {"configs"}))
+def test_a_flag_that_there_is_not(door, monkeypatch, capsys):
+    words = door.split()[1:]
+    assert enter(door, [*words, "--nothing-like-it"], monkeypatch) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1 and "--help shows what there is" in said.err
