@@ -6,13 +6,13 @@ import csv
 import logging
 import os
 import random
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from caspl.ground.errors import InputError
 from caspl.ground.files import TEXT_BYTES, load_json, regular
 from caspl.ground.images import images_among, is_folder, is_image, list_files
+from caspl.ground.texts import repeated
 
 from .files.keys import data_paths, names_path
 from .files.registry import register
@@ -275,8 +275,7 @@ def _records(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
         with open(regular(path, TEXT_BYTES), encoding="utf-8-sig", newline="") as file:
             if path.lower().endswith(".csv"):
                 reader = csv.DictReader(file, strict=True)
-                twice = [name for name, count in Counter(map(_plain, reader.fieldnames or ())).items() if count > 1]
-                if twice:
+                if twice := repeated(map(_plain, reader.fieldnames or ())):
                     raise InputError(f"{path} has the column {twice[0]!r} twice, expected one; remove the other")
                 for values in reader:
                     if None in values:

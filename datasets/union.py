@@ -21,10 +21,14 @@ class Union(DatasetBase):
     """
 
     def __init__(self, cfg: Any) -> None:
-        """Raises InputError without members, or for a member that is not registered or is a union itself."""
+        """Raises InputError without members, and for a member that is named twice, is not registered or is a union itself."""
         names = tuple(setting(cfg, "MEMBERS"))
         known = [name for name in DATASET_REGISTRY.registered_names() if name not in ("Union", "UnlabeledImages")]
         wrong = [name for name in names if name not in known]
+        if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise InputError(
+                f"DATASET.MEMBERS names {twice[0]} more than once, expected each dataset once; take it out"
+            )
         if not names or wrong:
             raise InputError(
                 f"DATASET.MEMBERS is {names}, expected the names of datasets to join, out of {', '.join(sorted(known))}"

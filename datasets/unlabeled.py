@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 from typing import Any
@@ -10,13 +11,16 @@ from dassl.data import DataManager
 from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.dataset_facts import DatasetFacts, takes_training_only
-from caspl.ground.errors import InputError
+from caspl.ground.errors import InputError, listed
 from caspl.ground.images import images_among, list_files
+from caspl.ground.texts import repeated
 
 from .files.keys import class_subset, data_paths, names_path, setting
 from .files.registry import register
 from .files.shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
 from .splits.annotations import read_class_names
+
+logger = logging.getLogger(__name__)
 
 
 @register
@@ -47,6 +51,8 @@ class UnlabeledImages(DatasetBase):
                 "line; name it, relative to the root"
             )
         self.names = read_class_names(path)
+        if twice := repeated(self.names):
+            logger.warning("%s names %s more than once; such classes share their probability", path, listed(twice))
         roots = data_paths(cfg)
         given = setting(cfg, "PATHS") or [os.path.basename(roots[0])]
         self.facts = DatasetFacts(labelled=False, origin=f"{type(self).__name__}: {', '.join(given)}")

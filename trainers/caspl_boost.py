@@ -126,6 +126,11 @@ class CasPLBoost(PromptTrainer):
         with naming({"backbone": "TRAINER.CASPL.TEACHER"}):
             return load_backbone(self.keys.TEACHER)
 
+    def before_train(self) -> None:
+        _ = self.teacher_backbone  # one that cannot be loaded is told before anything is written
+        super().before_train()
+
+    @naming({"template": "TRAINER.CASPL.TEMPLATE"})
     def prepare(self) -> None:
         cfg, names, teacher = self.cfg, self.dm.dataset.classnames[: self.taught], self.teacher_backbone
         self.teacher_fingerprint = teacher.fingerprint

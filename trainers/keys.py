@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from yacs.config import CfgNode
 
 from caspl.clip.precision import CHOICES
-from caspl.clip.templates import has_one_place
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key, Rule, add_keys, check, value_of
-from caspl.ground.texts import shown
+from caspl.ground.texts import has_one_place, shown
 
 # Of CLIP's 77 text positions two are [SOS] and [EOS]; towers with fewer, or fewer blocks, say so when they are loaded
 MOST_TEXT_TOKENS, MOST_VISION_TOKENS, MOST_BLOCKS, MOST_WEIGHT = 75, 1_024, 128, 1_000_000

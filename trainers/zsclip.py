@@ -33,7 +33,7 @@ class ZeroshotCLIP(Declaring, TrainerX):
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__(completed(cfg, self.declared()))
 
-    @naming({"backbone": "MODEL.BACKBONE.NAME"})
+    @naming({"backbone": "MODEL.BACKBONE.NAME", "template": "TRAINER.ZSCLIP.TEMPLATE"})
     def build_model(self) -> None:
         keys = self.cfg.TRAINER.ZSCLIP
         self.backbone = load_backbone(self.cfg.MODEL.BACKBONE.NAME)

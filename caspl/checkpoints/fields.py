@@ -43,6 +43,11 @@ def several(most: int, of: Any = None, *, fewest: int = 0) -> Any:
     return field(metadata={**(of.metadata if of else {}), "fewest": fewest, "count": most})
 
 
+def text(longest: int) -> Any:
+    """A field of a text, or of (lists of) texts, of at most `longest` characters."""
+    return field(metadata={"longest": longest})
+
+
 def one_of(*choices: str) -> Any:
     """A field of one of some texts."""
     return field(metadata={"choices": choices})
@@ -91,8 +96,8 @@ def _wrong(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Ite
     elif not _is(kind, value):
         yield f"{place} is {as_json(value)}, expected {_NOUNS[kind]}"
     elif kind is str:
-        if len(value) > LONGEST_TEXT:
-            yield f"{place} has {len(value):,} characters, expected {LONGEST_TEXT:,} or fewer"
+        if len(value) > (longest := allowed.get("longest", LONGEST_TEXT)):
+            yield f"{place} has {len(value):,} characters, expected {longest:,} or fewer"
         if value not in allowed.get("choices", (value,)):
             yield f"{place} is {as_json(value)}, expected one of {', '.join(map(as_json, allowed['choices']))}"
     elif value not in allowed["bounds"]:

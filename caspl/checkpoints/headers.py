@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from ..ground.errors import InputError, cause, listed
 from ..ground.files import load_json, regular
 from ..ground.tensors import sealed
+from ..ground.texts import LONGEST_NAME, has_one_place
 from . import legacy
-from .fields import number, one_of, parse, several
+from .fields import number, one_of, parse, several, text
 
 FORMAT, VERSION = "caspl", "1"
 METADATA = {"format", "header", "kind", "version", sealed.NAME}
@@ -61,7 +62,9 @@ class BoostingHeader(Header):
     text_depth: int = number(0, MOST_BLOCKS)
     vision_depth: int = number(0, MOST_BLOCKS)
     dataset: str
-    classnames: list[str] = several(MOST_CLASSES)  # of the softmax of phase 1; empty where they are not known
+    classnames: list[str] = several(
+        MOST_CLASSES, text(LONGEST_NAME)
+    )  # of the softmax of phase 1; empty where they are not known
     names: str = one_of(
         "all", "base"
     )  # base: only the base classes' names were in it (the strictly inductive protocol)
@@ -89,6 +92,8 @@ class BoostingHeader(Header):
             depth, length, width = (getattr(self, f"{tower}_{size}") for size in ("depth", "length", "width"))
             if depth and not (length and width):
                 return f"announces empty prompts: {tower}_length is {length} and {tower}_width {width}"
+        if not has_one_place(self.template):
+            return f"names the template {self.template[:60]!r}, expected {{}} once in it, where the class name goes"
         return ""
 
     def shapes(self) -> dict[str, Shape]:
@@ -148,7 +153,7 @@ class RunHeader(Header):
     backbone: str  # its name, such as ViT-B/16
     backbone_fingerprint: str  # that of `Backbone.fingerprint`
     dataset: str
-    classnames: list[str] = several(MOST_CLASSES)  # the run's own
+    classnames: list[str] = several(MOST_CLASSES, text(LONGEST_NAME))  # the run's own
     # Whose names phase 1 knew, as in BoostingHeader; empty: there was no phase 1; unknown: nobody said
     names: str = one_of("", "all", "base", "unknown")
     shots: int = number(-(2**31), 2**31)  # labelled images of each class, below 1: all

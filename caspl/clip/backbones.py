@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..ground.errors import InputError
 from .blocks import check_blocks
 from .fingerprint import fingerprint_of
-from .models import fetching, load_model
+from .models import fetching, load_model, reading
 from .precision import Precision
 
 LARGEST_IMAGE = 16_384  # pixels on a side
@@ -126,7 +126,7 @@ def load_backbone(name: str) -> Backbone:
 
 def _settings(model: nn.Module, name: str) -> tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]:
     """Size, mean and standard deviation of the images that a model takes, which a repository of the Hub may choose."""
-    with fetching(f"the settings of {name}"):
+    with reading(f"the settings of {name}"):
         settings = open_clip.get_model_preprocess_cfg(model)
         size = settings["size"]
         height, width = (size, size) if isinstance(size, int) else size
@@ -141,10 +141,12 @@ def _settings(model: nn.Module, name: str) -> tuple[tuple[int, int], tuple[float
 
 
 def _tokenizer(architecture: str, model: nn.Module) -> Callable:
-    with fetching(f"the tokenizer of {architecture}"):
+    what = f"the tokenizer of {architecture}"
+    with fetching(what) if architecture.startswith("hf-hub:") else reading(what):
         text = (open_clip.get_model_config(architecture) or {}).get("text_cfg", {})
-        if isinstance(model, open_clip.CLIP) and not text.get("hf_tokenizer_name"):  # CLIPA, for one, has BERT's
-            return clip_tokenizer(model.context_length)
+    if isinstance(model, open_clip.CLIP) and not text.get("hf_tokenizer_name"):  # CLIPA, for one, has BERT's
+        return clip_tokenizer(model.context_length)
+    with fetching(what):
         return open_clip.get_tokenizer(architecture)
 
 

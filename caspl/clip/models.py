@@ -140,10 +140,16 @@ def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn
 
 @contextmanager
 def fetching(what: str, hint: str = "") -> Iterator[None]:
-    """Inside, open_clip may read from the Hub; what goes wrong there, in whatever way, becomes an InputError."""
+    """Inside, open_clip may read from the Hub, which is asked first whether it answers; errors as in `reading`."""
+    with reading(what, hint), asking_the_hub(""):  # open_clip logs by the root
+        yield
+
+
+@contextmanager
+def reading(what: str, hint: str = "") -> Iterator[None]:
+    """Inside, open_clip reads what it has; what goes wrong there, in whatever way, becomes an InputError."""
     try:
-        with asking_the_hub(""):  # open_clip logs by the root
-            yield
+        yield
     except InputError:
         raise
     except ImportError as error:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from open_clip import OPENAI_IMAGENET_TEMPLATES
 
 from ..ground.errors import QuantityError
+from ..ground.texts import has_one_place
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,6 @@ ENSEMBLE = (
     "a photo of the small {}.",
 )
 DIVERSE = tuple(fill("{}") for fill in OPENAI_IMAGENET_TEMPLATES[:60])
-
-
-def has_one_place(template: str) -> bool:
-    """Whether {}, the place of the class name, stands in a template exactly once, and no other brace."""
-    return template.count("{}") == 1 and not set("{}") & set(template.replace("{}", ""))
 
 
 def template_for(dataset: str, override: str = "", *, own: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -10,6 +10,8 @@ import logging
 import re
 import sys
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's controls, formats (directions), surrogates, separators
@@ -97,3 +99,13 @@ def in_csv(text: str) -> str:
 def in_figure(text: str) -> str:
     """A name as matplotlib shows it: its mathematics, between dollar signs, is left alone."""
     return visible(text).replace("$", r"\$")
+
+
+def has_one_place(template: str) -> bool:
+    """Whether {}, the place of the class name, stands in a template exactly once, and no other brace."""
+    return template.count("{}") == 1 and not set("{}") & set(template.replace("{}", ""))
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, in the order in which they first do."""
+    return [name for name, count in Counter(names).items() if count > 1]

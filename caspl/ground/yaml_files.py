@@ -113,12 +113,15 @@ def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 # One file
 # ---------------------------------------------------------------------------------------------------------------------
 MOST_ENTRIES = 100_000  # of a file, aliases written out
+MOST_DIGITS = 1_000  # of a whole number; Python writes up to 4,300
 # What PyYAML raises for texts that are no YAML, or no value of the type that they claim
 BROKEN = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError, OverflowError)
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that appears twice, of which PyYAML takes the last, and aliases that lead in a circle or multiply."""
+    """Refuses a key that appears twice, of which PyYAML takes the last, aliases that lead in a circle or multiply, and whole
+    numbers too large to be written again.
+    """
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
@@ -136,6 +139,14 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             lines[name] = key.start_mark.line + 1
         return node
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MOST_DIGITS:
+            raise yaml.MarkedYAMLError(problem="it has a number of thousands of digits", problem_mark=node.start_mark)
+        return super().construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 def _count(node: yaml.Node, counts: dict[int, int], above: set[int]) -> int:

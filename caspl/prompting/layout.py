@@ -53,8 +53,7 @@ import torch
 from torch import Tensor
 
 from ..ground.errors import InputError
-
-LONGEST_NAME = 77 * 32  # characters; a text of CLIP has 77 tokens, the longest of its vocabulary 32 bytes
+from ..ground.texts import LONGEST_NAME
 
 
 class ClassTokens:

@@ -13,6 +13,7 @@ import argparse
 import copy
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -262,7 +263,7 @@ def run(args: argparse.Namespace) -> int:
     wanted = {name: getattr(args, name) for name in EXPORTS if getattr(args, name)}
     if not wanted:
         raise InputError("nothing to write; give --onnx, --program or --state-dict with a file")
-    if len({path.expanduser().resolve() for path in wanted.values()}) < len(wanted):
+    if len({os.path.realpath(path.expanduser()) for path in wanted.values()}) < len(wanted):
         raise InputError(
             f"the same file is named for two kinds ({', '.join(map(str, wanted.values()))}); give each its own"
         )

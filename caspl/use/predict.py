@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ from tqdm import tqdm
 from ..ground.errors import InputError, listed
 from ..ground.files import allow_open_files, check_writable, read_lines, replacing
 from ..ground.images import Preprocessing, images_among, list_files, read_image
-from ..ground.texts import in_csv, sentence
+from ..ground.texts import in_csv, repeated, sentence
 from .predictor import Predictor, load
 
 log = logging.getLogger(__name__)
@@ -35,6 +34,8 @@ log = logging.getLogger(__name__)
 ODD_NAMES = "backslashreplace"  # for file names that are no Unicode, and terminals that show little of it
 
 Answer = tuple[str, list[tuple[str, float]]]  # path, (class name, probability) from the most probable one on
+
+BOUNDS = {"top_k": (1, 1_000_000), "batch_size": (1, 1_000_000), "workers": (0, 1_024)}  # of flags, both included
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +67,7 @@ def load_result(args: argparse.Namespace, **options) -> Predictor:
 def read_classnames(path: Path) -> list[str]:
     """The lines of a text file that are not blank; warns of a name that occurs twice. Raises InputError where there is none."""
     names = read_lines(path, "the file of class names (--classes)")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    if twice := repeated(names):
         log.warning("%s names %s more than once; such classes share their probability", path, listed(twice))
     return names
 
@@ -152,9 +152,9 @@ def output_to(path: Path | None) -> Iterator[TextIO]:
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 0, or 1 where an image could not be read. Raises InputError."""
-    for flag, least in (("top_k", 1), ("batch_size", 1), ("workers", 0)):
-        if getattr(args, flag) < least:
-            raise InputError(f"--{flag.replace('_', '-')} is {getattr(args, flag)}, expected {least} or more")
+    for flag, (least, most) in BOUNDS.items():
+        if not least <= (found := getattr(args, flag)) <= most:
+            raise InputError(f"--{flag.replace('_', '-')} is {found}, expected {least} to {most:,}")
     suffix = args.output.suffix.lstrip(".") if args.output else ""
     write = WRITERS[args.format or (suffix if suffix in WRITERS else "csv")]
     allow_open_files(args.workers, "--workers")

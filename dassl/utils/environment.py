@@ -27,7 +27,7 @@ def collect_env_info() -> str:
     """
     lines = [
         f"Python: {sys.version.split()[0]}",
-        f"Platform: {platform.platform()}",
+        f"Platform: {platform.system()} {platform.release()} {platform.machine()}",
         f"PyTorch: {torch.__version__}",
         f"torchvision: {torchvision.__version__}",
         f"CUDA of PyTorch: {torch.version.cuda or 'none'}",

@@ -155,13 +155,17 @@ def expand(pattern: str) -> list[str]:
     """The file of that name, or those that a pattern with *, ? or a range such as {000..099} names.
 
     Raises:
-        InputError: one of a range is missing, or nothing matches.
+        InputError: one of a range is missing, the range is empty, or nothing matches.
     """
     if os.path.isfile(pattern):
         return [pattern]
     if match := RANGE.search(pattern):
         begin, end = match.groups()
         numbers = range(int(begin), int(end) + 1)
+        if not numbers:
+            raise InputError(
+                f"the range in {pattern} (DATASET.PATHS) ends before it begins; write the lower number first"
+            )
         return [
             path
             for number in numbers

@@ -223,7 +223,7 @@ def check_images(
         folder, _, name = impath.rpartition("/")
         if folder not in listed:
             path = os.path.join(image_dir, folder)
-            listed[folder] = set(list_names(path)) if os.path.isdir(path) else set()
+            listed[folder] = set(list_names(path, but_folders=True)) if os.path.isdir(path) else set()
         # a file system that ignores case opens a name that its listing spells differently
         if name not in listed[folder] and not os.path.isfile(os.path.join(image_dir, impath)):
             missing.append(impath)

@@ -219,6 +219,7 @@ def test_mistakes(root, cfg):
         (lambda: cfg("nowhere"), r"there is no .*/nowhere \(DATASET\.PATHS\), expected a folder or tar files"),
         (lambda: cfg("web/*.jpg"), r"there is no .*/web/\*\.jpg"),
         (lambda: cfg("web/s-{000..002}.tar"), r"there is no .*/web/s-000\.tar"),
+        (lambda: cfg("web/s-{002..000}.tar"), r"range in .*/web/s-\{002\.\.000\}\.tar .* ends before it begins"),
         (lambda: cfg("names.txt"), r"names\.txt \(DATASET\.PATHS\) is no folder and no \.tar file"),
         (lambda: cfg("empty"), r"empty \(DATASET\.PATHS\) holds no images and no \.tar files in 0 files"),
         (
@@ -233,6 +234,12 @@ def test_mistakes(root, cfg):
         with pytest.raises(InputError, match=message) as caught:
             UnlabeledImages(make())
         assert "\n" not in str(caught.value)
+
+
+def test_a_class_named_twice_is_told(root, cfg, caplog):
+    (root / "twice.txt").write_text("one\ntwo\none\n")
+    assert UnlabeledImages(cfg("loose", CLASSNAMES="twice.txt")).num_classes == 3
+    assert "twice.txt names one more than once; such classes share their probability" in caplog.text
 
 
 def test_damaged_shards(root, cfg):

@@ -145,6 +145,8 @@ def test_mistakes(run, capsys):
     for keys, message in (
         (("DATASET.NAME", "Union"), "DATASET.MEMBERS is (), expected the names of datasets to join"),
         ((*UNION[:3], "('Digits', 'Didgets')"), "Didgets is none of them"),
+        ((*UNION[:3], "('Digits', 'Digits')"), "DATASET.MEMBERS names Digits more than once"),
+        (("TRAINER.CASPL.TEMPLATE", "a " * 100 + "{}"), 'TRAINER.CASPL.TEMPLATE makes "a a a'),
         (("TRAINER.CASPL.LOSS", "huber"), 'TRAINER.CASPL.LOSS is "huber", expected one of kl, reverse_kl'),
         (("TRAINER.CASPL.CLASSES", "new"), 'TRAINER.CASPL.CLASSES is "new", expected one of all, base'),
     ):

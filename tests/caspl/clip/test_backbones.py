@@ -160,6 +160,16 @@ def test_loading_draws_nothing_from_the_random_stream():
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_what_is_here_asks_nobody(model, tmp_path, monkeypatch):
+    def asked(address):
+        raise AssertionError(f"{address} was asked")
+
+    monkeypatch.setattr("caspl.ground.quiet._answers", asked)
+    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    for name in ("demo/student", str(tmp_path / "clip.pt")):
+        assert load_backbone(name).name == name
+
+
 def test_open_clip_architecture_with_a_file(tmp_path):
     model = open_clip.create_model("ViT-S-16-alt", pretrained=None, load_weights=False)
     torch.save(model.state_dict(), tmp_path / "w.pt")

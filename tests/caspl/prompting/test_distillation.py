@@ -94,6 +94,13 @@ def test_a_methods_own_templates_come_first():
     assert template_for("OxfordPets", "my {}", own=own) == "my {}"
 
 
+def test_a_template_that_leaves_no_room_for_names():
+    backbone, long = load_backbone("demo/student"), "a " * 100 + "{}"
+    with pytest.raises(InputError, match='template makes "a a a .* cuts off before the class name; choose a shorter'):
+        zeroshot_features(backbone, CLASSES, long)
+    assert zeroshot_features(backbone, CLASSES[:1], long).shape[0] == 1  # one class differs from none
+
+
 def test_ensembles_average_features():
     backbone, classes = load_backbone("demo/student"), CLASSES
     features = [zeroshot_features(backbone, classes, template) for template in ENSEMBLE]

@@ -70,6 +70,13 @@ def test_two_kinds_need_two_files(tmp_path, capsys):
     assert "the same file is named for two kinds" in capsys.readouterr().err
 
 
+def test_a_link_to_itself_is_no_place(tmp_path, capsys):
+    (tmp_path / "loop").symlink_to("loop")
+    assert main(["export", str(tmp_path), "--program", str(tmp_path / "loop" / "x.pt2")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and "loop" in err and "unexpected" not in err
+
+
 @pytest.mark.slow
 def test_an_archive_of_another_model_is_not_kept(predictor, tmp_path, monkeypatch):
     """What is exported is compared with the predictor, not with the module that was traced."""

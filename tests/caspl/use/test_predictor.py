@@ -412,7 +412,7 @@ def test_mistakes_of_the_command(tmp_path, student, capsys):
         ([*good, "--backbone", str(tmp_path / "weights.pt")], "no CLIP is called"),
         ([*good, "--classes", str(tmp_path / "long.txt")], 'class name "a a .* takes .* tokens'),
         ([*good, "--output", str(tmp_path / "nothing")], "--output .*nothing cannot be written .Is a directory"),
-        ([*good, "--top-k", "0"], "--top-k is 0, expected 1 or more"),
+        ([*good, "--top-k", "0"], "--top-k is 0, expected 1 to 1,000,000"),
         ([*good, "--batch-size", "0"], "--batch-size is 0"),
         ([str(tmp_path), str(tmp_path / "nothing")], "no image is in"),
         ([str(tmp_path), str(tmp_path / "missing.jpg")], "there is no image or folder"),

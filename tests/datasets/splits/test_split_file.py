@@ -122,6 +122,10 @@ def test_missing_images(tmp_path):
     with pytest.raises(InputError, match=r"2 of the 3 images that the split lists are missing, .* is .*b/1\.jpg; "):
         check_images(tmp_path, items)
     (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.jpg").mkdir()  # a folder is no image
+    with pytest.raises(InputError, match="2 of the 3 images that the split lists are missing"):
+        check_images(tmp_path, items)
+    (tmp_path / "b" / "1.jpg").rmdir()
     for name in ("a/2.jpg", "b/1.jpg"):
         (tmp_path / name).touch()
     check_images(tmp_path, items)
