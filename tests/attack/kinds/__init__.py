@@ -1,0 +1,14 @@
+"""Tables of mistakes, a module for each kind."""
+
+from __future__ import annotations
+
+from ..cases import Case
+from ..sound import Sound
+from . import ends, flags, images, keys, logs, own_images, places, records, splits, torch_files, yaml_texts
+
+KINDS = (keys, flags, yaml_texts, records, torch_files, images, splits, own_images, logs, places, ends)
+
+
+def every(sound: Sound, seed: int = 0) -> list[Case]:
+    """All cases; `seed` decides what is flipped and cut."""
+    return [case for kind in KINDS for case in kind.cases(sound, seed)]
