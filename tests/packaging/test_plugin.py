@@ -231,37 +231,35 @@ def test_a_trainer_that_knows_nothing_of_caspl(environment, make_host, tmp_path,
     host, output = make_host(), tmp_path / "output"
     key, config = "TRAINER.CASPL.BOOSTING", "configs/trainers/PlainPrompts/digits.yaml"
     boosted = boosting_file(tmp_path / "boosted.safetensors", 2)
-    empty = boosting_file(tmp_path / "empty.safetensors", 0)
+    other = boosting_file(tmp_path / "other.safetensors", 1)
     evaluate = ["--eval-only", "--model-dir", output / "boosted" / f"CasPL_{trainer}", "--load-epoch", "1"]
     printed, said = train_all(
         environment / "python",
         [
             command(trainer, output / "plain", config=config),
-            command(f"CasPL_{trainer}", output / "empty", key, empty, config=config),
             command(f"CasPL_{trainer}", output / "boosted", key, boosted, config=config),
             command(f"CasPL_{trainer}", output / "tested", key, boosted, config=config, flags=evaluate),
-            command(f"CasPL_{trainer}", output / "other", key, empty, config=config, flags=evaluate),
+            command(f"CasPL_{trainer}", output / "other", key, other, config=config, flags=evaluate),
         ],
         host,
         status=1,
     )
     assert f"Boosting prompts from {boosted}: 2 text tokens in 2 blocks, 2 vision tokens in 2 blocks" in printed
-    plain, empty_one, boosted_one, tested = accuracies(printed)
-    assert plain == empty_one and boosted_one == tested
+    _, boosted_one, tested = accuracies(printed)
+    assert boosted_one == tested
     losses = re.findall(r"loss ([\d.]+) \(", printed)
-    steps = len(losses) // 3
-    assert steps and losses[:steps] == losses[steps : 2 * steps] != losses[2 * steps :]
+    steps = len(losses) // 2
+    assert steps and losses[:steps] != losses[steps:]
 
     def learned(folder, name):
         path = output / folder / name / "prompt_learner" / "model.pth.tar-1"
         return torch.load(path, weights_only=True)["state_dict"]
 
-    states = learned("plain", trainer), learned("empty", f"CasPL_{trainer}"), learned("boosted", f"CasPL_{trainer}")
-    assert states[0].keys() == states[1].keys() == states[2].keys()  # no boosting prompts in the host's checkpoints
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    assert not torch.equal(states[0]["ctx"], states[2]["ctx"])
+    states = learned("plain", trainer), learned("boosted", f"CasPL_{trainer}")
+    assert states[0].keys() == states[1].keys()  # no boosting prompts in the host's checkpoints
+    assert not torch.equal(states[0]["ctx"], states[1]["ctx"])
 
-    refused = "boosted.CasPL_.* was trained on other boosting prompts than .*empty.safetensors"
+    refused = "boosted.CasPL_.* was trained on other boosting prompts than .*other.safetensors"
     assert re.search(refused, said.splitlines()[-1])
 
 

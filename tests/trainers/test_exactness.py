@@ -17,7 +17,7 @@ from registered import METHODS
 # Variants beyond the digits configurations: depths that differ by tower, fewer learned tokens than words, none at all.
 VARIANTS = {
     "CoOp": {
-        "words": ("COOP.CTX_INIT", "a photo of the"),
+        "words": ("COOP.CTX_INIT", "a photo of the", "COOP.N_CTX", "4"),
         "class-specific": ("COOP.CSC", "True"),
         "middle": ("COOP.CLASS_TOKEN_POSITION", "middle", "COOP.N_CTX", "5"),
         "front": ("COOP.CLASS_TOKEN_POSITION", "front"),

@@ -18,7 +18,7 @@ DEPTHS = ("TRAINER.CASPL.DEPTH_TEXT", "2", "TRAINER.CASPL.DEPTH_VISION", "3")
 VARIANTS = {
     "CoOp-middle": ("CoOp", "TRAINER.COOP.CLASS_TOKEN_POSITION", "middle"),
     "CoOp-specific": ("CasPL_CoOp", "TRAINER.COOP.CSC", "True"),
-    "CoCoOp-words": ("CasPL_CoCoOp", "TRAINER.COCOOP.CTX_INIT", "a nice photo"),
+    "CoCoOp-words": ("CasPL_CoCoOp", "TRAINER.COCOOP.CTX_INIT", "a nice photo", "TRAINER.COCOOP.N_CTX", "3"),
     "IVLP-words": ("IVLP", "TRAINER.IVLP.CTX_INIT", "a photo of a", "TRAINER.IVLP.N_CTX_TEXT", "2"),
     "one-phase": ("CasPL_MaPLe", "TRAINER.CASPL.ONE_PHASE", "True", *DEPTHS),
 }
