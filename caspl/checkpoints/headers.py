@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from ..ground.errors import InputError, cause, listed
 from ..ground.files import load_json, regular
 from ..ground.tensors import sealed
-from ..ground.texts import LONGEST_NAME, has_one_place
+from ..ground.texts import LONGEST_NAME, places
 from . import legacy
 from .fields import number, one_of, parse, several, text
 
@@ -62,9 +62,8 @@ class BoostingHeader(Header):
     text_depth: int = number(0, MOST_BLOCKS)
     vision_depth: int = number(0, MOST_BLOCKS)
     dataset: str
-    classnames: list[str] = several(
-        MOST_CLASSES, text(LONGEST_NAME)
-    )  # of the softmax of phase 1; empty where they are not known
+    # Of the softmax of phase 1; empty where they are not known
+    classnames: list[str] = several(MOST_CLASSES, text(LONGEST_NAME))
     names: str = one_of(
         "all", "base"
     )  # base: only the base classes' names were in it (the strictly inductive protocol)
@@ -92,8 +91,8 @@ class BoostingHeader(Header):
             depth, length, width = (getattr(self, f"{tower}_{size}") for size in ("depth", "length", "width"))
             if depth and not (length and width):
                 return f"announces empty prompts: {tower}_length is {length} and {tower}_width {width}"
-        if not has_one_place(self.template):
-            return f"names the template {self.template[:60]!r}, expected {{}} once in it, where the class name goes"
+        if not places(self.template):  # that of a union has one for each domain
+            return f"names the template {self.template[:60]!r}, expected {{}} where the class name goes, and no other brace"
         return ""
 
     def shapes(self) -> dict[str, Shape]:

@@ -101,9 +101,14 @@ def in_figure(text: str) -> str:
     return visible(text).replace("$", r"\$")
 
 
+def places(template: str) -> int:
+    """How often {}, the place of the class name, stands in a template; 0 where there are other braces."""
+    return 0 if set("{}") & set(template.replace("{}", "")) else template.count("{}")
+
+
 def has_one_place(template: str) -> bool:
-    """Whether {}, the place of the class name, stands in a template exactly once, and no other brace."""
-    return template.count("{}") == 1 and not set("{}") & set(template.replace("{}", ""))
+    """Whether `places` are one."""
+    return places(template) == 1
 
 
 def repeated(names: Iterable[str]) -> list[str]:

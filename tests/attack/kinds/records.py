@@ -53,7 +53,7 @@ ALSO: dict[str, tuple[Any, ...]] = {
     "std": ([0.5], [0, 0, 0], [-1, 1, 1], [INF, 1, 1]),
     "classnames": ([], ["a", 1], ["a" * 100_000] * 10),
     "groups": ([], [{}], [{"kind": "prompts"}], [{"kind": "other"}], [None] * 100),
-    "template": ("{} {}", "no name", "{0.__class__}", "{:>999999999}"),
+    "template": ("no name", "{0.__class__}", "{:>999999999}"),
 }
 
 USED = ("student", "student_fingerprint")  # by predict, which loads the CLIP that they name

@@ -181,7 +181,7 @@ BAD_BOOSTING = [
     ("temperature", 0, "temperature is 0, expected above 0 and 1000"),
     ("temperature", None, "temperature is null, expected a finite number"),
     ("template", {"a": 1}, 'template is {"a": 1}, expected a text'),
-    ("template", "{0.__class__}", r"it names the template '\{0\.__class__\}', expected \{\} once in it"),
+    ("template", "{0.__class__}", r"it names the template '\{0\.__class__\}', expected \{\} where the class name"),
     ("classnames", ["a" * 1001], r"classnames\[0\] has 1,001 characters, expected 1,000 or fewer"),
 ]
 
