@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 # What an image may be. Pillow knows more kinds, some of which are programs: of a picture in EPS it asks Ghostscript.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
 MOST_PIXELS = 178_956_970  # above which Pillow calls an image a bomb: half a gigabyte in RGB
-MOST_BYTES = 2**28  # of a file
+MOST_BYTES = 2**27  # of a file; through as many bytes of junk a decoder searches for seconds
 MOST_STRETCHED = (
     1_000  # the longer side by the shorter: as much longer is the image when its shorter side has been resized
 )
