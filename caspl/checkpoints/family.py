@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..ground.errors import InputError, listed
 from ..ground.tensors.torch_files import models_beside, read_entries
-from ..ground.tensors.values import LARGEST_PROMPT, impossible, shown, whole
+from ..ground.tensors.values import LARGEST_PROMPT, MOST_EPOCHS, impossible, shown, whole
 from ..prompting.learners import Prompts
 
 # Buffers that hold the embedded class names of the run; ours are made from the class names of the dataset at hand.
@@ -34,7 +34,6 @@ FROZEN = (
     "prompt_learner.ZS_image_encoder.",
 )
 
-MOST_EPOCHS = 2**31
 REMEDY = "expected a model.pth.tar-<epoch>, copy or download it again"
 _TOWERS = {"text": "text", "image": "vision"}
 _FIRST_VISION = re.compile(r"image_encoder\.VPT(_FIRST)?")

@@ -23,13 +23,12 @@ from caspl.ground.tensors.archives import DTYPES
 from caspl.ground.tensors.checksum import with_checksum
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.torch_files import models_beside, read_entries
-from caspl.ground.tensors.values import impossible, shown, whole
+from caspl.ground.tensors.values import MOST_EPOCHS, impossible, shown, whole
 
 from .errors import MissingFileError
 from .states import check_state, optimizer_problems, scheduler_problems
 
 logger = logging.getLogger(__name__)
-MOST_EPOCHS = 2**31
 
 
 def save_plain(state: Any, path: str | Path) -> None:

@@ -19,6 +19,8 @@ from dassl.engine.trainer import SimpleTrainer
 from dassl.utils import InputError, files, load_checkpoint, reset_logger, set_random_seed
 from dassl.utils.checkpoint import save_plain
 
+from attack.damage import flipped
+
 
 class Killed(BaseException):
     """Stands for a process that ends at this point; nothing in the package catches it."""
@@ -450,9 +452,7 @@ def test_flipped_bits(resume_file, make_cfg, make_trainer, tmp_path):
     save_plain(load_checkpoint(resume_file), path)
     whole, expected, refused = path.read_bytes(), load_checkpoint(path), 0
     for bit in random.Random(1).sample(range(8 * len(whole)), 200):
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
+        path.write_bytes(flipped(whole, bit))
         try:
             found = load_checkpoint(path)
         except InputError as error:

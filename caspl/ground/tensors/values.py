@@ -15,6 +15,7 @@ from .. import texts
 LARGEST_PROMPT = 1e4
 # Statistics of batches reach thousands, all else less; what is beyond leaves the range of the formats within a few layers
 LARGEST_WEIGHT = 1e6
+MOST_EPOCHS = 2**31  # that a model file can speak of, whoever has written it
 
 
 def impossible(tensors: Mapping[str, Tensor], largest: float) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from dassl.utils import load_checkpoint, save_checkpoint
 from safetensors.torch import save_file
 
+from attack.damage import flipped
 from boosting_files import make_boosting, make_header
 from caspl.checkpoints.family import read_checkpoint
 from caspl.checkpoints.headers import BoostingHeader, read_header
@@ -54,9 +55,7 @@ def test_flipped_bits(name, tmp_path):
     bits = random.Random(0).sample(range(8 * len(content)), 200)
     refused = 0
     for bit in bits:
-        damaged = bytearray(content)
-        damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
+        path.write_bytes(flipped(content, bit))
         try:
             found = read(path)
         except InputError as error:
