@@ -7,34 +7,26 @@ import logging
 import os
 import random
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 from caspl.ground.errors import InputError
 from caspl.ground.files import TEXT_BYTES, load_json, regular
-from caspl.ground.images import images_among, is_folder, is_image, list_files
-from caspl.ground.texts import repeated
+from caspl.ground.texts import nfc, repeated
 
 from .files.keys import data_paths, names_path
 from .files.registry import register
-from .splits.annotations import natural, rename_classes
+from .own.folders import read_folder
+from .own.rows import PART_NAMES, ImageRow, divided, label_rows
+from .splits.annotations import natural
 from .splits.dataset import SplitDataset
 from .splits.making import split_classes
-from .splits.split_file import Item, Split, check_names, wrong_path
+from .splits.split_file import Split, wrong_path
 
 logger = logging.getLogger(__name__)
 
-PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 TABLES = (".csv", ".jsonl")
 PRIVATE = ".caspl"  # folder beside the images for the split and the few-shot lists; hidden, so that it is no class
-
-
-class ImageRow(NamedTuple):
-    """One image: its path, the key of its class (folder or label), its class name, and its part ("" where not given)."""
-
-    impath: str
-    key: str | int
-    classname: str
-    part: str
 
 
 @register
@@ -87,145 +79,40 @@ class ImageFolder(SplitDataset):
         if parts != {""}:
             self.split_path = self.source  # what to correct where images are missing
             return divided(rows, self.items, self.source)
-        with_folder = self._make_private_folder()
-        split = super().load_split() if with_folder else self.make_split()
-        return self._renewed(split)
+        return self._renewed(super().load_split())
 
     def make_split(self) -> Split:
         return Split(*split_classes(self.items, rng=random.Random(0)))
 
-    def _make_private_folder(self) -> bool:
-        """Whether the folder for the split is there; beside images on a read-only disk it cannot be made."""
-        try:
-            os.makedirs(self.dataset_dir, exist_ok=True)
-        except OSError as error:
-            logger.warning(
-                "%s cannot be made (%s): the split is not kept, every run makes it again",
-                self.dataset_dir,
-                error.strerror,
-            )
-        return os.path.isdir(self.dataset_dir)
-
     def _renewed(self, split: Split) -> Split:
-        """A split that was kept, with the labels and names that its images have now."""
-        now = {item.impath: item for item in self.items}
-        kept = {item.impath for part in split for item in part}
-        new = [item for item in self.items if item.impath not in kept]
-        unknown = {item.label for item in new} - {now[path].label for path in kept if path in now}
+        """A split that was kept, with the labels and names that its images have now; without those that are gone."""
+        now = {nfc(item.impath): item for item in self.items}
+        kept = {nfc(item.impath): item for item in chain(*split)}
+        new = [item for path, item in now.items() if path not in kept]
+        gone = [item for path, item in kept.items() if path not in now]
+        anew = "delete that file to split the images anew"
+        renewed = Split(*([now[path] for path in map(nfc, paths) if path in now] for paths in _paths(split)))
+        trained = {item.label: item.classname for item in renewed.train}
+        unknown = [item for item in self.items if item.label not in trained]
         if unknown:
-            name = next(item.classname for item in new if item.label in unknown)
             raise InputError(
-                f"the class {name!r} is new, the split kept in {self.split_path} does not know it; delete that "
-                f"file to split the images anew"
+                f"the class {unknown[0].classname!r} is new, the split kept in {self.split_path} does not know it; {anew}"
             )
-        if new:
-            logger.warning(
-                "%d images, such as %s, are not in the split kept in %s and not used; delete that file to split "
-                "the images anew",
-                len(new),
-                new[0].impath,
-                self.split_path,
-            )
-        return Split(*([now.get(item.impath, item) for item in part] for part in split))
-
-
-def divided(rows: list[ImageRow], items: list[Item], source: str) -> Split:
-    """The split that folders or the table define. Where one of val and test is missing, the other stands in for test."""
-    split = {
-        part: [item for row, item in zip(rows, items, strict=True) if row.part == part]
-        for part in ("train", "val", "test")
-    }
-    if not split["train"] or not (split["val"] or split["test"]):
-        found = ", ".join(part for part in split if split[part]) or "none"
-        raise InputError(
-            f"{source} has images for {found} only, expected train and at least one of val and test; add the "
-            f"others, or leave out the division"
-        )
-    if not split["test"]:
-        logger.info("There are no test images, those of val are the test images")
-        split["test"] = split["val"]
-    trained = {item.label for item in split["train"]}
-    for part in ("val", "test"):
-        for item in split[part]:
-            if item.label not in trained:
-                raise InputError(
-                    f"{source}: the class {item.classname!r} is in {part} and not in train, expected images of "
-                    f"every class in train; add some or remove the class"
-                )
-    return Split(**split)
-
-
-def label_rows(rows: list[ImageRow], source: str, names_file: str) -> list[Item]:
-    """The items of `rows`: labels by the order of the class keys, names by the file of names where there is one."""
-    names: dict[str | int, str] = {}
-    for row in rows:
-        if names.setdefault(row.key, row.classname) != row.classname:
+        if not renewed.test:
             raise InputError(
-                f"{source}: label {row.key} is called both {names[row.key]!r} and {row.classname!r}, expected "
-                f"one class name per label; correct the table"
+                f"{self.source} has none of the test images of the split kept in {self.split_path}; {anew}"
             )
-    keys = sorted(names)
-    if isinstance(keys[0], int) and keys != list(range(len(keys))):
-        gap = next(label for label in range(keys[-1]) if label not in names)
-        raise InputError(
-            f"{source} has no image of label {gap}, expected every label from 0 to {keys[-1]}; correct the table"
-        )
-    if names_file:
-        names = dict(zip(keys, rename_classes([str(key) for key in keys], names_file), strict=True))
-    unnamed = [key for key in keys if not names[key]]
-    if unnamed:
-        raise InputError(
-            f"{source} has no column classname, and label {unnamed[0]} no name; add the column, or name a "
-            f"file with one name per line in DATASET.CLASSNAMES"
-        )
-    labels = {key: label for label, key in enumerate(keys)}
-    check_names({labels[key]: names[key] for key in keys}, source)
-    return [Item(row.impath, labels[row.key], names[row.key]) for row in rows]
+        for images, what in (
+            (new, "are not in the split kept in %s and not used"),
+            (gone, "of the split kept in %s are gone"),
+        ):
+            if images:
+                logger.warning(f"%d images, such as %s, {what}; {anew}", len(images), images[0].impath, self.split_path)
+        return renewed
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Folders
-# ---------------------------------------------------------------------------------------------------------------------
-def read_folder(folder: str) -> Iterator[ImageRow]:
-    """The images of a folder of class folders, or of the folders train, val and test in it."""
-    names = _folders(folder)
-    parts = [name for name in names if name in PART_NAMES]
-    if "train" in parts and len(parts) > 1:
-        for part in parts:
-            yield from _read_classes(os.path.join(folder, part), f"{part}/", PART_NAMES[part])
-    else:
-        yield from _read_classes(folder, "", "")
-
-
-def _read_classes(folder: str, prefix: str, part: str) -> Iterator[ImageRow]:
-    names = _folders(folder)
-    if not names:
-        hint = (
-            "it holds images itself: pass the folder above"
-            if any(map(is_image, os.listdir(folder)))
-            else ("put the images of each class into one (images without labels are DATASET.NAME UnlabeledImages)")
-        )
-        raise InputError(f"{folder} has no class folders, expected one for each class; {hint}")
-    if len(names) == 1 and len(_folders(os.path.join(folder, names[0]))) > 1:
-        inner = os.path.join(folder, names[0])
-        if not any(map(is_image, os.listdir(inner))):
-            raise InputError(
-                f"{folder} has the one class folder {names[0]}/, which holds folders: the path is one level too "
-                f"high; pass {inner}"
-            )
-    for name in names:
-        files = images_among(list_files(os.path.join(folder, name)), os.path.join(folder, name))
-        if not files:
-            raise InputError(
-                f"the class folder {os.path.join(folder, name)} holds no images, expected some; add them or "
-                f"remove the folder"
-            )
-        for file in files:
-            yield ImageRow(f"{prefix}{name}/{file}", name, name, part)
-
-
-def _folders(folder: str) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if is_folder(entry) and not entry.name.startswith("."))
+def _paths(split: Split) -> Iterator[list[str]]:
+    return ([item.impath for item in part] for part in split)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from torchvision.transforms.v2 import functional as F
 
 from .errors import InputError
 from .files import regular
+from .texts import nfc
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,23 @@ def images_among(files: Sequence[str], folder: str) -> list[str]:
     return [file for file in files if is_image(file)]
 
 
+# What systems, archives and notebooks leave in folders, beside hidden files: no class, no image (an "._a.jpg" is none)
+CLUTTER = frozenset(
+    ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found")
+    + ("@eadir", "#recycle", "__pycache__")
+)
+
+
+def is_clutter(name: str) -> bool:
+    """Whether an entry of a folder or an archive, by its name alone, is hidden or left there by a system."""
+    return name.startswith(".") or name.casefold() in CLUTTER
+
+
+def in_clutter(path: str) -> bool:
+    """Whether a path with "/" has such a part: the name of the file, or of a folder that it is in."""
+    return any(is_clutter(part) for part in path.split("/") if part not in (".", ".."))
+
+
 def is_folder(entry: os.DirEntry) -> bool:
     """Whether an entry of a folder is a folder or a link to one; False for a link that leads nowhere or in a circle."""
     try:
@@ -75,26 +93,44 @@ def is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def folders_in(folder: str) -> list[str]:
+    """The names of the folders in `folder`, and of the links to some, sorted; without clutter.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return sorted((entry.name for entry in _entries(folder) if is_folder(entry)), key=_by_name)
+
+
 def list_files(folder: str) -> list[str]:
-    """The files below `folder`, in folders of any depth: paths relative to it with "/", sorted; hidden ones left out.
+    """The files below `folder`, in folders of any depth: paths relative to it with "/", sorted; without clutter.
 
     Symbolic links are followed.
 
     Raises:
         InputError: a link leads back to a folder that contains it, or a folder cannot be read.
     """
-    return sorted(_walk(folder, "", ()))
+    return sorted(_walk(folder, "", ()), key=_by_name)
 
 
-def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+def _by_name(path: str) -> tuple[str, str]:
+    """The place of a path among others, the same whether a disk keeps accents with their letters or beside them."""
+    return nfc(path), path
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
     try:
-        status = os.stat(folder)
-        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        return [entry for entry in os.scandir(folder) if not is_clutter(entry.name)]
     except OSError as error:
         raise InputError(
             f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct the "
             f"path or its permissions"
         ) from None
+
+
+def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    entries = _entries(folder)
+    status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
         raise InputError(

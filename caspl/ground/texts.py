@@ -38,6 +38,11 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def nfc(name: str) -> str:
+    """A name as keyboards type it: a letter and its accent are one character, which archives made on a Mac take apart."""
+    return unicodedata.normalize("NFC", name)
+
+
 def odd_name(name: str) -> str:
     """What keeps a text from being the name of a class, as a phrase; "" where nothing does."""
     if not name.strip():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dassl.utils import listdir_nohidden
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_folder
+from caspl.ground.images import is_clutter, is_folder
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 
@@ -19,16 +19,16 @@ def absence(path: str) -> str:
 
 
 def list_names(folder: str, but_folders: bool = False) -> list[str]:
-    """The visible entries of a folder, in the order of the disk; `but_folders` leaves out its folders, at no cost.
+    """The entries of a folder without clutter, in the order of the disk; `but_folders` leaves out its folders, at no cost.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
         if not but_folders:
-            return listdir_nohidden(folder)
+            return [name for name in listdir_nohidden(folder) if not is_clutter(name)]
         files = (entry.name for entry in os.scandir(folder) if not entry.is_dir(follow_symlinks=False))
-        return [name for name in files if not name.startswith(".")]
+        return [name for name in files if not is_clutter(name)]
     except OSError as error:
         raise InputError(
             f"the folder {folder} cannot be read ({error.strerror}), expected images in it; correct its "

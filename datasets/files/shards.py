@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from caspl.ground.errors import InputError, cause
 from caspl.ground.files import TEXT_BYTES, load_json, regular
-from caspl.ground.images import MOST_BYTES, is_image
+from caspl.ground.images import MOST_BYTES, in_clutter, is_image
 
 from .storage import store
 
@@ -27,6 +27,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 COUNTS = ".caspl-counts.json"  # file beside shards: {name: [bytes, time of change in ns, images, checksum of these]}
+COUNTED = "without clutter"  # what counts as an image; other words make kept counts worthless
 RANGE = re.compile(r"\{(\d{1,9})\.\.(\d{1,9})\}")
 BUFFER = 1000  # images that a worker holds to shuffle
 OPEN = 4  # parts that it reads from at a time
@@ -181,7 +182,7 @@ def expand(pattern: str) -> list[str]:
 
 
 def images_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The image files of an open archive, in its order.
+    """The image files of an open archive, in its order; without clutter.
 
     Raises:
         tarfile.ReadError: a member claims a size below 0, which would lead back to it, or one is too large for an image.
@@ -192,7 +193,7 @@ def images_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         if archive.offset <= before:
             raise tarfile.ReadError(f"{member.name} has an impossible size")
         before = archive.offset
-        if member.isfile() and is_image(member.name):
+        if member.isfile() and is_image(member.name) and not in_clutter(member.name):
             if member.size > MOST_BYTES:
                 raise tarfile.ReadError(f"{member.name} has {member.size:,} bytes, expected at most {MOST_BYTES:,}")
             yield member
@@ -251,7 +252,7 @@ def _opened(path: str) -> Path:
 
 
 def _sealed(name: str, numbers: list[int]) -> list[int]:
-    return [*numbers, zlib.crc32(f"{name} {numbers}".encode(errors="surrogateescape"))]
+    return [*numbers, zlib.crc32(f"{COUNTED} {name} {numbers}".encode(errors="surrogateescape"))]
 
 
 def _read_counts(folder: str) -> dict[str, list[int]]:
@@ -266,5 +267,9 @@ def _read_counts(folder: str) -> dict[str, list[int]]:
         logger.warning("%s is damaged and made anew (%s)", path, cause(error))
         return {}
     if len(whole) < len(kept):
-        logger.warning("%s has %d damaged counts, which are made anew", path, len(kept) - len(whole))
+        logger.warning(
+            "%s has %d counts that are damaged or of an earlier version, which are made anew",
+            path,
+            len(kept) - len(whole),
+        )
     return whole

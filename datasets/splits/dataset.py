@@ -85,6 +85,9 @@ class SplitDataset(DatasetBase):
                 return found
             split = self.make_split()
             check_split(split, f"the split made for {self.split_path}")
+            self.check_images(split)  # a split of images that can't be used is not kept
+            for item in chain(*split):
+                self.to_datum(item)
             if not self.defines_split:
                 logger.warning(
                     "%s is missing, so a split was made from the files found. It is NOT the published "

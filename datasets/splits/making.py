@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_folder
+from caspl.ground.images import folders_in
 
 from ..files.places import absence, list_names
 from .split_file import Item, LabelledT, Split, group_by_label
@@ -119,7 +119,7 @@ def list_folders(
             raise InputError(
                 f"the class folder {folder} is empty, expected images; extract them again or remove the folder"
             )
-        inner = [entry.name for entry in os.scandir(folder) if is_folder(entry) and not entry.name.startswith(".")]
+        inner = folders_in(folder)
         if inner:
             raise InputError(
                 f"the class folder {folder} holds the folder {inner[0]}, expected images; move what is in "

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from caspl.ground.errors import InputError
-from caspl.ground.images import is_folder
+from caspl.ground.images import folders_in
 from caspl.ground.texts import odd_name
 
 from ..files.keys import class_subset
@@ -69,8 +69,7 @@ def class_folders(image_dir: str) -> list[str]:
             f"the image folder {image_dir} is {absence(image_dir)}, expected one folder per class in it; "
             f"extract the images there"
         )
-    with os.scandir(image_dir) as entries:
-        found = sorted(entry.name for entry in entries if not entry.name.startswith(".") and is_folder(entry))
+    found = folders_in(image_dir)
     if not found:
         raise InputError(
             f"{image_dir} holds {_loose_files(image_dir) or 'nothing'} and no class folders; {_remedy(image_dir)}"

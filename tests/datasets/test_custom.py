@@ -14,7 +14,7 @@ from PIL import Image
 from caspl.datasets.custom import ImageFolder
 from caspl.datasets.files.storage import log_once
 from caspl.ground.errors import InputError
-from caspl.ground.images import image_suffixes, list_files
+from caspl.ground.images import image_suffixes, is_image, list_files
 
 SIZES = {"ant": 10, "bee": 12, "cat": 8}
 SPLIT_SHA256 = (
@@ -113,10 +113,31 @@ def test_images_that_came_later(folder, read, caplog):
         write(folder / "aardvark" / f"{index}.png")
     assert read(folder).classnames == ["aardvark", "ant", "bee", "cat"]
     (folder / "ant" / "0.png").unlink()
-    with pytest.raises(
-        InputError, match=r"1 of the 36 images that the split lists are missing, the first is .*ant/0\.png"
-    ):
+    assert sum(map(len, lists(read(folder)))) == 35
+    assert "1 images, such as ant/0.png, of the split kept in" in caplog.text
+    shutil.rmtree(folder / "bee")
+    assert [data := read(folder), data.classnames][1] == ["aardvark", "ant", "cat"]
+    (folder / ".caspl" / "split.json").write_text(
+        json.dumps({part: [[f"cat/{part}.png", 0, "cat"]] for part in ("train", "val", "test")})
+    )
+    with pytest.raises(InputError, match="the class 'aardvark' is new, the split kept in .* delete that file"):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda path: path.write_bytes(b""), lambda path: path.unlink()], ids=["empty", "missing"]
+)
+def test_a_run_that_fails_keeps_nothing(folder, read, spoil):
+    rows = [f"{name}/{file}" for name in SIZES for file in list_files(str(folder / name)) if is_image(file)]
+    table = folder / "t.csv"
+    table.write_text(csv("path,classname", *(f"{row},{row.split('/')[0]}" for row in rows)))
+    spoil(folder / rows[0])
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(InputError, match=rows[0]):
+        read(folder, "t.csv")
+    assert sorted(folder.rglob("*")) == before
+    table.write_text(csv("path,classname", *(f"{row},{row.split('/')[0]}" for row in rows[1:])))
+    assert sum(map(len, lists(read(folder, "t.csv")))) == len(rows) - 1
 
 
 @pytest.mark.parametrize("parts", [("train", "val", "test"), ("train", "test"), ("train", "valid")])
@@ -191,11 +212,10 @@ def test_read_only_folder(folder, read, monkeypatch, caplog):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("caspl.datasets.custom.os.makedirs", refuse)
     monkeypatch.setattr("caspl.datasets.files.storage.replacing", refuse)
     monkeypatch.setattr("caspl.ground.files.os.open", refuse)
     assert lists(read(folder, shots=2)) == first
-    assert "cannot be made (Permission denied): the split is not kept" in caplog.text
+    assert "cannot be written to (Permission denied): splits and few-shot lists made here are not kept" in caplog.text
     assert not (folder / ".caspl").exists()
 
 

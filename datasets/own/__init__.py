@@ -1,0 +1,1 @@
+"""Anyone's own images and tables: what their files and folders mean."""

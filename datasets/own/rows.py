@@ -1,0 +1,78 @@
+"""What folders and tables of own images are read as: rows, and the labelled and divided lists that rows make."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from caspl.ground.errors import InputError
+
+from ..splits.annotations import rename_classes
+from ..splits.split_file import Item, Split, check_names
+
+logger = logging.getLogger(__name__)
+
+PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+class ImageRow(NamedTuple):
+    """One image: its path, the key of its class (folder or label), its class name, and its part ("" where not given)."""
+
+    impath: str
+    key: str | int
+    classname: str
+    part: str
+
+
+def divided(rows: list[ImageRow], items: list[Item], source: str) -> Split:
+    """The split that folders or the table define. Where one of val and test is missing, the other stands in for test."""
+    split = {
+        part: [item for row, item in zip(rows, items, strict=True) if row.part == part]
+        for part in ("train", "val", "test")
+    }
+    if not split["train"] or not (split["val"] or split["test"]):
+        found = ", ".join(part for part in split if split[part]) or "none"
+        raise InputError(
+            f"{source} has images for {found} only, expected train and at least one of val and test; add the "
+            f"others, or leave out the division"
+        )
+    if not split["test"]:
+        logger.info("There are no test images, those of val are the test images")
+        split["test"] = split["val"]
+    trained = {item.label for item in split["train"]}
+    for part in ("val", "test"):
+        for item in split[part]:
+            if item.label not in trained:
+                raise InputError(
+                    f"{source}: the class {item.classname!r} is in {part} and not in train, expected images of "
+                    f"every class in train; add some or remove the class"
+                )
+    return Split(**split)
+
+
+def label_rows(rows: list[ImageRow], source: str, names_file: str) -> list[Item]:
+    """The items of `rows`: labels by the order of the class keys, names by the file of names where there is one."""
+    names: dict[str | int, str] = {}
+    for row in rows:
+        if names.setdefault(row.key, row.classname) != row.classname:
+            raise InputError(
+                f"{source}: label {row.key} is called both {names[row.key]!r} and {row.classname!r}, expected "
+                f"one class name per label; correct the table"
+            )
+    keys = sorted(names)
+    if isinstance(keys[0], int) and keys != list(range(len(keys))):
+        gap = next(label for label in range(keys[-1]) if label not in names)
+        raise InputError(
+            f"{source} has no image of label {gap}, expected every label from 0 to {keys[-1]}; correct the table"
+        )
+    if names_file:
+        names = dict(zip(keys, rename_classes([str(key) for key in keys], names_file), strict=True))
+    unnamed = [key for key in keys if not names[key]]
+    if unnamed:
+        raise InputError(
+            f"{source} has no column classname, and label {unnamed[0]} no name; add the column, or name a "
+            f"file with one name per line in DATASET.CLASSNAMES"
+        )
+    labels = {key: label for label, key in enumerate(keys)}
+    check_names({labels[key]: names[key] for key in keys}, source)
+    return [Item(row.impath, labels[row.key], names[row.key]) for row in rows]
