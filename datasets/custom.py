@@ -81,6 +81,15 @@ class ImageFolder(SplitDataset):
     def make_split(self) -> Split:
         return Split(*split_classes(self.items, rng=random.Random(0)))
 
+    def check_images(self, split: Split) -> None:
+        super().check_images(split)
+        names = {item.classname for part in split for item in part}
+        if len({item.label for item in split.train}) == 1:
+            raise InputError(
+                f"{self.source} has the one class {min(names)!r}, expected two or more to tell apart; add the others, or "
+                f"correct the path"
+            )
+
     def _renewed(self, split: Split) -> Split:
         """A split that was kept, with the labels and names that its images have now; without those that are gone."""
         now = {nfc(item.impath): item for item in self.items}

@@ -9,6 +9,7 @@ from caspl.ground.errors import InputError
 
 from ..splits.annotations import rename_classes
 from ..splits.split_file import Item, Split, check_names
+from .parts import letters
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +40,25 @@ def divided(rows: list[ImageRow], items: list[Item], source: str) -> Split:
     if not split["test"]:
         logger.info("There are no test images, those of val are the test images")
         split["test"] = split["val"]
-    trained = {item.label for item in split["train"]}
+    trained = {item.label: item.classname for item in split["train"]}
     for part in ("val", "test"):
         for item in split[part]:
             if item.label not in trained:
+                near = next((name for name in trained.values() if letters(name) == letters(item.classname)), "")
                 raise InputError(
-                    f"{source}: the class {item.classname!r} is in {part} and not in train, expected images of "
-                    f"every class in train; add some or remove the class"
+                    f"{source}: the class {item.classname!r} is in {part} and not in train, expected images of every class in "
+                    f"train; {f'if it is {near!r}, give it that name in both' if near else 'add some or remove the class'}"
                 )
+        present = {item.label for item in split[part]}
+        if present and (absent := [name for label, name in trained.items() if label not in present]):
+            logger.warning(
+                "%s has no %s images of %d of the %d classes, such as %r",
+                source,
+                part,
+                len(absent),
+                len(trained),
+                absent[0],
+            )
     return Split(**split)
 
 
