@@ -12,7 +12,7 @@ from typing import Any
 from caspl.ground.errors import InputError
 from caspl.ground.texts import nfc
 
-from .files.keys import data_paths, names_path
+from .files.keys import data_paths, names_file
 from .files.registry import register
 from .own.folders import read_folder
 from .own.rows import divided, label_rows
@@ -51,7 +51,7 @@ class ImageFolder(SplitDataset):
                 f"DATASET.PATHS names {len(paths)} paths, expected one folder or table; join several with "
                 f"DATASET.NAME UnlabeledImages (for boosting), or in one table"
             )
-        self.source, self.names_path = paths[0], names_path(cfg)
+        self.source, self.names = paths[0], names_file(cfg)
         super().__init__(cfg)
 
     def locate(self, root: str) -> str:
@@ -70,13 +70,17 @@ class ImageFolder(SplitDataset):
         return folder
 
     def load_split(self) -> Split:
-        rows = list(read_table(self.source) if os.path.isfile(self.source) else read_folder(self.source))
-        self.items = label_rows(rows, self.source, self.names_path)
+        rows = list(read_table(self.source) if os.path.isfile(self.source) else read_folder(self.source, self._named))
+        self.items = label_rows(rows, self.source, self.names)
         parts = {row.part for row in rows}
         if parts != {""}:
             self.split_path = self.source  # what to correct where images are missing
             return divided(rows, self.items, self.source)
         return self._renewed(super().load_split())
+
+    def _named(self, folders: list[str]) -> bool:
+        """Whether the file of class names has a line for each of the folders."""
+        return bool(self.names) and self.names.names_each([nfc(name) for name in folders])
 
     def make_split(self) -> Split:
         return Split(*split_classes(self.items, rng=random.Random(0)))

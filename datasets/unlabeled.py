@@ -12,13 +12,13 @@ from dassl.data.datasets import DatasetBase, Datum
 
 from caspl.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError, listed
-from caspl.ground.images import images_among, list_files
+from caspl.ground.images import folders_in, images_among, list_files
 from caspl.ground.texts import repeated
 
-from .files.keys import class_subset, data_paths, names_path, setting
+from .files.keys import class_subset, data_paths, names_file, setting
 from .files.registry import register
 from .files.shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
-from .splits.annotations import read_class_names
+from .own.parts import groups
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +44,22 @@ class UnlabeledImages(DatasetBase):
                 f"{class_subset(cfg)!r}, but images without labels cannot be drawn by class; leave them at -1 "
                 f"and all"
             )
-        path = names_path(cfg)
-        if not path:
+        names = names_file(cfg)
+        if not names:
             raise InputError(
                 "DATASET.CLASSNAMES is empty, expected a text file with the class names of the domain, one per "
                 "line; name it, relative to the root"
             )
-        self.names = read_class_names(path)
+        self.names = names.names()
         if twice := repeated(self.names):
-            logger.warning("%s names %s more than once; such classes share their probability", path, listed(twice))
+            logger.warning(
+                "%s names %s more than once; such classes share their probability", names.place, listed(twice)
+            )
+        if len(self.names) == 1:
+            raise InputError(
+                f"{names.place} has the one name {self.names[0]!r}, expected two or more, for their probabilities are learned; "
+                f"add the others"
+            )
         roots = data_paths(cfg)
         given = setting(cfg, "PATHS") or [os.path.basename(roots[0])]
         self.facts = DatasetFacts(labelled=False, origin=f"{type(self).__name__}: {', '.join(given)}")
@@ -88,6 +95,12 @@ def images_and_shards(path: str) -> tuple[list[str], list[str]]:
         if wrong:
             raise InputError(f"{wrong[0]} (DATASET.PATHS) is no folder and no .tar file, expected either; correct it")
         return [], paths
+    for division in groups(folders_in(path)).values():
+        logger.warning(
+            "%s holds %s, whose images are taken all; to keep test images unseen, name the folder of train in DATASET.PATHS",
+            path,
+            ", ".join(f"{name}/" for name in division),
+        )
     files = list_files(path)
     images = [os.path.join(path, file) for file in images_among(files, path)]
     shards = [os.path.join(path, file) for file in files if file.lower().endswith(".tar")]

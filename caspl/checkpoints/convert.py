@@ -19,7 +19,8 @@ from ..clip.backbones import Backbone, load_backbone
 from ..clip.templates import template_for
 from ..ground import door
 from ..ground.errors import InputError, QuantityError, naming
-from ..ground.files import check_writable, read_lines
+from ..ground.files import check_writable
+from ..ground.names.matching import NamesFile
 from ..ground.texts import tell
 from ..prompting.learners import Prompts
 from .boosting import save_boosting, shape_facts
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_classnames(path: Path, classes: int | None) -> list[str]:
     """The lines of a text file, of which there must be `classes` where that is known. Raises InputError."""
-    names = read_lines(path, "the file of class names (--classnames)")
+    names = NamesFile(path, "the file of class names (--classnames)").names()
     if classes not in (None, len(names)):
         raise InputError(
             f"--classnames {path} has {len(names)} names, but the checkpoint was trained on "

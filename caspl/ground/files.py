@@ -230,6 +230,22 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
+def read_text(path: str | Path, what: str, hint: str = "") -> str:
+    """The content of a text file (UTF-8).
+
+    Raises:
+        InputError: it cannot be read, or is not text; the sentence calls the file `what`, and `hint` says more of where it is
+            looked for.
+    """
+    try:
+        with open(regular(Path(path).expanduser(), TEXT_BYTES), encoding="utf-8-sig") as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{what} {path} cannot be read ({error.strerror}); correct the path{hint}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{what} {path} is not text in UTF-8; save it in this encoding") from None
+
+
 def read_lines(path: str | Path, what: str, hint: str = "") -> list[str]:
     """The lines of a text file (UTF-8) that are not blank, without the spaces around them.
 
@@ -237,13 +253,8 @@ def read_lines(path: str | Path, what: str, hint: str = "") -> list[str]:
         InputError: it cannot be read, is not text, is blank, or has a line that is no name; the sentence calls the file `what`,
             and `hint` says more of where it is looked for.
     """
-    try:
-        with open(regular(Path(path).expanduser(), TEXT_BYTES), encoding="utf-8-sig") as file:
-            lines = {number: line.strip(" \r\n") for number, line in enumerate(file, 1) if line.strip()}
-    except OSError as error:
-        raise InputError(f"{what} {path} cannot be read ({error.strerror}); correct the path{hint}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{what} {path} is not text in UTF-8; save it in this encoding") from None
+    text = read_text(path, what, hint)
+    lines = {number: line.strip(" \r\n") for number, line in enumerate(text.split("\n"), 1) if line.strip()}
     if not lines:
         raise InputError(f"{what} {path} is empty, expected one name per line; fill it")
     for number, line in lines.items():

@@ -19,6 +19,7 @@ JOINERS = "\u200c\u200d"  # formats without which Persian, Hindi and many emoji 
 LONGEST = 2_000  # characters of a sentence
 LONGEST_NAME = 1_000  # characters of a class name, of which CLIP takes 77 tokens
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # beginnings that spreadsheets take for a formula
+WNID = re.compile(r"n\d{8}")  # WordNet's number of a noun, which stands for a name in ImageNet's folders
 # What Markdown, as GitHub and the Hub read it, acts upon inside a line; "_" and "@" only where a word begins or ends
 MARKUP = re.compile(r"[\\`*<>\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<!\w)[@#](?=\w)|@(?=[\w-]+\.)|:(?=//)|(?<=www)\.")
 
@@ -43,12 +44,19 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def without_wnid(name: str) -> str:
+    """A name without the WordNet id in front: "Chihuahua" of "n02085620-Chihuahua", as folders are called."""
+    return re.sub(rf"^{WNID.pattern}[-_. ,]+(?=\S)", "", name)
+
+
 def odd_name(name: str) -> str:
     """What keeps a text from being the name of a class, as a phrase; "" where nothing does."""
     if not name.strip():
         return "is empty"
     if len(name) > LONGEST_NAME:
         return f"has {len(name):,} characters, expected at most {LONGEST_NAME:,}"
+    if WNID.fullmatch(name):
+        return "is a WordNet id"
     hidden = next((c for c in name if _is_hidden(c)), "") if not name.isprintable() else ""
     return f"holds the hidden character {_escape(hidden)}" if hidden else ""
 

@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..ground.errors import InputError, listed
-from ..ground.files import allow_open_files, check_writable, read_lines, replacing
+from ..ground.files import allow_open_files, check_writable, replacing
 from ..ground.images import Preprocessing, images_among, list_files, read_image
+from ..ground.names.matching import NamesFile
 from ..ground.texts import in_csv, repeated, sentence
 from .predictor import Predictor, load
 
@@ -66,7 +67,7 @@ def load_result(args: argparse.Namespace, **options) -> Predictor:
 
 def read_classnames(path: Path) -> list[str]:
     """The lines of a text file that are not blank; warns of a name that occurs twice. Raises InputError where there is none."""
-    names = read_lines(path, "the file of class names (--classes)")
+    names = NamesFile(path, "the file of class names (--classes)").names()
     if twice := repeated(names):
         log.warning("%s names %s more than once; such classes share their probability", path, listed(twice))
     return names

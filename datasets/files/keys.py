@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key, add_keys
+from caspl.ground.names.matching import NamesFile
 
 SUBSETS = ("all", "base", "new")
 OWN_IMAGES = ("DATASET.NAME", ("ImageFolder", "UnlabeledImages"))
@@ -36,7 +37,7 @@ KEYS = [
     Key(
         "DATASET.CLASSNAMES",
         "",
-        "Text file with class names for these two, one per line, relative to ROOT",
+        "File of class names for these two, one per line or beside folders, numbers or WordNet ids, relative to ROOT",
         read_with=OWN_IMAGES,
     ),
 ]
@@ -76,7 +77,14 @@ def data_paths(cfg: Any) -> list[str]:
     return [os.path.normpath(os.path.join(root, path)) for path in paths] or [root]
 
 
-def names_path(cfg: Any) -> str:
-    """DATASET.CLASSNAMES as an absolute path, relative to DATASET.ROOT; "" where it is not set."""
+def names_file(cfg: Any) -> NamesFile | None:
+    """The file that DATASET.CLASSNAMES names, relative to DATASET.ROOT; None where it is not set.
+
+    Raises:
+        InputError: it cannot be read, or has a line that is no name.
+    """
     path = os.path.expanduser(setting(cfg, "CLASSNAMES"))
-    return os.path.normpath(os.path.join(dataset_root(cfg), path)) if path else ""
+    if not path:
+        return None
+    path = os.path.normpath(os.path.join(dataset_root(cfg), path))
+    return NamesFile(path, "the file of class names (DATASET.CLASSNAMES)", ", which is relative to the root")

@@ -6,8 +6,9 @@ import logging
 from typing import NamedTuple
 
 from caspl.ground.errors import InputError
+from caspl.ground.names.matching import NamesFile
+from caspl.ground.texts import WNID, without_wnid
 
-from ..splits.annotations import rename_classes
 from ..splits.split_file import Item, Split, check_names
 from .parts import letters
 
@@ -62,7 +63,7 @@ def divided(rows: list[ImageRow], items: list[Item], source: str) -> Split:
     return Split(**split)
 
 
-def label_rows(rows: list[ImageRow], source: str, names_file: str) -> list[Item]:
+def label_rows(rows: list[ImageRow], source: str, names_file: NamesFile | None = None) -> list[Item]:
     """The items of `rows`: labels by the order of the class keys, names by the file of names where there is one."""
     names: dict[str | int, str] = {}
     for row in rows:
@@ -78,7 +79,13 @@ def label_rows(rows: list[ImageRow], source: str, names_file: str) -> list[Item]
             f"{source} has no image of label {gap}, expected every label from 0 to {keys[-1]}; correct the table"
         )
     if names_file:
-        names = dict(zip(keys, rename_classes([str(key) for key in keys], names_file), strict=True))
+        names = dict(zip(keys, names_file.for_classes([str(key) for key in keys]), strict=True))
+    names = {key: without_wnid(name) for key, name in names.items()}
+    if wnids := [name for name in names.values() if WNID.fullmatch(name)]:
+        raise InputError(
+            f"{source} calls classes by WordNet ids such as {wnids[0]}, expected names, of which prompts are made; name a file "
+            f"(DATASET.CLASSNAMES) with a line such as {wnids[0]}, blank, name for each class"
+        )
     unnamed = [key for key in keys if not names[key]]
     if unnamed:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Reading annotations: the benchmarks' lists in text files, MATLAB files and JSON, and anyone's own files of class names."""
+"""Reading annotations: the benchmarks' lists in text files, MATLAB files and JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from caspl.ground.errors import InputError, cause
-from caspl.ground.files import TEXT_BYTES, load_json, read_lines, regular
+from caspl.ground.files import TEXT_BYTES, load_json, regular
 
 MOST_CLASSES = 10**6
 MAT_BYTES = 2**27  # the annotations of Cars and Flowers have a few hundred thousand
@@ -99,39 +99,3 @@ def read_json_names(path: str | Path) -> dict[str, str]:
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise InputError(f"{path} is not an object of texts, expected class names by their numbers; download it again")
     return content
-
-
-def read_class_names(path: str) -> list[str]:
-    """The class names of a text file, one per line."""
-    return read_lines(path, "the file of class names (DATASET.CLASSNAMES)", ", which is relative to the root")
-
-
-def rename_classes(classes: list[str], path: str) -> list[str]:
-    """The names that a text file gives to classes: one per line in their order, or lines of `class<TAB>name`.
-
-    Raises:
-        InputError: the file does not give each class one name.
-    """
-    lines = read_class_names(path)
-    if "\t" not in lines[0]:
-        if len(lines) != len(classes):
-            raise InputError(
-                f"{path} (DATASET.CLASSNAMES) holds {len(lines)} names, expected {len(classes)}, one for each "
-                f"class from {classes[0]!r} to {classes[-1]!r}; add or remove lines"
-            )
-        return lines
-    pairs = [tuple(part.strip() for part in line.split("\t", 1)) for line in lines]
-    wrong = [line for line, pair in zip(lines, pairs, strict=True) if len(pair) < 2 or not all(pair)]
-    if wrong:
-        raise InputError(
-            f"{path} (DATASET.CLASSNAMES) has the line {wrong[0]!r}, expected class, tab, name as in the "
-            f"first line; correct it"
-        )
-    names = dict(pairs)
-    missing = [name for name in classes if name not in names]
-    if missing:
-        raise InputError(
-            f"{path} (DATASET.CLASSNAMES) has no line for the class {missing[0]!r}, expected one for each of "
-            f"the {len(classes)} classes; add it"
-        )
-    return [names[name] for name in classes]

@@ -175,10 +175,10 @@ def test_names_from_a_file(folder, read):
     for content, message in (
         (
             "one\ntwo\n",
-            "names.txt .DATASET.CLASSNAMES. holds 2 names, expected 3, one for each class from 'ant' to 'cat'",
+            "DATASET.CLASSNAMES. .*names.txt holds 2 names, expected 3, one for each class from 'ant' to 'cat'",
         ),
         ("ant\tA\nbee\tB\n", "has no line for the class 'cat'"),
-        ("ant\tA\nbee\n", "has the line 'bee', expected class, tab, name"),
+        ("ant\tA\nbee\ncat\tC\n", "line 2 of .*names.txt is 'bee', expected class, tab, name as in the first line"),
         ("\n", "names.txt is empty, expected one name per line"),
     ):
         (folder / "names.txt").write_text(content)

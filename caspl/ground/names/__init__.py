@@ -1,0 +1,1 @@
+"""Files of class names, as people have them."""
