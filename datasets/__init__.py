@@ -1,8 +1,8 @@
 """Image recognition datasets, one file each; importing this package registers them in Dassl's DATASET_REGISTRY.
 
 `splits/` holds what a split is, how one is made, few-shot sampling, the base/new halves, and `SplitDataset`, which joins them;
-`files/` finds, downloads, compares and keeps what lies on the disk. A dataset's file here adds only what is particular to it:
-folder names and, where no split file exists, how to make one.
+`own/` reads anyone's own folders and tables; `files/` finds, downloads, compares and keeps what lies on the disk. A dataset's
+file here adds only what is particular to it: folder names and, where no split file exists, how to make one.
 """
 
 from caspl import own_dassl

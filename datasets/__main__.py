@@ -2,6 +2,7 @@
 
 python -m caspl.datasets list --root DATA
 python -m caspl.datasets check Caltech101 --root DATA
+python -m caspl.datasets check ImageFolder --root my_images DATASET.CLASSNAMES names.txt
 python -m caspl.datasets prepare OxfordPets --root DATA
 python -m caspl.datasets fewshot DescribableTextures --root DATA --shots 1 2 4 8 16 --seeds 1 2 3
 python -m caspl.datasets import-fewshot DescribableTextures shot_16-seed_1.pkl --root DATA
@@ -13,6 +14,8 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from itertools import chain
 
 from tabulate import tabulate
 
@@ -20,10 +23,13 @@ from caspl.ground import door
 from caspl.ground.errors import InputError
 from caspl.ground.texts import log_to_stderr, tell
 
+from .custom import ImageFolder
 from .files.catalog import BENCHMARKS
 from .files.comparison import Comparison, broken_images, compare, image_paths
 from .files.prepare import prepare
 from .files.registry import dataset_class, read_dataset
+from .files.shards import ImageStream
+from .files.storage import only_looking
 from .splits.dataset import SplitDataset
 from .splits.split_file import PARTS
 
@@ -54,17 +60,38 @@ def check(args: argparse.Namespace) -> int:
     if args.name in BENCHMARKS:
         found = compare(args.name, args.root)
     else:
-        found = Comparison("complete", data=read_dataset(args.name, args.root))
-    problems = list(found.problems)
-    for problem in problems:
-        tell(problem)
-    paths = image_paths(found)
-    for sentence in broken_images(paths):
+        with only_looking():
+            found = Comparison("complete", data=read_dataset(args.name, args.root, options=args.options))
+    problems = 0
+    for sentence in chain(found.problems, _problems_of_images(found)):
         tell(sentence)
-        problems.append(sentence)
+        problems += 1
+    if found.data and args.name not in BENCHMARKS:
+        tell(_summary(found))
     classes = f"{found.data.num_classes:,} classes, " if found.data else ""
-    tell(f"{args.name}: {classes}{len(paths):,} images read, {len(problems)} problems")
+    images = len(found.data.train_x) if _is_stream(found) else len(image_paths(found))
+    tell(f"{args.name}: {classes}{images:,} images read, {problems} problems")
     return 1 if problems else 0
+
+
+def _is_stream(found: Comparison) -> bool:
+    return found.data is not None and isinstance(found.data.train_x, ImageStream)
+
+
+def _problems_of_images(found: Comparison) -> Iterator[str]:
+    if _is_stream(found):
+        yield from broken_images([], found.data.train_x)
+        return
+    yield from broken_images(image_paths(found))
+    if isinstance(found.data, ImageFolder):
+        yield from found.data.copies()
+
+
+def _summary(found: Comparison) -> str:
+    """What own data was understood as: the names of the classes, and how many images are in which part."""
+    names = list(found.data.classnames)
+    parts = ", ".join(f"{size:,} {part}" for size, part in zip(found.sizes, PARTS, strict=True) if size)
+    return f"the classes are {', '.join(names[:10])}{', ...' if names[10:] else ''}; images: {parts}"
 
 
 def get(args: argparse.Namespace) -> int:
@@ -78,14 +105,14 @@ def fewshot(args: argparse.Namespace) -> int:
     _with_lists(args.name)
     for shots in args.shots:
         for seed in args.seeds:
-            read_dataset(args.name, args.root, shots, seed)
+            read_dataset(args.name, args.root, shots, seed, args.options)
     return 0
 
 
 def import_fewshot(args: argparse.Namespace) -> int:
     """Take over pickled few-shot lists."""
     _with_lists(args.name)
-    tell(read_dataset(args.name, args.root).import_fewshot(args.file))
+    tell(read_dataset(args.name, args.root, options=args.options).import_fewshot(args.file))
     return 0
 
 
@@ -129,7 +156,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sub.add_argument("--seeds", type=_from_zero, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
     sub = command("import-fewshot", import_fewshot, "take over few-shot lists that another checkout pickled")
     sub.add_argument("file", metavar="FILE.pkl", help="shot_<k>-seed_<s>.pkl; nothing in it is executed")
-    return parser.parse_args(argv)
+    args, args.options = parser.parse_known_args(argv)
+    takes_keys = args.run in (check, fewshot, import_fewshot) and getattr(args, "name", "") not in BENCHMARKS
+    if args.options and (not takes_keys or args.options[0].startswith("-")):
+        parser.error(f"unrecognized arguments: {' '.join(args.options)}")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,6 +14,8 @@ from caspl.ground.texts import nfc
 
 from .files.keys import data_paths, names_file
 from .files.registry import register
+from .files.storage import is_only_looking
+from .own.copies import find_copies
 from .own.folders import read_folder
 from .own.rows import divided, label_rows
 from .own.tables import TABLES, read_table
@@ -23,6 +25,7 @@ from .splits.split_file import Split
 
 logger = logging.getLogger(__name__)
 
+COMPARED = 10_000  # images that a run looks for copies among; `check` has time for more
 PRIVATE = ".caspl"  # folder beside the images for the split and the few-shot lists; hidden, so that it is no class
 
 
@@ -70,6 +73,17 @@ class ImageFolder(SplitDataset):
         return folder
 
     def load_split(self) -> Split:
+        self.split = self._divided()
+        if sum(map(len, self.split)) <= COMPARED and not is_only_looking():
+            for sentence in self.copies():
+                logger.warning("%s: %s", self.source, sentence)
+        return self.split
+
+    def copies(self) -> Iterator[str]:
+        """A sentence for each kind of copies among the images; see `find_copies`."""
+        return find_copies(self.split, self.image_dir)
+
+    def _divided(self) -> Split:
         rows = list(read_table(self.source) if os.path.isfile(self.source) else read_folder(self.source, self._named))
         self.items = label_rows(rows, self.source, self.names)
         parts = {row.part for row in rows}

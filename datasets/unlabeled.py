@@ -13,7 +13,7 @@ from dassl.data.datasets import DatasetBase, Datum
 from caspl.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError, listed
 from caspl.ground.images import folders_in, images_among, list_files
-from caspl.ground.texts import repeated
+from caspl.ground.texts import nfc, repeated
 
 from .files.keys import class_subset, data_paths, names_file, setting
 from .files.registry import register
@@ -50,7 +50,8 @@ class UnlabeledImages(DatasetBase):
                 "DATASET.CLASSNAMES is empty, expected a text file with the class names of the domain, one per "
                 "line; name it, relative to the root"
             )
-        self.names = names.names()
+        roots = data_paths(cfg)
+        self.names = names.names([nfc(name) for path in roots if os.path.isdir(path) for name in folders_in(path)])
         if twice := repeated(self.names):
             logger.warning(
                 "%s names %s more than once; such classes share their probability", names.place, listed(twice)
@@ -60,7 +61,6 @@ class UnlabeledImages(DatasetBase):
                 f"{names.place} has the one name {self.names[0]!r}, expected two or more, for their probabilities are learned; "
                 f"add the others"
             )
-        roots = data_paths(cfg)
         given = setting(cfg, "PATHS") or [os.path.basename(roots[0])]
         self.facts = DatasetFacts(labelled=False, origin=f"{type(self).__name__}: {', '.join(given)}")
         found = [images_and_shards(path) for path in roots]

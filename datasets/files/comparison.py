@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from caspl.ground.images import is_image, list_files, read_image
 from .catalog import BENCHMARKS
 from .places import find_dataset
 from .registry import dataset_class, read_dataset
+from .shards import StreamedImage
 from .storage import split_digest
 
 
@@ -32,7 +33,7 @@ class Comparison:
     @property
     def sizes(self) -> tuple[int, int, int] | None:
         """Images of train, val and test."""
-        return (len(self.data.train_x), len(self.data.val or ()), len(self.data.test)) if self.data else None
+        return (len(self.data.train_x), len(self.data.val or ()), len(self.data.test or ())) if self.data else None
 
 
 def compare(name: str, root: str) -> Comparison:
@@ -95,12 +96,12 @@ def image_paths(found: Comparison) -> list[str]:
     return list(dict.fromkeys(item.impath for items in lists for item in items))
 
 
-def broken_images(paths: list[str]) -> Iterator[str]:
-    """A sentence for each image that cannot be read to its end, naming it."""
+def broken_images(paths: list[str], stream: Iterable[StreamedImage] = ()) -> Iterator[str]:
+    """A sentence for each image, on the disk or of a stream, that cannot be read to its end, naming it."""
 
-    def fault(path: str) -> str:
+    def fault(path: str, content: bytes | None = None) -> str:
         try:
-            read_image(path)
+            read_image(path, content)
         except Exception as error:  # what Pillow's decoders raise is not limited to anything
             sentence = " ".join(str(error).split())
             return sentence if path in sentence else f"{path}: {sentence or type(error).__name__}"
@@ -112,3 +113,6 @@ def broken_images(paths: list[str]) -> Iterator[str]:
         ):
             if sentence:
                 yield sentence
+    for image in stream:
+        if sentence := fault(image.impath, image.content):
+            yield sentence

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,24 @@ LOCK_SECONDS = 600  # far longer than making a split takes; whoever holds it tha
 def log_once(level: int, message: str) -> None:
     """Log a message the first time it comes up in this process."""
     logger.log(level, message)
+
+
+_LOOKING = ContextVar("looking", default=False)
+
+
+def is_only_looking() -> bool:
+    """Whether what is read is not kept, see `only_looking`; whoever looks asks for what a run warns of by itself."""
+    return _LOOKING.get()
+
+
+@contextmanager
+def only_looking() -> Iterator[None]:
+    """Let nothing that is read in the block be kept: no splits, lists or counts."""
+    token = _LOOKING.set(True)
+    try:
+        yield
+    finally:
+        _LOOKING.reset(token)
 
 
 @contextmanager
@@ -45,8 +64,10 @@ def store(path: str | Path, content: bytes, folder: str | Path) -> bool:
     """Write a file of dataset `folder` in one step, or warn once per folder that it cannot be written to.
 
     Returns:
-        Whether the file was written.
+        Whether the file was written; never where one is `only_looking`.
     """
+    if is_only_looking():
+        return False
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(content)

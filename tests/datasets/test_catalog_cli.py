@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -133,12 +135,69 @@ def test_check_counts_checksum_and_layout(root, capsys, monkeypatch):
 def test_check_ones_own_images(tmp_path, capsys):
     for name in ("a", "b"):
         for number in range(4):
-            (tmp_path / name).mkdir(exist_ok=True)
-            Image.new("RGB", (4, 4)).save(tmp_path / name / f"{number}.png")
-    assert main(["check", "ImageFolder", "--root", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "ImageFolder: 2 classes, 8 images read, 0 problems\n"
+            (tmp_path / "own" / name).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (number, ord(name), 0)).save(tmp_path / "own" / name / f"{number}.png")
+    (tmp_path / "names.txt").write_text("b blue\na amber\n")
+    own = ["check", "ImageFolder", "--root", str(tmp_path / "own")]
+    assert main(own) == 0
+    read = "the classes are a, b; images: 4 train, 2 val, 2 test\nImageFolder: 2 classes, 8 images read, 0 problems\n"
+    assert capsys.readouterr().out == read
+    options = ["--root", str(tmp_path), "DATASET.PATHS", "['own']", "DATASET.CLASSNAMES", "names.txt"]
+    assert main(["check", "ImageFolder", *options]) == 0
+    assert "the classes are amber, blue; images: " in capsys.readouterr().out
+    assert main(["check", "UnlabeledImages", *options]) == 0
+    assert capsys.readouterr().out.startswith(
+        "the classes are blue, amber; images: 8 train\nUnlabeledImages: 2 classes, 8 "
+    )
+    assert not list(tmp_path.rglob(".*")), "who only looks leaves nothing"
+    (tmp_path / "own" / "a" / "1.png").write_bytes((tmp_path / "own" / "b" / "0.png").read_bytes())
+    assert main(own) == 1
+    assert re.match(r"\w/\d.png and \w/\d.png have the same content and different classes", capsys.readouterr().out)
+    (tmp_path / "own" / "a" / "1.png").write_bytes(b"no image")
+    assert main(own) == 1
+    assert "a/1.png is no image of a known kind" in capsys.readouterr().out.splitlines()[0]
+    (tmp_path / "own" / "a" / "1.png").unlink()
+    for number in range(9, 12):
+        Image.new("RGB", (4, 4), (number, 9, 9)).save(tmp_path / "own" / "a" / f"{number}.png")
+    assert main(own) == 0, "a file that was removed is asked for by nobody"
+
+
+def test_check_shards(tmp_path, capsys):
+    for number in range(3):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_bytes(b"no image")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for number in range(3):
+            archive.add(tmp_path / f"{number}.png", f"{number}.png")
+    (tmp_path / "names.txt").write_text("one\ntwo\n")
+    command = ["check", "UnlabeledImages", "--root", str(tmp_path), "DATASET.CLASSNAMES", "names.txt"]
+    assert main([*command, "DATASET.PATHS", "['a.tar']"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        "a.tar/2.png is no image" in lines[0] and lines[-1] == "UnlabeledImages: 2 classes, 3 images read, 1 problems"
+    )
+
+
+OPTION_MISTAKES = {
+    ("DATASET.PATH", "x"): "there is no key 'DATASET.PATH' of a dataset, expected one of DATASET.SUBSAMPLE_CLASSES",
+    ("DATASET.PATHS",): "'DATASET.PATHS' stands alone, expected keys with a value each",
+    ("DATASET.PATHS", "x"): 'DATASET.PATHS is "x", expected a list of texts',
+    ("DATASET.CLASSNAMES", "nowhere.txt"): "nowhere.txt cannot be read",
+    ("--path", "x"): "unrecognized arguments: --path x",
+}
+
+
+@pytest.mark.parametrize("options", OPTION_MISTAKES)
+def test_check_with_wrong_keys(tmp_path, capsys, options):
+    assert main(["check", "ImageFolder", "--root", str(tmp_path), *options]) == 2
+    assert OPTION_MISTAKES[options] in capsys.readouterr().err
     assert main(["check", "ImageFolder", "--root", str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_benchmark_has_no_keys(tmp_path, capsys):
+    assert main(["check", "OxfordPets", "--root", str(tmp_path), "DATASET.PATHS", "[]"]) == 2
+    assert "unrecognized arguments: DATASET.PATHS" in capsys.readouterr().err
 
 
 # --- few-shot lists --------------------------------------------------------------------------------------------------

@@ -272,6 +272,100 @@ def test_files_are_found(tmp_path):
         list_files(str(tmp_path / "nowhere"))
 
 
+# --- as people have them ---------------------------------------------------------------------------------------------
+def photos(root: Path, *folders: str, count: int = 4) -> Path:
+    for number, folder in enumerate(folders):
+        for index in range(count):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4), (number, index, 0)).save(root / folder / f"{index}.png")
+    return root
+
+
+WNIDS = ("n01440764", "n02085620-Chihuahua")
+
+
+def test_a_wordnet_id_is_no_name(tmp_path, read):
+    photos(tmp_path, *WNIDS)
+    with pytest.raises(
+        InputError, match=r"calls classes by WordNet ids such as n01440764, expected names, .*CLASSNAMES"
+    ):
+        read(tmp_path)
+    assert not (tmp_path / ".caspl").exists()
+    (tmp_path / "names.txt").write_text(
+        "n00004475 organism\nn01440764 tench, Tinca tinca\nn02085620-Chihuahua small dog\n"
+    )
+    with pytest.raises(
+        InputError, match=r"line 3 of .* is 'n02085620-Chihuahua small dog', expected WordNet id, blank, name"
+    ):
+        read(tmp_path, names="names.txt")
+    (tmp_path / WNIDS[0]).rename(tmp_path / "n01440764-tench")
+    assert read(tmp_path).classnames == ["tench", "Chihuahua"]
+    (tmp_path / "t.csv").write_text(csv("path,classname", *(f"{WNIDS[1]}/{n}.png,n01440764" for n in range(4))))
+    with pytest.raises(InputError, match=r"t\.csv calls classes by WordNet ids such as n01440764"):
+        read(tmp_path, "t.csv")
+
+
+def test_folders_that_a_file_names_are_classes(tmp_path, read):
+    photos(tmp_path, "Training/run", "Training/swim", "Testing/run", "Testing/swim")
+    data = read(tmp_path)
+    assert (data.classnames, len(data.train_x), len(data.test)) == (["run", "swim"], 8, 8)
+    (tmp_path / "names.txt").write_text("Training\texercise\nTesting\texam\n")
+    data = read(tmp_path, names="names.txt")
+    assert (data.classnames, len(data.train_x), len(data.test)) == (["exam", "exercise"], 8, 4)
+    (tmp_path / "names.txt").write_text("run\tjogging\nswim\tcrawl\n")
+    assert read(tmp_path, names="names.txt").classnames == ["jogging", "crawl"]
+
+
+def test_the_split_of_a_kept_folder_holds_on_a_mac(tmp_path, read):
+    composed, apart = photos(tmp_path / "a", "caf\u00e9", "zoo"), photos(tmp_path / "b", "cafe\u0301", "zoo")
+    first = read(composed)
+    assert [data := read(apart), data.classnames][1] == first.classnames == ["caf\u00e9", "zoo"]
+    files = [[os.path.basename(item.impath) for item in items] for items in (first.train_x, first.val, first.test)]
+    assert [[os.path.basename(item.impath) for item in items] for items in (data.train_x, data.val, data.test)] == files
+    shutil.copy(composed / ".caspl" / "split.json", apart / ".caspl" / "split.json")
+    assert [item.impath for item in read(apart).train_x] == [item.impath for item in data.train_x]
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (
+            ["train/cat", "train/dog", "test/Cat", "test/dog"],
+            "class 'Cat' is in test and not in train, .* if it is 'cat'",
+        ),
+        (
+            ["train/cat", "train/dog", "val/cats", "val/dog"],
+            "class 'cats' is in val and not in train, .* if it is 'cat'",
+        ),
+        (
+            ["train/cat", "train/dog", "test/emu", "test/dog"],
+            "class 'emu' is in test and not in train, .* add some or remove",
+        ),
+        (["cat"], "has the one class 'cat', expected two or more to tell apart"),
+        (["train/cat", "test/cat"], "has the one class 'cat'"),
+    ],
+)
+def test_classes_that_do_not_fit(tmp_path, read, folders, message):
+    photos(tmp_path, *folders)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=message):
+        read(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_is_told(tmp_path, read, caplog):
+    photos(tmp_path, "train/cat", "train/dog", "test/cat")
+    shutil.copy(tmp_path / "train/cat/0.png", tmp_path / "train/dog/9.png")
+    shutil.copy(tmp_path / "train/cat/1.png", tmp_path / "test/cat/9.png")
+    assert read(tmp_path).classnames == ["cat", "dog"]
+    for said in (
+        "has no test images of 1 of the 2 classes, such as 'dog'",
+        "train/cat/0.png and train/dog/9.png have the same content and different classes, 'cat' and 'dog'",
+        "train/cat/1.png and test/cat/9.png have the same content, the first in train and the second in val or test",
+    ):
+        assert said in caplog.text
+
+
 # --- tables ----------------------------------------------------------------------------------------------------------
 def csv(*lines: str) -> str:
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import tarfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -234,6 +235,46 @@ def test_mistakes(root, cfg):
         with pytest.raises(InputError, match=message) as caught:
             UnlabeledImages(make())
         assert "\n" not in str(caught.value)
+
+
+def test_a_shard_made_on_a_mac(root, cfg, caplog):
+    """What stands beside the images is none: 20 are counted, also where an earlier version has counted more."""
+    path = root / "web" / "s-000.tar"
+    with tarfile.open(path, "a") as archive:
+        for name in ("part/._000100.png", "__MACOSX/part/000101.png", "./part/.hidden/1.png", "@eaDir/2.png"):
+            (member := tarfile.TarInfo(name)).size = 4
+            archive.addfile(member, io.BytesIO(b"\0\5\x16\7"))
+        (member := tarfile.TarInfo("./part/one.more.png")).size = len(picture(7))
+        archive.addfile(member, io.BytesIO(picture(7)))
+    status = path.stat()
+    numbers = [status.st_size, status.st_mtime_ns, 25]
+    entry = [*numbers, zlib.crc32(f"s-000.tar {numbers}".encode())]  # as earlier versions sealed it
+    (root / "web" / shards.COUNTS).write_text(json.dumps({"s-000.tar": entry}))
+    data = UnlabeledImages(cfg("web/s-000.tar"))
+    assert len(data.train_x) == len(list(data.train_x)) == 21
+    assert "1 counts that are damaged or of an earlier version, which are made anew" in caplog.text
+
+
+@pytest.mark.parametrize("names", ["a x\nb y\nü x z\n", "a\tx\nb\ty\nü x\tz\n", "0 x\n1 y\n2 z\n"])
+def test_names_beside_folders(root, cfg, names):
+    (root / "names.txt").write_text(names, encoding="utf-8")
+    assert UnlabeledImages(cfg("loose")).classnames == ["x", "y", "z"]
+
+
+def test_parts_below_a_path_are_told(root, cfg, caplog):
+    for part in ("Train", "Test"):
+        (root / "divided" / part).mkdir(parents=True)
+        (root / "divided" / part / "0.png").write_bytes(picture(1))
+    assert len(UnlabeledImages(cfg("divided")).train_x) == 2
+    assert "divided holds Test/, Train/, whose images are taken all; to keep test images unseen, name" in caplog.text
+    caplog.clear()
+    assert len(UnlabeledImages(cfg("divided/Train")).train_x) == 1 and not caplog.text
+
+
+def test_one_class_is_refused(root, cfg):
+    (root / "names.txt").write_text("cat\n")
+    with pytest.raises(InputError, match="names.txt has the one name 'cat', expected two or more"):
+        UnlabeledImages(cfg("loose"))
 
 
 def test_a_class_named_twice_is_told(root, cfg, caplog):

@@ -40,13 +40,17 @@ class NamesFile:
         self.place = f"{what} {path}"
         self.entries = read_entries(path, what, hint)
 
-    def names(self) -> list[str]:
-        """The names, in the order of the numbers beside them, else of the file.
+    def names(self, folders: Sequence[str] = ()) -> list[str]:
+        """The names, in the order of the numbers beside them, else of the file. `folders` may stand beside them, too.
 
         Raises:
             InputError: some have an id beside them and others not.
         """
-        entries, columns, names = self._divided(())
+        entries, columns, names = self._divided(folders if self.names_each(folders) else ())
+        if not columns and all("\t" in name for name in names):
+            names = [name.split("\t", 1)[1] for name in names]  # folder, tab, name, of folders that are not here
+        if not any(names):
+            names = columns[-1].values
         numbers = next((column.values for column in columns if column.kind == "number"), None)
         names = self._chosen(entries, columns, names)
         return [name for _, name in sorted(zip(map(int, numbers), names, strict=True))] if numbers else names
@@ -76,7 +80,7 @@ class NamesFile:
                         f"{entry.where} of {self.place} calls the class {key!r} {name!r}, which another line calls "
                         f"{found[key]!r}, expected one name per class; remove one"
                     )
-            self._tell("that stand beside them", classes[0], found[classes[0]])
+            self._tell("beside them", classes[0], found[classes[0]])
             return [found[key] for key in classes]
         if len(entries) != len(classes):
             raise InputError(
@@ -100,11 +104,11 @@ class NamesFile:
                     f"{entry.where} of {self.place} calls the class {key!r} {name!r}, which is another class, expected names "
                     f"in the order of the classes; write a line of class, tab, name for each"
                 )
-        self._tell("by their numbers" if "number" in kinds else "in their order", classes[0], names[0])
+        self._tell("by number" if "number" in kinds else "in order", classes[0], names[0])
         return names
 
     def _tell(self, how: str, key: str, name: str) -> None:
-        logger.info("%s names the classes %s, such as %r: %r", self.place, how, key, name)
+        logger.info("%s names the classes %s: %r is called %r", self.place, how, key, name)
 
     def _divided(self, classes: Sequence[str]) -> tuple[list[Entry], list[Column], list[str]]:
         """The entries without a header, the columns of ids, and what is left of each entry, which may be nothing."""
@@ -225,10 +229,11 @@ class _Known:
         self._plain = {_plain(key): key for key in classes}
         if len(self._plain) < len(self._exact) or "" in self._plain:
             self._plain = {}
+        self._wnids = {found[0]: key for key in classes if (found := WNID.match(key))}  # n02085620-Chihuahua
 
     def find(self, text: str) -> str | None:
         text = nfc(text).strip().strip("\"'")
-        return text if text in self._exact else self._plain.get(_plain(text))
+        return text if text in self._exact else self._plain.get(_plain(text)) or self._wnids.get(text)
 
     def in_order(self, heads: list[str]) -> bool:
         """Whether no head is a class other than that of its own place."""

@@ -63,6 +63,7 @@ READ = {
     "the folders themselves": (lines(*ANIMALS[::-1]), ANIMALS, ANIMALS),
     "wnid and blank": (joined(" ", WNIDS, NAMED), WNIDS, NAMED),
     "wnid and blank, others too": (joined(" ", *zip(("n00004475", "organism"), *PAIRS, strict=True)), WNIDS, NAMED),
+    "wnid of the folder's name": (joined(" ", WNIDS, NAMED), [f"{wnid}-x" for wnid in WNIDS], NAMED),
     "wnid and synonyms": (joined(" ", WNIDS, SYNONYMS), WNIDS, NAMED),
     "synonyms that two share": (joined(" ", WNIDS, ["maillot", "maillot, tank suit", "crane"]), WNIDS)
     + (["maillot", "maillot, tank suit", "crane"],),
@@ -123,11 +124,20 @@ def test_json(names_of, case, file):
         (joined("\t", WNIDS[::-1], NAMED[::-1]), NAMED[::-1]),
         (joined(" ", "102", LATIN), ["apis", "formica", "felis"]),
         (joined(" ", "012", WNIDS, NAMED), NAMED),
+        (joined("\t", ANIMALS, LATIN), LATIN),
         ("one\n", ["one"]),
     ],
 )
 def test_no_classes_known(names_of, text, names):
     assert names_of(text) == names
+
+
+def test_folders_may_stand_beside(tmp_path):
+    (path := tmp_path / "names.txt").write_text(joined(" ", ANIMALS[::-1], LATIN[::-1]))
+    assert NamesFile(path, "names").names(ANIMALS) == LATIN[::-1]
+    assert NamesFile(path, "names").names(["ant", "photos"])[0] == "cat felis"
+    path.write_text(lines(*ANIMALS[::-1]))
+    assert NamesFile(path, "names").names(ANIMALS) == ANIMALS[::-1]
 
 
 REFUSED = {
