@@ -29,29 +29,35 @@ from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 import caspl.datasets  # registration
 import caspl.trainers  # registration
-from caspl.configs import find_base, flags, published, unread
+from caspl.configs import family, find_base, flags, published, unread
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import check_writable
-from caspl.ground.keys import problems, put
+from caspl.ground.keys import in_any_case, problems, put, value_of
 from caspl.ground.locks import HeldError, locked
 
 log = logging.getLogger("train")
 
 LOCK = ".run.lock"  # in the output folder, while a run is under way
+REGISTRIES = {  # of the names that keys have, with what they name
+    "TRAINER.NAME": ("trainer (TRAINER.NAME, --trainer)", TRAINER_REGISTRY),
+    "DATASET.NAME": ("dataset (DATASET.NAME)", DATASET_REGISTRY),
+    "TEST.EVALUATOR": ("evaluator (TEST.EVALUATOR)", EVALUATOR_REGISTRY),
+}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Raises InputError for flags that there are not, and values that are none."""
     parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    return flags.add_arguments(parser).parse_args(argv)
+    return flags.parse(flags.add_arguments(parser), argv)
 
 
-def apply_flags(cfg, args: argparse.Namespace) -> None:
+def apply_flags(cfg, args: argparse.Namespace, keys) -> None:
     """Copy the flags that were given into the configuration."""
+    declared = {key.name: key for key in keys}
     for name, key in flags.KEYS.items():
         value = getattr(args, name)
         if value not in (None, ""):
-            put(cfg, key, value)
+            put(cfg, key, declared[key].canonical(value))
 
 
 def setup_cfg(args: argparse.Namespace, *, to_run: bool = False):
@@ -64,11 +70,14 @@ def setup_cfg(args: argparse.Namespace, *, to_run: bool = False):
     caspl.datasets.extend_cfg(cfg)
     wrong: list[str] = []
     files = [file for file in (args.dataset_config_file, args.config_file) if file]
-    for file in files:
-        merge_file(cfg, file, find_base, wrong, published.ANSWERS)
-    apply_flags(cfg, args)
-    merge_options(cfg, args.opts, wrong, published.ANSWERS)
     keys = [*defaults.KEYS, *caspl.trainers.KEYS, *caspl.datasets.KEYS]
+    answer = family.answers(cfg.TRAINER)
+    for file in files:
+        merge_file(cfg, file, find_base, wrong, answer, keys)
+    apply_flags(cfg, args, keys)
+    merge_options(cfg, args.opts, wrong, answer, keys)
+    for key, (_, registry) in REGISTRIES.items():
+        put(cfg, key, in_any_case(value_of(cfg, key), registry.registered_names()))
     name = published.TRAINERS.get(cfg.TRAINER.NAME, cfg.TRAINER.NAME)
     trainer = TRAINER_REGISTRY.get(name) if name in TRAINER_REGISTRY.registered_names() else None
     wrong += problems(cfg, keys, [*defaults.RULES, *getattr(trainer, "rules", ())])
@@ -91,14 +100,11 @@ def setup_cfg(args: argparse.Namespace, *, to_run: bool = False):
 def unknown_names(cfg) -> list[str]:
     """A clause for each name in the configuration that is in no registry."""
     wrong = []
-    for what, name, registry in (
-        ("trainer (TRAINER.NAME, --trainer)", cfg.TRAINER.NAME, TRAINER_REGISTRY),
-        ("dataset (DATASET.NAME)", cfg.DATASET.NAME, DATASET_REGISTRY),
-        ("evaluator (TEST.EVALUATOR)", cfg.TEST.EVALUATOR, EVALUATOR_REGISTRY),
-    ):
-        if name and name not in registry.registered_names():
-            known = published.trainer_answer(name) if registry is TRAINER_REGISTRY else ""
-            wrong.append(known or unknown_name(name, registry.registered_names(), what).removesuffix("."))
+    for key, (what, registry) in REGISTRIES.items():
+        name, known = value_of(cfg, key), registry.registered_names()
+        if name and name not in known:
+            told = family.unknown_trainer(name, known) if registry is TRAINER_REGISTRY else ""
+            wrong.append(told or unknown_name(name, known, what).removesuffix("."))
     return wrong
 
 

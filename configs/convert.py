@@ -113,7 +113,7 @@ def parsed(words: Sequence[str]) -> tuple[str, argparse.Namespace]:
         words = words[names.index("train.py") + 1 :]
     parser = flags.add_arguments(door.Parser(prog="caspl convert config", add_help=False, allow_abbrev=False), str)
     parser.add_argument("--output")
-    args = parser.parse_args([word for word in words if word != "--"])
+    args = flags.parse(parser, words)
     if len(args.opts) % 2:
         raise InputError(f"what stands behind the flags must come in pairs KEY VALUE; {args.opts[-1]} is left over")
     return file, args
@@ -268,9 +268,10 @@ def _words_that_stay(settings: dict[str, Any]) -> list[str]:
 
 def _drop_unread_tokens(from_file: dict[str, Any], from_pairs: dict[str, Any], notes: list[str]) -> None:
     """Leave out a number of context tokens that is not that of the words which they start from."""
-    for node in ("COOP", "COCOOP"):
-        together = {**from_file, **from_pairs}
-        name, words = f"TRAINER.{node}.N_CTX", str(together.get(f"TRAINER.{node}.CTX_INIT", "")).split()
+    together = {**from_file, **from_pairs}
+    for key in (key for key in keys.declared() if key.meant_by_true):
+        name, text = f"{key.section}.N_CTX", key.taken(together.get(key.name, ""))
+        words = [] if text == key.meant_by_true else str(text).split()
         if words and name in together and str(together[name]) != str(len(words)):
             notes.append(f"{name} {together[name]}: there are as many tokens as CTX_INIT has words, {len(words)}")
             for values in (from_file, from_pairs):

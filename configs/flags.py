@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import REMAINDER, ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,42 @@ def add_arguments(parser: ArgumentParser, number: Callable[[str], Any] = int) ->
     return parser
 
 
+def parse(parser: ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
+    """Flags before, between and behind the pairs; KEY=VALUE is a pair, too. `opts` becomes [key, value, key, value, ...].
+
+    Raises InputError, as the parser does, and for a flag behind a pair that sets the same key otherwise.
+    """
+    args, pairs = parser.parse_args(argv), []
+    while args.opts:
+        word, *rest = args.opts
+        if word.startswith("--"):
+            before = vars(args).copy()
+            args = parser.parse_args(rest if word == "--" else args.opts, Namespace(**before | {"opts": []}))
+            _check_once(pairs, {name: vars(args)[name] for name in KEYS if vars(args)[name] != before[name]})
+        elif "=" in word[1:] and word[0] not in "-=":
+            pairs += word.split("=", 1)
+            args.opts = rest
+        elif rest and rest[0].split("=")[0] in map(flag, ARGUMENTS):
+            raise InputError(f"{word} has no value, {rest[0]} stands behind it; give the pair KEY VALUE")
+        else:
+            pairs += args.opts[:2]
+            args.opts = rest[1:]
+    args.opts = pairs
+    return args
+
+
+def _check_once(pairs: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Flags stand above files and below pairs; `values` are of flags behind pairs, of which nobody can know that."""
+    set_before = dict(zip(pairs[::2], pairs[1::2], strict=False))
+    for name, value in values.items():
+        if KEYS[name] in set_before and set_before[KEYS[name]] != str(value):
+            raise InputError(
+                f"{KEYS[name]} is {set_before[KEYS[name]]}, and {flag(name)} behind it {value}; leave out one of the two"
+            )
+
+
 def words_of(args: Namespace) -> list[str]:
-    """The words that were parsed, flags in the order of ARGUMENTS."""
+    """The words that were parsed, flags in the order of ARGUMENTS, behind the pairs where the last would take these."""
     words: list[str] = []
     for name, settings in ARGUMENTS.items():
         value = getattr(args, name)
@@ -72,7 +106,8 @@ def words_of(args: Namespace) -> list[str]:
             words += [flag(name)] if value else []
         elif value is not None:
             words += [flag(name), *(map(str, value) if settings.get("nargs") else [str(value)])]
-    return [*words, *args.opts]
+    last = next((name for name in reversed(ARGUMENTS) if flag(name) in words), "")
+    return [*args.opts, *words] if ARGUMENTS.get(last, {}).get("nargs") else [*words, *args.opts]
 
 
 def flag(name: str) -> str:

@@ -11,8 +11,8 @@ from caspl.ground.keys import Key
 from caspl.prompting.learners import ConditionalContext, Learner
 from caspl.prompting.model import PromptedCLIP
 
-from .coop import TOKENS, context_rule, initial_phrase, random_context
-from .keys import precision_key, tokens_key, words_key
+from .coop import TOKENS, context_rule, initial_phrase, random_context, template_context
+from .keys import TEMPLATE, context_words_key, precision_key, tokens_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
@@ -20,7 +20,7 @@ KEYS = [
     tokens_key(
         "TRAINER.COCOOP.N_CTX", TOKENS, "Context tokens; where CTX_INIT is given, as many as it has words", least=1
     ),
-    words_key("TRAINER.COCOOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
+    context_words_key("TRAINER.COCOOP.CTX_INIT"),
     precision_key("TRAINER.COCOOP"),
     Key(
         "TRAINER.COCOOP.MEMORY",
@@ -56,6 +56,9 @@ class CoCoOp(PromptTrainer):
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> ConditionalContext:
         keys = self.keys
         embedding = backbone.model.text_projection.shape[-1]
+        if keys.CTX_INIT == TEMPLATE:
+            context = template_context(backbone, self.cfg.DATASET.NAME, keys.N_CTX, "TRAINER.COCOOP")
+            return ConditionalContext.new(*context, embedding)
         if keys.CTX_INIT:
             return ConditionalContext.new(*initial_phrase(backbone, keys.CTX_INIT), embedding)
         return ConditionalContext.new(random_context(keys.N_CTX, backbone.text_width), None, embedding)

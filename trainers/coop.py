@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from caspl.clip.backbones import Backbone
+from caspl.clip.templates import template_for
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key, Rule
 from caspl.prompting.groups import INIT_STD
 from caspl.prompting.learners import Context
 
-from .keys import precision_key, tokens_key, words_key
+from .keys import TEMPLATE, context_words_key, precision_key, tokens_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
 
@@ -22,6 +23,15 @@ log = logging.getLogger(__name__)
 
 POSITIONS = ("end", "middle", "front")
 TOKENS = 16  # of the context, where neither their number nor words are given
+# Where the template that a context starts from is another than CLIP's, in the code of ProGrad and KgCoOp: the words that CLIP
+# has behind the class name stand before it
+LEADING_TEMPLATES = {
+    "DescribableTextures": "a texture of {}.",
+    "FGVCAircraft": "a type of aircraft, a photo of a {}.",
+    "Food101": "a type of food, a photo of {}.",
+    "OxfordFlowers": "a type of flower, a photo of a {}.",
+    "OxfordPets": "a type of pet, a photo of a {}.",
+}
 
 
 KEYS = [
@@ -29,17 +39,25 @@ KEYS = [
         "TRAINER.COOP.N_CTX", TOKENS, "Context tokens; where CTX_INIT is given, as many as it has words", least=1
     ),
     Key("TRAINER.COOP.CSC", False, "True: one context for each class in place of one for all"),
-    words_key("TRAINER.COOP.CTX_INIT", "", "Words that the context starts from; empty: N(0, 0.02^2)"),
+    context_words_key("TRAINER.COOP.CTX_INIT"),
     precision_key("TRAINER.COOP"),
     Key("TRAINER.COOP.CLASS_TOKEN_POSITION", "end", "Where the class name stands", choices=POSITIONS),
 ]
 
 
-def context_rule(node: str, but: str = "") -> Rule:
-    """Where there are words, other than `but`, they decide how many tokens there are; another number is a mistake."""
+def context_rule(node: str, template: str = "") -> Rule:
+    """Where there are words they decide how many tokens there are; another number is a mistake.
+
+    `template` is what TEMPLATE stands for; empty: as many tokens as N_CTX says, if they are enough.
+    """
+
+    def holds(tokens: int, words: str) -> bool:
+        words = template if words == TEMPLATE else words
+        return not words or tokens in (TOKENS, len(words.replace("_", " ").split(" ")))
+
     return Rule(
         (f"{node}.N_CTX", f"{node}.CTX_INIT"),
-        lambda tokens, words: words in ("", but) or tokens in (TOKENS, len(words.replace("_", " ").split(" "))),
+        holds,
         "as many tokens as words where there are words (leave one of the two out)",
     )
 
@@ -53,6 +71,22 @@ def initial_phrase(backbone: Backbone, phrase: str) -> tuple[Tensor, Tensor]:
     tokens, count = backbone.embed(phrase), len(phrase.replace("_", " ").split(" "))
     log.info('Initial context: "%s" (%d tokens)', phrase.replace("_", " "), count)
     return tokens[:count].clone(), tokens[count:]
+
+
+def template_context(backbone: Backbone, dataset: str, length: int, node: str) -> tuple[Tensor, Tensor]:
+    """The context [length, D] whose last tokens are the words of the dataset's template, the others 0, and what stays fixed.
+
+    As in the code of ProGrad and KgCoOp, whose CoOp and CoCoOp start like this, too, where CTX_INIT is True.
+    Raises InputError where the words are more than the tokens.
+    """
+    template = template_for(dataset, own=LEADING_TEMPLATES)
+    words, rest = initial_phrase(backbone, template.split("{}")[0].strip())
+    if length < len(words):
+        raise InputError(
+            f'{node}.N_CTX is {length}, but the template "{template}" has {len(words)} words in front of the class name; '
+            f"set it to {len(words)} or more"
+        )
+    return torch.cat([torch.zeros(length - len(words), words.shape[-1]), words]), rest
 
 
 def random_context(length: int, width: int, classes: int = 0) -> Tensor:
@@ -85,10 +119,17 @@ class CoOp(PromptTrainer):
         keys = self.keys
         if not keys.CTX_INIT:
             return random_context(keys.N_CTX, backbone.text_width, classes if keys.CSC else 0), None
-        context, rest = initial_phrase(backbone, keys.CTX_INIT)
+        context, rest = self.context_of_words(backbone)
         if len(rest) and keys.CLASS_TOKEN_POSITION != "end":
             raise InputError(
                 f'TRAINER.COOP.CTX_INIT is "{keys.CTX_INIT}", which has more tokens than words; with '
                 f"TRAINER.COOP.CLASS_TOKEN_POSITION {keys.CLASS_TOKEN_POSITION} use a phrase without punctuation"
             )
         return context, rest
+
+    def context_of_words(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
+        """The same two where CTX_INIT has words."""
+        keys = self.keys
+        if keys.CTX_INIT == TEMPLATE:
+            return template_context(backbone, self.cfg.DATASET.NAME, keys.N_CTX, "TRAINER.COOP")
+        return initial_phrase(backbone, keys.CTX_INIT)

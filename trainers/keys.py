@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from yacs.config import CfgNode
 
 from caspl.clip.precision import CHOICES
 from caspl.ground.errors import InputError
-from caspl.ground.keys import Key, Rule, add_keys, check, value_of
+from caspl.ground.keys import Key, Rule, add_keys, check, put, value_of
 from caspl.ground.texts import has_one_place, shown
 
 # Of CLIP's 77 text positions two are [SOS] and [EOS]; towers with fewer, or fewer blocks, say so when they are loaded
@@ -40,6 +41,15 @@ def words_key(name: str, words: str, about: str) -> Key:
         check=lambda text: not text or "" not in text.replace("_", " ").split(" "),
         rule="empty or words with one space between them",
     )
+
+
+TEMPLATE = "template"  # as CTX_INIT: the words of the dataset's template
+
+
+def context_words_key(name: str) -> Key:
+    """Words that a context starts from, as `words_key`, or those of the template, which True means in the family's files."""
+    about = f'Words that the context starts from; empty: N(0, 0.02^2); "{TEMPLATE}" (or True): those of the dataset\'s template'
+    return replace(words_key(name, "", about), meant_by_true=TEMPLATE)
 
 
 class Declaring:
@@ -115,5 +125,8 @@ def completed(cfg: CfgNode, keys: Sequence[Key]) -> CfgNode:
         )
     cfg = cfg.clone()
     add_keys(cfg, keys)
+    for key in keys:  # a host has read its texts, and knows other values, such as True as CTX_INIT
+        value = value_of(cfg, key.name)
+        put(cfg, key.name, key.canonical(value) if isinstance(value, str) else key.taken(value))
     check(cfg, keys)
     return cfg

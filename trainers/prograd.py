@@ -6,28 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caspl.clip.backbones import Backbone
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import template_for
 from caspl.clip.zeroshot import zeroshot_features
-from caspl.ground.errors import InputError
 from caspl.ground.keys import Key
 
-from .coop import CoOp, context_rule, initial_phrase
+from .coop import LEADING_TEMPLATES, CoOp
 from .registration import register
 
-# Where the reference's hand-written template is another than CLIP's.
-PROGRAD_TEMPLATES = {
-    "DescribableTextures": "a texture of {}.",
-    "FGVCAircraft": "a type of aircraft, a photo of a {}.",
-    "Food101": "a type of food, a photo of {}.",
-    "OxfordFlowers": "a type of flower, a photo of a {}.",
-    "OxfordPets": "a type of pet, a photo of a {}.",
-}
-
-
-TEMPLATE = "template"  # as TRAINER.COOP.CTX_INIT: the words of the dataset's template
 KEYS = [  # under the names of the reference
+    Key(
+        "LOSS.NAME",
+        "prograd",
+        "ProGrad: its loss, of which there is one",
+        check=lambda name: name.lower() in ("", "prograd"),
+        rule="prograd or empty",
+    ),
+    Key("LOSS.GM", False, "Kept for upstream's files: nothing reads it", unread=True),
+    Key("LOSS.ALPHA", 0.0, "Kept for upstream's files: nothing reads it", least=0, most=1_000, unread=True),
     Key("LOSS.T", 1.0, "ProGrad: temperature of the distillation gradient", least=0.001, most=1_000),
     Key("LOSS.LAMBDA", 1.0, "ProGrad: how much of the contradicting part is taken away", least=0, most=1),
 ]
@@ -44,28 +40,13 @@ def without_conflict(gradient: Tensor, general: Tensor, strength: float) -> Tens
 
 @register
 class ProGrad(CoOp):
-    """CoOp whose cross-entropy gradient is projected, tensor by tensor, against that of distilling zero-shot CLIP.
+    """CoOp whose cross-entropy gradient is projected, tensor by tensor, against that of distilling zero-shot CLIP."""
 
-    TRAINER.COOP.CTX_INIT "template" starts the last context tokens from the words of the dataset's template, the others at 0.
-    """
-
-    method, own_keys, rules = "ProGrad", (*CoOp.own_keys, *KEYS), (context_rule("TRAINER.COOP", but=TEMPLATE),)
+    method, own_keys = "ProGrad", (*CoOp.own_keys, *KEYS)
 
     @property
     def template(self) -> str:
-        return template_for(self.cfg.DATASET.NAME, own=PROGRAD_TEMPLATES)
-
-    def initial_context(self, backbone: Backbone, classes: int) -> tuple[Tensor, Tensor | None]:
-        length = self.keys.N_CTX
-        if self.keys.CTX_INIT != TEMPLATE:
-            return super().initial_context(backbone, classes)
-        words, rest = initial_phrase(backbone, self.template.split("{}")[0].strip())
-        if length < len(words):
-            raise InputError(
-                f'TRAINER.COOP.N_CTX is {length}, but the template "{self.template}" has {len(words)} words in front of '
-                f"the class name; set it to {len(words)} or more"
-            )
-        return torch.cat([torch.zeros(length - len(words), words.shape[-1]), words]), rest
+        return template_for(self.cfg.DATASET.NAME, own=LEADING_TEMPLATES)
 
     def prepare(self) -> None:
         self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, self.template)

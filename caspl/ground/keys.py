@@ -1,13 +1,14 @@
 """Keys of a configuration, each declared once: default, type, bounds or choices, and a sentence.
 
 This is the mechanism; it knows no key. A module declares `KEYS`, a list of `Key`, beside the code that reads them, and the
-rest follows from it: `add_keys` puts the defaults into a configuration, `check` finds values that cannot be, `as_text` and
-`as_table` document. What several keys have to be together is a `Rule`, declared beside them. A configuration is a yacs node, or
-any other dict of dicts whose class can be made empty.
+rest follows from it: `add_keys` puts the defaults into a configuration, `Key.taken` reads what people write, `check` finds
+values that cannot be, `as_text` and `as_table` document. What several keys have to be together is a `Rule`, declared beside
+them. A configuration is a yacs node, or any other dict of dicts whose class can be made empty.
 """
 
 from __future__ import annotations
 
+import ast
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ _ONE = {bool: "True or False", int: "a whole number", float: "a number", str: "t
 _MANY = {int: "whole numbers", float: "numbers", str: "texts"}
 LONGEST = 4096  # characters of a text, the longest path of most systems
 MOST_ENTRIES = 10_000  # of a list
+NO_TEXT = ("none", "null", "~", "false")  # what people write for an empty text
+SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}  # YAML's words
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Bounds:
     def __str__(self) -> str:
         """In words: "1 to 9", "above 0 and below 1", "" where there are none."""
         if self.least is not None and self.most is not None:
-            return f"{self.least} to {self.most}"
+            return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
         bounds = (
             ("{} or more", self.least),
             ("above {}", self.above),
@@ -74,6 +77,7 @@ class Key:
         read_with: another key and the values of it with which this one is read (of a list, one of its entries); else it is
             always read.
         unread: nothing here reads it; it is there for files that were written for other code.
+        meant_by_true: the text that True stands for in files of other code; None: True is none of its values.
     """
 
     name: str
@@ -92,6 +96,7 @@ class Key:
     rule: str = ""
     read_with: tuple[str, tuple[Any, ...]] | None = None
     unread: bool = False
+    meant_by_true: str | None = None
 
     def __post_init__(self) -> None:
         kind = self.kind or type(self.default)
@@ -122,6 +127,37 @@ class Key:
         if self._holds(value):
             return ""
         return f"{self.name} is {shown(value)}, expected {self._range_alone(value) or self.expected}"
+
+    def taken(self, raw: Any) -> Any:
+        """What a file or a command line gives, as a value of this key where it can only mean one, else as Python reads it.
+
+        Texts are read as Python literals, as yacs does; beyond that `TRUE` is True, `AdamW` the choice `adamw`, `2024` a text
+        where a text is asked for, and `none` an empty one, if that can be.
+        """
+        value = literal(raw)
+        if self.kind is str:
+            value = self._text(raw, value)
+        elif self.kind is bool and isinstance(value, str):
+            value = SWITCHES.get(str(literal(value)).lower(), value)
+        elif self.kind in (int, float):
+            value = literal(value)  # a number in two pairs of quotation marks
+        return self.canonical(value)
+
+    def _text(self, raw: Any, value: Any) -> Any:
+        if isinstance(value, str) and value != raw:
+            return value  # in quotation marks of its own: these very characters
+        word = str(value).lower() if value is None or isinstance(value, (bool, str)) else ""
+        if word in NO_TEXT and self._holds(""):
+            return ""
+        if word == "true":
+            return True if self.meant_by_true is None else self.meant_by_true
+        return raw if isinstance(raw, str) and type(value) in (int, float) else value
+
+    def canonical(self, value: Any) -> Any:
+        """`value`, each choice in it spelt as it is declared."""
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(self.canonical, value))
+        return in_any_case(value, self.choices) if isinstance(value, str) else value
 
     def is_read(self, cfg: Any) -> bool:
         """Whether the rest of the configuration lets it be read, see `read_with`."""
@@ -188,6 +224,23 @@ class Rule:
             return ""
         found = " and ".join(f"{name} is {shown(value)}" for name, value in zip(self.names, values, strict=True))
         return f"{found}, expected {self.expected}"
+
+
+def literal(raw: Any) -> Any:
+    """A text as the Python literal that it is, everything else as it is."""
+    if not isinstance(raw, str):
+        return raw
+    try:
+        return ast.literal_eval(raw)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, OverflowError):  # no literal, too deep or too large
+        return raw
+
+
+def in_any_case(name: str, known: Iterable[Any]) -> str:
+    """The one text of `known` that `name` is, upper and lower case aside; `name` itself where there is none, or several."""
+    known = [each for each in known if isinstance(each, str)]
+    alike = [each for each in known if each.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 and name not in known else name
 
 
 def add_keys(cfg: Any, keys: Iterable[Key]) -> None:

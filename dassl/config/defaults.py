@@ -369,7 +369,7 @@ TRAIN = [
 ]
 
 TEST = [
-    Key("TEST.EVALUATOR", "Classification", "Name of a registered evaluator"),
+    Key("TEST.EVALUATOR", "Classification", "Name of a registered evaluator", check=bool, rule="not empty"),
     Key("TEST.PER_CLASS_RESULT", False, "Whether to log the accuracy of each class"),
     Key("TEST.COMPUTE_CMAT", False, "Whether to write the confusion matrix to OUTPUT_DIR/cmat.pt"),
     Key("TEST.NO_TEST", False, "True: train only"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from yacs.config import CfgNode
 
-from caspl.ground.errors import InputError, nearest
-from caspl.ground.keys import MISSING, flat, put, value_of
+from caspl.ground.errors import InputError
+from caspl.ground.keys import MISSING, Key, flat, literal, put, value_of
 from caspl.ground.texts import shown
 from caspl.ground.yaml_files import beside, lineage, merged
 
+from .defaults import KEYS
+
+ALIKE = 0.6  # of two names, by difflib, for one to be taken for a slip of the other
 _WORDS = {
     bool: "True or False",
     int: "a whole number",
@@ -33,27 +36,28 @@ def merge_file(
     path: str,
     locate: Callable[[Path, str], Path] = beside,
     problems: list[str] | None = None,
-    foreign: Mapping[str, str] = MappingProxyType({}),
+    foreign: Callable[[str], str | None] = lambda name: None,
+    keys: Iterable[Key] = KEYS,
 ) -> None:
     """Overwrite values of `cfg` with those of a YAML file over its `_BASE_`, as yacs's `merge_from_file`.
 
     A whole number is accepted for a key that holds a float. When anything is wrong `cfg` stays as it was. Python
     files, which yacs would execute, are refused. `locate` finds a base, see `caspl.ground.yaml_files`. If `problems` is
-    given, what is wrong is appended to it, what is right is merged, and nothing is raised. `foreign` says of keys that other
-    code has, by their full paths, what stands for them here.
+    given, what is wrong is appended to it, what is right is merged, and nothing is raised. `foreign` says of a key that other
+    code has, by its full path, what it is; None: it knows none of the name. `keys` say how values are read (`Key.taken`).
 
     Raises:
         InputError: the file or a base is missing or not YAML; or keys are unknown or values of a wrong type: all are listed,
             each with its file.
     """
-    wrong: list[str] = []
+    reader, wrong = _Reader(cfg, foreign, keys), []
     try:
         files = lineage(path, locate)
         for file, values in files:
-            mistakes: list[str] = []
-            _coerce_section(values, cfg, [], mistakes, cfg, foreign)
-            if mistakes:
-                wrong.append(f"{os.path.normpath(file)}: {'; '.join(mistakes)}")
+            reader.wrong = []
+            reader.section(values, cfg, [])
+            if reader.wrong:
+                wrong.append(f"{os.path.normpath(file)}: {'; '.join(reader.wrong)}")
         _refuse("Configuration file ", wrong, problems)
     except InputError as error:
         if problems is None:
@@ -67,20 +71,21 @@ def merge_options(
     cfg: CfgNode,
     opts: Sequence[Any],
     problems: list[str] | None = None,
-    foreign: Mapping[str, str] = MappingProxyType({}),
+    foreign: Callable[[str], str | None] = lambda name: None,
+    keys: Iterable[Key] = KEYS,
 ) -> None:
     """Overwrite values of `cfg` with `[key, value, key, value, ...]`, as yacs's `merge_from_list`.
 
     Keys are full paths such as `OPTIM.LR`; text is read as a Python literal where it is one. Of a key that comes twice the
-    last value holds, as in the family's scripts. When anything is wrong `cfg` stays as it was. `problems` and `foreign` are as
-    in `merge_file`.
+    last value holds, as in the family's scripts. When anything is wrong `cfg` stays as it was. `problems`, `foreign` and `keys`
+    are as in `merge_file`.
 
     Raises:
         InputError: a key without a value, an unknown key or a value of a wrong type; all are listed.
     """
-    opts, wrong = list(opts), []
+    opts, reader = list(opts), _Reader(cfg, foreign, keys)
     if len(opts) % 2:
-        wrong.append(
+        reader.wrong.append(
             f"they must come in pairs KEY VALUE, but {len(opts)} words were given and the last, "
             f"{_quoted(opts[-1])}, is left over"
         )
@@ -88,12 +93,12 @@ def merge_options(
     for key, raw in zip(opts[0::2], opts[1::2], strict=False):
         node = value_of(cfg, str(key))
         if node is MISSING:
-            wrong.append(_unknown(str(key), cfg, foreign))
+            reader.unknown(str(key))
         elif isinstance(node, CfgNode):
-            wrong.append(f"{key} is a section; give one of its keys, such as {_first_key(str(key), node)}")
-        elif (value := _coerce(raw, node, str(key), wrong)) is not MISSING:
+            reader.wrong.append(f"{key} is a section; give one of its keys, such as {_first_key(str(key), node)}")
+        elif (value := reader.value(raw, node, str(key))) is not MISSING:
             right[str(key)] = value
-    _refuse("Options: ", wrong, problems)
+    _refuse("Options: ", reader.wrong, problems)
     for key, value in right.items():
         put(cfg, key, value)
 
@@ -108,38 +113,76 @@ def _refuse(where: str, wrong: list[str], problems: list[str] | None) -> None:
     problems.append(sentence)
 
 
-def _coerce_section(
-    values: dict[str, Any],
-    node: CfgNode,
-    prefix: list[str],
-    problems: list[str],
-    root: CfgNode,
-    foreign: Mapping[str, str],
-) -> None:
-    """Check `values` against `node` and convert them in place; append what is wrong to `problems`, and leave it out."""
-    for key, value in list(values.items()):
-        full_key = ".".join([*prefix, str(key)])
-        if key not in node:
-            if not node.is_new_allowed():
-                inside = [f"{full_key}.{name}" for name in value] if isinstance(value, dict) else []
-                known = [name for name in inside if name in foreign]
-                problems += [_unknown(name, root, foreign) for name in known or [full_key]]
-                del values[key]
-        elif not isinstance(node[key], CfgNode):
-            if (coerced := _coerce(value, node[key], full_key, problems)) is MISSING:
-                del values[key]
+class _Reader:
+    """Reads values for the keys of a configuration; what is wrong is appended to `wrong`, a clause each."""
+
+    def __init__(self, cfg: CfgNode, foreign: Callable[[str], str | None], keys: Iterable[Key]):
+        self.cfg, self.foreign, self.keys = cfg, foreign, {key.name: key for key in keys}
+        self.wrong: list[str] = []
+
+    def section(self, values: dict[str, Any], node: CfgNode, prefix: list[str]) -> None:
+        """Check `values` against `node` and convert them in place; what is wrong is left out of them."""
+        for key, value in list(values.items()):
+            full_key = ".".join([*prefix, str(key)])
+            if key not in node:
+                if not node.is_new_allowed():
+                    inside = [f"{full_key}.{name}" for name in value] if isinstance(value, dict) else []
+                    known = [] if self.foreign(full_key) else [name for name in inside if self.foreign(name)]
+                    for name in known or [full_key]:
+                        self.unknown(name)
+                    del values[key]
+            elif not isinstance(node[key], CfgNode):
+                if (taken := self.value(value, node[key], full_key)) is MISSING:
+                    del values[key]
+                else:
+                    values[key] = taken
+            elif isinstance(value, dict):
+                self.section(value, node[key], [*prefix, str(key)])
             else:
-                values[key] = coerced
-        elif isinstance(value, dict):
-            _coerce_section(value, node[key], [*prefix, str(key)], problems, root, foreign)
+                del values[key]  # None is a section whose keys are all commented out
+                if value is not None:
+                    self.wrong.append(f"{full_key} is a section, but a value was found: {shown(value)}")
+
+    def value(self, raw: Any, present: Any, full_key: str) -> Any:
+        """`raw` as the type of `present`, by yacs's rules, the key's own and int as float; MISSING if that fails.
+
+        Nothing (YAML's null, Python's None) is no value of any key, but that of a text that may be empty.
+        """
+        key = self.keys.get(full_key)
+        value, wanted = key.taken(raw) if key else literal(raw), type(present)
+        if type(value) is wanted:
+            return value
+        if wanted is float and type(value) is int:
+            try:
+                return float(value)
+            except OverflowError:
+                return math.inf if value > 0 else -math.inf
+        if wanted in (list, tuple) and isinstance(value, (list, tuple)):
+            return wanted(value)
+        hint = _hint(value, present, key)
+        self.wrong.append(f"{full_key} must be {_WORDS[wanted]}, but {_quoted(raw)} ({_word(value)}) was found{hint}")
+        return MISSING
+
+    def unknown(self, full_key: str) -> None:
+        if answer := self.foreign(full_key):
+            self.wrong.append(f"{full_key} is {answer}")
+        elif full_key.startswith("-"):
+            self.wrong.append(f"{shown(full_key)} stands where a key is expected, in pairs KEY VALUE")
+        elif len(full_key) > 200 or not full_key.isprintable():
+            self.wrong.append(f"unknown key {shown(full_key)}")
         else:
-            del values[key]  # None is a section whose keys are all commented out
-            if value is not None:
-                problems.append(f"{full_key} is a section, but a value was found: {shown(value)}")
+            self.wrong.append(f"unknown key {full_key} ({self.way_out(full_key)})")
+
+    def way_out(self, full_key: str) -> str:
+        """The key that may be meant: one of the same last word, or one that resembles it."""
+        names, word = flat(self.cfg), full_key.upper()
+        namesakes = [name for name in names if name.endswith(f".{word.rpartition('.')[2]}")]
+        close = get_close_matches(word, namesakes, 1, 0.0) or get_close_matches(word, names, 1, ALIKE)
+        return f"do you mean {close[0]}?" if close else "python -m caspl.configs keys lists all"
 
 
 def _put(values: dict[str, Any], node: CfgNode) -> None:
-    """Put values that `_coerce_section` has converted in their places; yacs would take a text for a literal once more."""
+    """Put values that `_Reader.section` has converted in their places; yacs would take a text for a literal once more."""
     for key, value in values.items():
         if isinstance(node.get(key), CfgNode):
             _put(value or {}, node[key])
@@ -147,67 +190,32 @@ def _put(values: dict[str, Any], node: CfgNode) -> None:
             node[key] = CfgNode(value) if isinstance(value, dict) else value
 
 
-def _coerce(raw: Any, present: Any, full_key: str, problems: list[str]) -> Any:
-    """Return `raw` as the type of `present` by yacs's rules, and int as float; if that fails, note it and return `MISSING`.
-
-    Nothing (YAML's null, Python's None) is no value of any key.
-    """
-    value = _decoded(raw)
-    wanted = type(present)
-    if type(value) is wanted:
-        return value
-    if wanted is float and type(value) is int:
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    if wanted in (list, tuple) and isinstance(value, (list, tuple)):
-        return wanted(value)
-    hint = _hint(value, wanted)
-    problems.append(f"{full_key} must be {_WORDS[wanted]}, but {_quoted(raw)} ({_word(value)}) was found{hint}")
-    return MISSING
-
-
-def _decoded(raw: Any) -> Any:
-    try:
-        return CfgNode._decode_cfg_value(raw)
-    except (MemoryError, RecursionError, OverflowError):  # too deep or too large for Python's reader
-        return raw
-
-
 def _quoted(raw: Any) -> str:
     return f"'{shown(raw).strip(chr(34))}'" if isinstance(raw, str) else shown(raw)
 
 
-def _hint(value: Any, wanted: type) -> str:
-    """Say what to write instead, where that can be guessed."""
+def _hint(value: Any, present: Any, key: Key | None) -> str:
+    """Say what to write instead, as a file and a shell take it, where that can be guessed; the key's default is an example."""
+    wanted, example = type(present), key.default if key else present
     if value is None:
-        return "; leave the key out, or write '' for an empty text" if wanted is str else "; leave the key out"
-    if wanted is str and isinstance(value, (int, float)):
-        return f"; write \"'{shown(value)}'\""
-    if wanted is float:
-        return "; write for example 1.0"
-    if wanted is int:
-        return f"; write {int(value)}" if isinstance(value, float) and value.is_integer() else "; write for example 1"
+        return "; leave the key out"
+    if wanted is str:
+        if isinstance(value, (bool, list, tuple, dict)):
+            return "; write a text, or leave the key out"
+        return f'; write "{value}"' if key else f"; write \"'{shown(value)}'\""
     if wanted is bool:
-        return "; write True or False"
+        return f"; write {' or '.join(map(str, key.choices))}" if key and key.choices else "; write True or False"
     if wanted in (list, tuple):
-        return f"; write [{_quoted(value)}]"
-    return ""
+        if not isinstance(value, dict) and (key is None or not key.problem([value])):
+            return f'; write "[{value!r}]"'
+        return f'; write for example "{example}"' if example else ""
+    if wanted is int and isinstance(value, float) and value.is_integer():
+        return f"; write {int(value)}"
+    return f"; write for example {example}"
 
 
 def _word(value: Any) -> str:
     return _WORDS.get(type(value), type(value).__name__)
-
-
-def _unknown(full_key: str, cfg: CfgNode, foreign: Mapping[str, str]) -> str:
-    if full_key in foreign:
-        return f"{full_key} is {foreign[full_key]}"
-    if full_key.startswith("-"):
-        return f"{shown(full_key)} stands where a key is expected; flags come before the pairs KEY VALUE"
-    if len(full_key) > 200 or not full_key.isprintable():
-        return f"unknown key {shown(full_key)}"
-    return f"unknown key {full_key} (do you mean {nearest(full_key, flat(cfg))}?)"
 
 
 def _first_key(prefix: str, node: CfgNode) -> str:

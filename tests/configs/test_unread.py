@@ -180,7 +180,7 @@ FLAGS = [
     (("--trainer", ""), "--trainer is empty"),
     (("--seed", "-7"), "SEED is -7, expected -1 to 4294967295"),
     (("MODEL.INIT_WEIGHTS", "{}/none"), "MODEL.INIT_WEIGHTS is {}/none, which is no file"),
-    (("OPTIM.LR", "1", "--seed", "1"), '"--seed" stands where a key is expected; flags come before the pairs'),
+    (("OPTIM.LR", "1", "--seed", "-7"), "SEED is -7, expected -1 to 4294967295"),
     (("TEST.EVALUATOR", "Regression"), 'evaluator (TEST.EVALUATOR) "Regression"'),
 ]
 
@@ -198,7 +198,7 @@ def test_what_a_trainer_needs_is_asked_before_it_is_built(said, tmp_path):
         "ZeroshotCLIP", "--eval-only", "--model-dir", str(tmp_path), to_run=True
     )
     assert "TRAINER.CASPL.BOOSTING is empty; CasPL_CoOp needs" in said("CasPL_CoOp", to_run=True)
-    assert "there is no file or folder none" in said("CasPL_CoOp", "TRAINER.CASPL.BOOSTING", "none", to_run=True)
+    assert "there is no file or folder absent" in said("CasPL_CoOp", "TRAINER.CASPL.BOOSTING", "absent", to_run=True)
     both = said("LinearProbe", "--eval-only", "OPTIM.LR", "0", "OPTIM.MAX_EPOCH", "0", to_run=True)
     assert all(part in both for part in ("OPTIM.LR is 0", "OPTIM.MAX_EPOCH is 0", "--eval-only needs --model-dir"))
 

@@ -6,6 +6,7 @@ import caspl.datasets
 import caspl.trainers
 from caspl.ground.errors import InputError
 from caspl.ground.keys import problems as problems_of
+from caspl.ground.keys import value_of
 
 EVERY_KEY = [*KEYS, *caspl.trainers.KEYS, *caspl.datasets.KEYS]
 
@@ -65,7 +66,7 @@ def test_merge_file(cfg, tmp_path):
     "text, message",
     [
         ("OPTIM:\n  LRR: 1.0\n", r"a\.yaml: unknown key OPTIM\.LRR \(do you mean OPTIM\.LR\?\)"),
-        ("OPTIM:\n  LR: fast\n", r"OPTIM\.LR must be a number, but 'fast' \(a text\) was found; write .* 1\.0"),
+        ("OPTIM:\n  LR: fast\n", r"OPTIM\.LR must be a number, but 'fast' \(a text\) was found; write .* 0\.0003"),
         ("OPTIM:\n  MAX_EPOCH: 5.0\n", r"OPTIM\.MAX_EPOCH must be a whole number, .*; write 5"),
         ("USE_CUDA: 1\n", r"USE_CUDA must be True or False"),
         ("OPTIM: 3\n", r"OPTIM is a section, but a value was found: 3"),
@@ -123,9 +124,10 @@ def test_merge_options(cfg):
         (["OPTIM.LRR", "1"], r"unknown key OPTIM\.LRR \(do you mean OPTIM\.LR\?\)"),
         (["OPTIM.LR.X", "1"], r"unknown key OPTIM\.LR\.X"),
         (["OPTIM", "1"], r"OPTIM is a section; give one of its keys, such as OPTIM\.NAME"),
-        (["VERBOSE", "yes"], r"VERBOSE must be True or False, but 'yes' \(a text\) was found"),
-        (["DATASET.NAME", "7"], r"DATASET\.NAME must be a text, but '7' \(a whole number\) was found"),
-        (["INPUT.SIZE", "32"], r"INPUT\.SIZE must be a list, .*; write \[32\]"),
+        (["VERBOSE", "maybe"], r"VERBOSE must be True or False, but 'maybe' \(a text\) was found"),
+        (["DATASET.NAME", 7], r"DATASET\.NAME must be a text, but 7 \(a whole number\) was found; write \"7\""),
+        (["INPUT.SIZE", "32"], r"INPUT\.SIZE must be a list, .*; write for example \"\(224, 224\)\""),
+        (["OPTIM.STEPSIZE", "32"], r"OPTIM\.STEPSIZE must be a list, .*; write \"\[32\]\""),
     ],
 )
 def test_merge_options_mistakes(cfg, opts, message):
@@ -197,13 +199,16 @@ def test_every_key_has_bounds(key):
 
 
 @pytest.mark.parametrize("key", EVERY_KEY, ids=lambda key: key.name)
-def test_nothing_is_no_value(key, full, tmp_path):
+def test_nothing_is_no_value_but_an_empty_text(key, full, tmp_path):
     problems = []
-    merge_options(full, [key.name, "None"], problems)
+    merge_options(full, [key.name, "None"], problems, keys=EVERY_KEY)
     *sections, name = key.name.split(".")
     lines = [f"{'  ' * depth}{section}:" for depth, section in enumerate(sections)]
     text = "\n".join([*lines, f"{'  ' * len(sections)}{name}: null", ""])
-    merge_file(full, write(tmp_path, text), problems=problems)
+    merge_file(full, write(tmp_path, text), problems=problems, keys=EVERY_KEY)
+    if key.kind is str and not key.problem(""):
+        assert not problems and value_of(full, key.name) == ""
+        return
     assert len(problems) == 2
     assert all(f"{key.name} must be " in said and "(nothing) was found; leave the key out" in said for said in problems)
 
@@ -235,13 +240,66 @@ def test_the_last_of_two_values_holds(cfg):
 
 
 def test_keys_of_other_code_are_answered(cfg, tmp_path):
-    foreign = {"KD.T": "theirs; here it is OPTIM.GAMMA"}
+    foreign = {"KD.T": "theirs; here it is OPTIM.GAMMA"}.get
     with pytest.raises(InputError, match=r"^Options: KD\.T is theirs; here it is OPTIM\.GAMMA\.$"):
         merge_options(cfg, ["KD.T", "1"], foreign=foreign)
     with pytest.raises(InputError, match=r"a\.yaml: KD\.T is theirs; here it is OPTIM\.GAMMA\.$"):
         merge_file(cfg, write(tmp_path, "KD:\n  T: 1\n"), foreign=foreign)
 
 
-def test_a_flag_behind_the_pairs_is_told(cfg):
-    with pytest.raises(InputError, match='"--seed" stands where a key is expected; flags come before the pairs'):
-        merge_options(cfg, ["OPTIM.LR", "1", "--seed", "1"])
+@pytest.mark.parametrize(
+    "name, given, taken",
+    [
+        ("OPTIM.NAME", "AdamW", "adamw"),
+        ("OPTIM.NAME", "SGD", "sgd"),
+        ("OPTIM.LR_SCHEDULER", "Cosine", "cosine"),
+        ("INPUT.INTERPOLATION", "BICUBIC", "bicubic"),
+        ("INPUT.TRANSFORMS", "['Random_Flip', 'normalize']", ("random_flip", "normalize")),
+        ("DATALOADER.TRAIN_X.SAMPLER", "randomclasssampler", "RandomClassSampler"),
+        ("TRAINER.COOP.PREC", "FP32", "fp32"),
+        ("TRAINER.COOP.CTX_INIT", "True", "template"),
+        ("TRAINER.COOP.CTX_INIT", "'True'", "True"),  # the word
+        ("TRAINER.COOP.CTX_INIT", "'none'", "none"),
+        ("TRAINER.COOP.CTX_INIT", "false", ""),
+        ("TRAINER.COCOOP.CTX_INIT", "NULL", ""),
+        ("MODEL.INIT_WEIGHTS", "None", ""),
+        ("OUTPUT_DIR", "none", "none"),  # it cannot be empty
+        ("OUTPUT_DIR", "2024", "2024"),
+        ("OUTPUT_DIR", "1e5", "1e5"),
+        ("USE_CUDA", "false", False),
+        ("USE_CUDA", "'False'", False),
+        ("USE_CUDA", "\"'off'\"", False),
+        ("TEST.NO_TEST", "yes", True),
+        ("SEED", "'16'", 16),
+        ("OPTIM.LR", "'1e-3'", 1e-3),
+        ("OPTIM.LR", "1", 1.0),
+        ("INPUT.SIZE", "[32, 32]", (32, 32)),
+    ],
+)
+def test_what_can_only_mean_one_value_is_that_value(name, given, taken, full, tmp_path):
+    *sections, last = name.split(".")
+    lines = [f"{'  ' * depth}{section}:" for depth, section in enumerate(sections)]
+    quoted = given.replace('"', '\\"')
+    text = "\n".join([*lines, f'{"  " * len(sections)}{last}: "{quoted}"', ""])
+    other = full.clone()
+    merge_options(full, [name, given], keys=EVERY_KEY)
+    merge_file(other, write(tmp_path, text), keys=EVERY_KEY)
+    for cfg in (full, other):
+        assert value_of(cfg, name) == taken and type(value_of(cfg, name)) is type(taken)
+
+
+@pytest.mark.parametrize("word", ["-5", "-seed"])
+def test_what_is_no_key_is_told(word, cfg):
+    with pytest.raises(InputError, match=f'"{word}" stands where a key is expected, in pairs KEY VALUE'):
+        merge_options(cfg, ["OPTIM.LR", "1", word, "1"])
+
+
+@pytest.mark.parametrize(
+    "given, close",
+    [("optim.lr", "OPTIM.LR"), ("LR", "OPTIM.LR"), ("OPTIM.LRR", "OPTIM.LR"), ("NUM_SHOTS", "DATASET.NUM_SHOTS")],
+)
+def test_a_key_that_is_almost_one_is_named(given, close, cfg):
+    with pytest.raises(InputError, match=rf"unknown key {given} \(do you mean {close}\?\)"):
+        merge_options(cfg, [given, "1"])
+    with pytest.raises(InputError, match=r"unknown key QQQ \(python -m caspl\.configs keys lists all\)"):
+        merge_options(cfg, ["QQQ", "1"])

@@ -12,7 +12,7 @@ from caspl.clip.backbones import load_backbone
 from caspl.clip.templates import ENSEMBLE
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError
-from caspl.trainers import kgcoop, linear_probe, prograd, promptsrc
+from caspl.trainers import coop, kgcoop, linear_probe, prograd, promptsrc
 
 SHOTS = ("--seed", "1", "DATASET.NUM_SHOTS", "2")
 
@@ -138,16 +138,45 @@ def test_both_cases_of_the_projection_occur(build, monkeypatch):
         ("SUN397", "a photo of a", 0),
     ],
 )
-def test_context_from_the_datasets_template(dataset, words, rest, build, monkeypatch):
-    """Words at the end, zeros before; where the comma is a token of its own, the last word is not learned."""
-    trainer = build("ProGrad", "base", "out", "TRAINER.COOP.N_CTX", "16")
-    template = prograd.PROGRAD_TEMPLATES.get(dataset, "a photo of a {}.")
-    monkeypatch.setattr(prograd.ProGrad, "template", property(lambda self: template))
-    context, fixed = trainer.initial_context(trainer.backbone, 5)
+@pytest.mark.parametrize(
+    ("trainer", "length", "given"),
+    [
+        ("ProGrad", "COOP", "template"),
+        ("CoOp", "COOP", "True"),
+        ("CoCoOp", "COCOOP", "true"),
+        ("CasPL_CoOp", "COOP", "True"),
+    ],
+)
+def test_context_from_the_datasets_template(dataset, words, rest, trainer, length, given, build, monkeypatch):
+    """Words at the end, zeros before; where the comma is a token of its own, the last word is not learned.
+
+    True is what the code of KgCoOp and ProGrad calls it.
+    """
+    trainer = build(trainer, "base", "out", f"TRAINER.{length}.N_CTX", "16", f"TRAINER.{length}.CTX_INIT", given)
+    assert trainer.keys.CTX_INIT == "template"
+    context, fixed = coop.template_context(trainer.backbone, dataset, 16, "TRAINER.COOP")
     count, tokens = len(words.split(" ")), trainer.backbone.embed(words)
     assert context.shape == (16, 64) and not context[: 16 - count].any()
     assert torch.equal(context[16 - count :], tokens[:count]) and torch.equal(fixed, tokens[count:])
     assert len(fixed) == rest
+    (learned,) = [p for name, p in trainer.model.named_parameters() if name.endswith("ctx")]
+    assert torch.equal(
+        learned.float(), coop.template_context(trainer.backbone, "Digits", 16, "")[0].to(learned.dtype).float()
+    )
+
+
+@pytest.mark.parametrize("given", ["True", "template"])
+def test_the_words_of_kgcoop_are_the_same_for_every_dataset(given, build):
+    """There are four tokens then, whatever N_CTX is by default."""
+    trainer = build("KgCoOp", "base", "out", "TRAINER.COOP.N_CTX", "4", "TRAINER.COOP.CTX_INIT", given)
+    context, fixed = trainer.initial_context(trainer.backbone, 5)
+    assert torch.equal(context, trainer.backbone.embed("a photo of a")) and not len(fixed)
+
+
+@pytest.mark.parametrize("given", ["False", "none", "None", "''"])
+def test_no_words_are_random_tokens(given, build):
+    trainer = build("CoOp", "base", "out", "TRAINER.COOP.N_CTX", "6", "TRAINER.COOP.CTX_INIT", given)
+    assert trainer.keys.CTX_INIT == "" and trainer.initial_context(trainer.backbone, 5)[0].shape == (6, 64)
 
 
 def test_a_context_shorter_than_the_template_is_refused(run, capsys):

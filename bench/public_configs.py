@@ -1,0 +1,78 @@
+"""Which configuration files of public repositories are read here, and why the others are not.
+
+    python bench/public_configs.py ../CoOp ../KgCoOp ../ProGrad ...
+
+The arguments are checkouts. Each file below configs/trainers/<Trainer>/ goes through the checks of train.py with the trainer of
+its folder, as the repositories' scripts have it, and each below configs/datasets/ with CoOp. Prints a table: file, trainer,
+"read" or what is refused. Exit status 1 where a file is refused for anything but a method that is not here. Nothing is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tabulate import tabulate
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+import train  # noqa: E402
+from caspl.configs import find  # noqa: E402
+from caspl.ground import door  # noqa: E402
+from caspl.ground.errors import InputError  # noqa: E402
+
+READ, ELSEWHERE, OTHERWISE = "read", "refused for another method", "refused otherwise"
+OF_ANOTHER_METHOD = re.compile(r"it belongs to|which no method here reads|is a key of the method")
+DOMAINS = ("da", "dg", "ssl")  # Dassl's own folders: of methods for several domains and their datasets
+
+
+def files(checkout: Path) -> list[tuple[Path, str, bool]]:
+    """Each configuration file, the trainer of its folder (CoOp for datasets), and whether it is a dataset's."""
+    found = []
+    for path in sorted(checkout.rglob("*.y*ml")):
+        place = re.search(r"(?:^|/)configs/(trainers|datasets)/(?:([^/]+)/)?", path.relative_to(checkout).as_posix())
+        if place and place[2] not in DOMAINS and (place[2] or place[1] == "datasets"):
+            found.append((path, place[2] if place[1] == "trainers" else "CoOp", place[1] == "datasets"))
+    return found
+
+
+def answer(path: Path, trainer: str, of_dataset: bool) -> str:
+    """What the checks of train.py say to a file; "read" where they have nothing against it."""
+    dataset = path if of_dataset else find("configs/datasets/digits.yaml")
+    words = ["--trainer", trainer, "--dataset-config-file", str(dataset)]
+    try:
+        train.setup_cfg(train.parse_args(words if of_dataset else [*words, "--config-file", str(path)]))
+    except InputError as error:
+        said = str(error).replace(f"Configuration file {path}: ", "")
+        return re.sub(r"; available: .*", "", said)
+    return READ
+
+
+def kind(said: str) -> str:
+    """Which of the three an answer is: each of its clauses has to be about another method for the second."""
+    if said == READ:
+        return READ
+    clauses = [clause for clause in said.split("; ") if clause != "leave it out"]
+    return ELSEWHERE if all(OF_ANOTHER_METHOD.search(clause) for clause in clauses) else OTHERWISE
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkouts", nargs="+", type=Path, metavar="CHECKOUT")
+    rows = []
+    for checkout in parser.parse_args(argv).checkouts:
+        found = files(checkout)
+        if not found:
+            raise InputError(f"{checkout} holds no configs/trainers and no configs/datasets; give a checkout")
+        rows += [(path.relative_to(checkout.parent), trainer, answer(path, trainer, d)) for path, trainer, d in found]
+    print(tabulate(rows, headers=("file", "trainer", "answer"), maxcolwidths=None))
+    counts = Counter(kind(said) for *_, said in rows)
+    print(f"\n{len(rows)} files: {', '.join(f'{counts[each]} {each}' for each in (READ, ELSEWHERE, OTHERWISE))}")
+    return 1 if counts[OTHERWISE] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(door.run(main))
