@@ -10,10 +10,12 @@ from pathlib import Path
 from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
-from ..ground.texts import log_to_stderr, tell
+from ..ground.texts import log_to_stderr, sentence, tell
 from .figures import draw_base_to_new, draw_few_shot
-from .layout import BASE_TO_NEW, EXPECTED, FEW_SHOT, Found, Run, find_runs
 from .names import dataset_name
+from .reading.places import EXPECTED
+from .reading.run import BASE_TO_NEW, FEW_SHOT, Found, Run
+from .reading.runs import find_runs
 from .render import latex, markdown, runs_csv
 from .tables import Table, build_tables
 
@@ -46,15 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _collect(args: argparse.Namespace) -> None:
     log_to_stderr()
     found = find_runs(args.folder)
-    if not found.runs and not found.unfinished:
-        raise InputError(f"no results below {args.folder}; looked for log.txt in folders {EXPECTED}")
+    if not (found.runs or found.unfinished or found.validation):
+        _report_left_out(args.folder, found)
+        looked = (
+            "its logs are left out for the reasons above"
+            if found.left_out
+            else f"looked for log.txt in folders {EXPECTED}"
+        )
+        raise InputError(f"no results below {args.folder}; {looked}")
     datasets, trainers = {dataset_name(name) for name in _names(args.dataset)}, _names(args.trainer)
     chosen = _choose(found, datasets, trainers)
-    if not chosen.runs and not chosen.unfinished:
+    if not (chosen.runs or chosen.unfinished or chosen.validation):
         raise InputError(
             f"nothing below {args.folder} is of the given --dataset and --trainer; there are {_present(found)}"
         )
-    _report_unread(args.folder, chosen)
     if chosen.runs:
         tables = build_tables(chosen.runs)
         formats = {"markdown": markdown, "latex": latex}
@@ -62,6 +69,7 @@ def _collect(args: argparse.Namespace) -> None:
         tell(text.removesuffix("\n"))
         if not (args.no_write or datasets or trainers):  # a part must not take the place of the whole
             tell(f"wrote {', '.join(write_all(args.folder, tables, chosen.runs))} in {args.folder}", sys.stderr)
+    _report_unread(args.folder, chosen)
 
 
 def write_all(folder: Path, tables: Mapping[str, Table], runs: Sequence[Run]) -> list[str]:
@@ -97,25 +105,35 @@ def _choose(found: Found, datasets: set[str], trainers: set[str]) -> Found:
     return Found(
         runs=[run for run in found.runs if wanted(run)],
         unfinished=[(path, run) for path, run in found.unfinished if wanted(run)],
+        validation=[(path, run) for path, run in found.validation if wanted(run)],
+        left_out=found.left_out,
         elsewhere=found.elsewhere,
     )
 
 
 def _present(found: Found) -> str:
-    runs = [*found.runs, *(run for _, run in found.unfinished)]
+    runs = [*found.runs, *(run for _, run in [*found.unfinished, *found.validation])]
     datasets, trainers = (", ".join(sorted({getattr(run, key) for run in runs})) for key in ("dataset", "trainer"))
     return f"datasets {datasets} and trainers {trainers}"
 
 
 def _report_unread(folder: Path, found: Found) -> None:
-    """Say on stderr what the tables lack."""
+    """Say on stderr, behind the tables, what they lack."""
     for path, run in found.unfinished:
         older = f" (the result of {folder / run.path} counts)" if run.accuracy is not None else ""
         tell(f"unfinished: {folder / path}{older}", sys.stderr)
+    for path, run in found.validation:
+        tell(f"tested on validation images ({run.accuracy:.2f} %), in no table: {folder / path}", sys.stderr)
+    _report_left_out(folder, found)
     if found.elsewhere:
         first, *others = found.elsewhere
         more = f" and {len(others)} more" if others else ""
         tell(f"not read, in no known layout: {folder / first}{more}", sys.stderr)
+
+
+def _report_left_out(folder: Path, found: Found) -> None:
+    for path, why in found.left_out:
+        tell(f"left out: {folder / path}: {sentence(why)}", sys.stderr)
 
 
 if __name__ == "__main__":

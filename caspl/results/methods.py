@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
-from .layout import Run
-from .names import method_name, method_order
+from .names import backbone_name, method_name, method_order
+from .reading.run import Run
 
 # What tells a trainer's rows apart, from nothing to everything. A protocol may prescribe several configurations, such as
 # CoOp's 50, 100 and 200 epochs for different numbers of shots: as long as no cell has two, they are one row.
@@ -47,19 +47,25 @@ def group_methods(runs: Iterable[Run], *, cell: Callable[[Run], Hashable], split
     """Methods in the order of the tables.
 
     `cell` says where in its row a run stands: runs of one cell never come from two configurations or from below two
-    folders. With `split_shots` neither do they from different numbers of shots.
+    folders, those of one row never from two backbones. With `split_shots` neither do they from different numbers of shots.
     """
     trainers = defaultdict(list)
     for run in runs:
         trainers[run.trainer, run.inductive].append(run)
     methods = []
     for (trainer, inductive), own in trainers.items():
-        by_shots = _group(own, lambda run: (f"{run.shots} shots",)) if split_shots else {(): own}
-        for shots, part in by_shots.items():
-            shown = shots if len(by_shots) > 1 else ()
+        by_model = _group(own, lambda run: (_backbone(run), f"{run.shots} shots" if split_shots else ""))
+        several = [len(set(values)) > 1 for values in zip(*by_model, strict=True)]
+        for model, part in by_model.items():
+            shown = tuple(value for value, is_shown in zip(model, several, strict=True) if is_shown)
             for variant, members in _distinguish(part, cell).items():
                 methods.append(Method(trainer, inductive, variant + shown, tuple(members)))
     return sorted(methods, key=lambda m: (method_order(m.trainer), m.inductive, [_natural(v) for v in m.variant]))
+
+
+def _backbone(run: Run) -> str:
+    """Runs of two backbones never share a row."""
+    return "unknown backbone" if run.backbone is None else backbone_name(run.backbone)
 
 
 def _distinguish(runs: list[Run], cell: Callable[[Run], Hashable]) -> dict[tuple[str, ...], list[Run]]:

@@ -24,6 +24,8 @@ DATASETS = {
     "imageneta": "ImageNetA",
     "imagenetr": "ImageNetR",
 }
+UNPUBLISHED = {"digits": "digits"}  # known, too: what a folder of this name holds
+ANY_DATASET = ("ImageFolder", "Union", "UnlabeledImages")  # say how the user's images are read and not which they are
 SOURCE = "ImageNet"
 VARIANTS = ("ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR")
 BENCHMARK = tuple(name for name in dict.fromkeys(DATASETS.values()) if name not in VARIANTS)  # the 11 datasets
@@ -37,17 +39,39 @@ TRAINERS = {
 }
 ORDER = (*TRAINERS, "CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
 BEHIND_BOOSTING = "CasPL_"
+# Of the family's repositories, under the names that their scripts give them; with ORDER, what a folder of such a name is for
+OTHER_TRAINERS = ("DePT", "MMA", "MultiModalAdapter", "MMRL", "MMRLpp", "ProDA", "PromptKD", "RPO", "TCP")
+
+# CLIP ViT-B/16 as OpenAI's package and open_clip call it: the backbone of all published numbers.
+PUBLISHED_BACKBONES = ("ViT-B/16", "ViT-B-16:openai", "ViT-B-16-quickgelu:openai")
+
+
+def known_dataset(name: str) -> str | None:
+    """The name in the tables of what a folder or a registry calls `name`; None where that is no dataset known here."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return DATASETS.get(plain) or UNPUBLISHED.get(plain)
 
 
 def dataset_name(folder: str) -> str:
     """The papers' name of a dataset, or the folder's own name where the papers have none."""
-    return DATASETS.get(re.sub(r"[^a-z0-9]", "", folder.lower()), folder)
+    return known_dataset(folder) or folder
 
 
 def dataset_order(name: str) -> tuple[int, str]:
     """Sorting key: the papers' datasets first."""
     known = list(dict.fromkeys(DATASETS.values()))
     return (known.index(name) if name in known else len(known), name)
+
+
+def known_trainer(name: str) -> bool:
+    """Whether a folder of this name is for a trainer known here, behind boosting prompts or not."""
+    plain = name.removeprefix(BEHIND_BOOSTING).lower()
+    return any(plain == trainer.lower() for trainer in (*ORDER, *OTHER_TRAINERS))
+
+
+def backbone_name(name: str) -> str:
+    """One name for what is the same CLIP under several."""
+    return PUBLISHED_BACKBONES[0] if name in PUBLISHED_BACKBONES else name
 
 
 def method_name(trainer: str) -> str:

@@ -9,10 +9,8 @@ from functools import cache
 from importlib import resources
 
 from .methods import Method
-from .names import BEHIND_BOOSTING, BENCHMARK, TRAINERS, VARIANTS
+from .names import BEHIND_BOOSTING, BENCHMARK, PUBLISHED_BACKBONES, TRAINERS, VARIANTS
 
-# All of them were measured with this backbone, as OpenAI's package and open_clip call it.
-BACKBONES = ("ViT-B/16", "ViT-B-16:openai", "ViT-B-16-quickgelu:openai")
 SHOTS = 16  # of every published number but the few-shot ones, and those of methods that see no labels
 
 # Methods that are published for one configuration and under a name that says so.
@@ -70,7 +68,7 @@ def average_of(datasets: Collection[str]) -> str:
 
 def _published_name(method: Method) -> str | None:
     """None where nothing is published that would be comparable: another backbone, the inductive protocol."""
-    if method.inductive or any(run.backbone not in (None, *BACKBONES) for run in method.runs):
+    if method.inductive or any(run.backbone not in (None, *PUBLISHED_BACKBONES) for run in method.runs):
         return None
     if len(method.configs) == 1 and (method.trainer, method.configs[0]) in CONFIGURATIONS:
         return CONFIGURATIONS[method.trainer, method.configs[0]]

@@ -10,8 +10,8 @@ from itertools import groupby
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
 from ..ground.texts import in_csv, in_markdown
-from .layout import Run
 from .names import method_name
+from .reading.run import Run
 from .tables import Cell, Row, Table
 
 MISSING = "-"

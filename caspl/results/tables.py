@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .layout import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Run
 from .methods import Method, group_methods
 from .names import SOURCE, dataset_order
 from .published import Value, average_of, find
+from .reading.run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Run
 
 Seeds = dict[int | None, float]  # seed -> accuracy
 
@@ -204,7 +204,7 @@ def _on(method: Method, dataset: str) -> list[Run]:
 def _scores(runs: Iterable[Run], key: Callable[[Run], str | int]) -> dict:
     """Accuracies by `key(run)` and by seed. Where a model was tested again after its training, that test counts."""
     scores: dict[str | int, Seeds] = defaultdict(dict)
-    for run in sorted(runs, key=lambda run: (run.part != "train_base", run.seed or 0)):
+    for run in sorted(runs, key=lambda run: (run.is_test, run.seed or 0)):
         scores[key(run)][run.seed] = run.accuracy
     return dict(scores)
 

@@ -16,9 +16,9 @@ from caspl.ground.errors import InputError
 from caspl.prompting.learners import Prompts
 from caspl.results import harmonic_mean
 from caspl.results.__main__ import main
-from caspl.results.layout import find_runs
-from caspl.results.logs import last_accuracy
 from caspl.results.published import _values, average_of
+from caspl.results.reading.logs import read_logs
+from caspl.results.reading.runs import find_runs
 from caspl.results.tables import build_tables
 
 TARGETS = {  # configuration -> name in the papers
@@ -34,6 +34,19 @@ TARGETS = {  # configuration -> name in the papers
     "ucf101": "UCF101",
 }
 NAMES = list(TARGETS.values())
+TRAINERS = [
+    "ZeroshotCLIP",
+    "ZeroshotCLIP2",
+    "CasPLBoost",
+    "LinearProbe",
+    "CoOp",
+    "CoCoOp",
+    "VPT",
+    "IVLP",
+    "MaPLe",
+    "PromptSRC",
+]
+TRAINERS += ["KgCoOp", "ProGrad", "Mine"]
 VARIANTS = ["imagenetv2", "imagenet_sketch", "imagenet_a", "imagenet_r"]
 
 
@@ -49,13 +62,16 @@ def block(percent, total=10_000):
 
 
 def config(classes="all", backbone="ViT-B/16", names="all", caspl=True):
-    """What yacs prints of a configuration, shortened; the original repositories have no TRAINER.CASPL."""
+    """What yacs prints of a configuration, shortened; the original repositories have no TRAINER.CASPL.
+
+    What stands in angle brackets `write` takes from the folder.
+    """
     node = f"  CASPL:\n    BOOSTING: \n    CLASSES: {names}\n    PREC: fp16\n" if caspl else ""
     subsample = f"  SUBSAMPLE_CLASSES: {classes}\n" if classes else ""
     return (
-        f"DATASET:\n  NAME: OxfordPets\n  NUM_SHOTS: 16\n{subsample}  TARGET_DOMAINS: ()\n"
+        f"DATASET:\n  NAME: <dataset>\n  NUM_SHOTS: <shots>\n{subsample}  TARGET_DOMAINS: ()\n"
         f"MODEL:\n  BACKBONE:\n    NAME: {backbone}\n    PRETRAINED: True\n  HEAD:\n    NAME: \n"
-        f"SEED: 1\nTEST:\n  SPLIT: test\nTRAINER:\n{node}  COOP:\n    CLASS_TOKEN_POSITION: end\n  NAME: CoOp\n"
+        f"SEED: <seed>\nTEST:\n  SPLIT: test\nTRAINER:\n{node}  COOP:\n    CLASS_TOKEN_POSITION: end\n  NAME: <trainer>\n"
     )
 
 
@@ -85,8 +101,20 @@ def original(percent, classes="all", **keys):
     )
 
 
-def write(folder: Path, text: str, name="log.txt"):
+def write(folder: Path, text: str, name="log.txt", **said):
+    """Write a log that says what its folder says, except for what is `said`."""
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder.as_posix()
+    facts = {
+        "dataset": next(
+            (part for part in folder.parts if part in [*TARGETS, *VARIANTS, "imagenet", "digits"]), "OxfordPets"
+        ),
+        "trainer": next((part for part in folder.parts if part.removeprefix("CasPL_") in TRAINERS), "CoOp"),
+        "shots": next((a or b for a, b in re.findall(r"shots_(\d+)|_(\d+)shots", path)), "16"),
+        "seed": next(iter(re.findall(r"/seed_?(\d+)", path)), "1"),
+    }
+    for key, value in (facts | said).items():
+        text = text.replace(f"<{key}>", str(value))
     (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -137,8 +165,10 @@ def line(markdown, *first):
         ("", None),
     ],
 )
-def test_the_last_result_on_test_images_counts(text, percent):
-    assert last_accuracy(text) == percent
+def test_the_last_result_on_test_images_counts(tmp_path, text, percent):
+    write(tmp_path, text)
+    (log,) = read_logs(tmp_path / "log.txt")
+    assert log.accuracy() == percent
 
 
 # ------------------------------------------------------------ base to new
@@ -335,8 +365,9 @@ def test_training_on_all_classes_in_train_base_is_few_shot(tmp_path, capsys):
     _, out, _ = run(tmp_path, capsys)
     assert line(out, "dataset", "method") == ["seeds", "4"] and line(out, "DTD", "PromptSRC + CasPL") == ["1", "70.00"]
     write(tmp_path / "base2new" / "test_new" / "dtd" / "shots_4" / "CasPL_PromptSRC" / "few" / "seed1", ours(70, "new"))
-    status, _, err = run(tmp_path, capsys)
-    assert status == 2 and "trained on all classes" in err and "as if they were unseen" in err
+    status, out, err = run(tmp_path, capsys)
+    assert status == 0 and "trained on all classes" in err and "as if they were unseen" in err
+    assert "Base to new" not in out and line(out, "DTD", "PromptSRC + CasPL") == ["1", "70.00"]
 
 
 # ------------------------------------------------------------ cross-dataset, domain generalisation
@@ -561,21 +592,20 @@ def test_nothing_but_unfinished_runs(tmp_path, capsys):
         ("base2new/test_base/dtd/shots_16/CoOp/cfg/seed1", "new", "base"),
         ("base2new/train_base/dtd/shots_16/CoOp/cfg/seed1", "new", "base"),
         ("base2new/test_all/dtd/shots_16/CoOp/cfg/seed1", "new", "all"),
-        ("dtd/CoOp/cfg_16shots/seed1", "base", "all"),
         ("evaluation/CoOp/cfg_16shots/dtd/seed1", "base", "all"),
     ],
 )
 def test_base_and_new_are_never_confused(tmp_path, capsys, folder, found, expected):
     write(tmp_path / folder, ours(50, found))
     status, out, err = run(tmp_path, capsys)
-    assert (status, out) == (2, "") and err.count("\n") == 1
-    assert err.startswith(f"error: {tmp_path / folder / 'log.txt'} tested {found} classes (SUBSAMPLE_CLASSES)")
-    assert f"its folder is for {expected} classes; move it to where it belongs" in err
+    assert (status, out) == (2, "") and err.count("\n") == 2
+    assert err.startswith(f"left out: {tmp_path / folder / 'log.txt'}: it tested {found} classes (SUBSAMPLE_CLASSES)")
+    assert f"is for {expected} classes; move it to where it belongs" in err and "error: no results below" in err
 
 
 def test_other_logs_are_counted_and_left_alone(tmp_path, capsys):
     write(tmp_path / "boost" / "digits", ours(50))
-    write(tmp_path / "zero" / "ZeroshotCLIP" / "vit_b16" / "seed1", ours(50))
+    write(tmp_path / "zero" / "ZeroshotCLIP" / "vit_b16" / "seed1", block(50))
     status, _, err = run(tmp_path, capsys)
     assert status == 2 and err.count("\n") == 1 and "looked for log.txt in folders base2new/{train_base," in err
     base2new(tmp_path, "digits", "CoOp", "cfg", {1: (80, 20)})

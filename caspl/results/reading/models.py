@@ -1,0 +1,122 @@
+"""Which test belongs to which training, and what follows from it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from os.path import commonpath
+from pathlib import Path
+
+from ...ground.errors import InputError
+from .agreement import REMEDY, Identity
+from .logs import Log, folder_of
+from .places import mentions
+from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
+
+
+class Trainings:
+    """The trainings that were found, by the folder that their logs and the tests' command lines call theirs."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_name: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            for name in {folder_of(entry.log.says("OUTPUT_DIR") or ""), entry.folder.as_posix()} - {""}:
+                self._by_name[name].append(entry)
+
+    def of(self, log: Log, folder: Path) -> Entry | None:
+        """The training whose model a log in `folder` tests; of several of that name, as in a copied tree, the nearest."""
+        found = self._by_name.get(folder_of(log.model_dir or ""), [])
+        near = {entry.folder: len(commonpath((entry.folder, folder))) for entry in found}
+        nearest = [entry for entry in found if near[entry.folder] == max(near.values())]
+        return nearest[-1] if len({entry.folder for entry in nearest}) == 1 else None
+
+
+def follow(identity: Identity, log: Log, training: Entry | None) -> tuple[Identity, str | None]:
+    """The identity of a test with what its training says, and the dataset of the training; None where nothing tells.
+
+    Raises InputError where the model is of another seed, number of shots, trainer or backbone.
+    """
+    if training is None or training.identity is None:
+        said = mentions(log.model_dir or "")
+        _check_model(log.model_dir, identity, said.seeds, said.shots)
+        shots = next(iter(said.shots)) if identity.shots is None and len(said.shots) == 1 else identity.shots
+        return replace(identity, shots=shots), next(iter(said.datasets)) if len(said.datasets) == 1 else None
+    other = training.identity
+    _check_model(training.log.name, identity, {other.seed} - {None}, {other.shots} - {None})
+    for key in ("TRAINER.NAME", "MODEL.BACKBONE.NAME"):
+        mine, its = log.says(key), training.log.says(key)
+        if mine and its and mine != its:
+            raise InputError(
+                f"its log says {key} {mine}, but that of the model it tests, {training.log.name}, {its}; {REMEDY}"
+            )
+    same = {"root": other.root, "trainer": other.trainer, "config": other.config, "shots": other.shots}
+    return replace(identity, **same), other.dataset
+
+
+def _check_model(model: str | None, identity: Identity, seeds: Iterable[int], shots: Iterable[int]) -> None:
+    for name, mine, its in (("seed", identity.seed, set(seeds)), ("number of shots", identity.shots, set(shots))):
+        if mine and its and mine not in its:
+            others = ", ".join(map(str, sorted(its)))
+            raise InputError(f"its {name} is {mine}, but that of the model it tests, {model}, is {others}; {REMEDY}")
+
+
+def mark_inductive(runs: list[Run]) -> list[Run]:
+    """Only training says which names phase 1 knew; the tests of a model take it over from its training."""
+    marked = {(run.setting, run.dataset, run.model) for run in runs if run.inductive}
+    sources = {run.model for run in runs if run.inductive and run.setting == FEW_SHOT}
+
+    def inductive(run: Run) -> bool:
+        if run.setting in (CROSS_DATASET, DOMAINS):
+            return run.inductive or run.model in sources
+        return (run.setting, run.dataset, run.model) in marked
+
+    return [replace(run, inductive=inductive(run)) for run in runs]
+
+
+def tell_epochs_apart(runs: list[Run]) -> list[Run]:
+    """Tests of another epoch than that with which the training ended, or than each other, get a configuration of their own."""
+    trained, tested = defaultdict(set), defaultdict(set)
+    for run in runs:
+        (tested if run.is_test else trained)[_trained_on(run)].add(run.epoch)
+
+    def named(run: Run) -> Run:
+        ends = trained[_trained_on(run)] - {None}
+        known = ends or tested[_trained_on(run)]
+        if not run.is_test or run.epoch is None or known == {run.epoch}:
+            return run
+        return replace(run, config="/".join(filter(None, (run.config, f"epoch {run.epoch}"))))
+
+    return [named(run) for run in runs]
+
+
+def _trained_on(run: Run) -> tuple:
+    return (*run.model, run.dataset if run.setting in (BASE_TO_NEW, FEW_SHOT) else "")
+
+
+def seen_classes(runs: Sequence[Run]) -> dict[Run, str]:
+    """The tests on new classes of models that were trained on all classes, and why they count for nothing."""
+    all_classes = {(run.dataset, run.model): run for run in runs if not run.is_test and run.setting == FEW_SHOT}
+    wrong = {}
+    for run in runs:
+        training = all_classes.get((run.dataset, run.model))
+        if training is not None and run.is_test and run.classes == "new":
+            wrong[run] = (
+                f"{training.path} trained on all classes (SUBSAMPLE_CLASSES), but it tests that model on new classes as "
+                f"if they were unseen; train with DATASET.SUBSAMPLE_CLASSES base, or remove one of the two"
+            )
+    return wrong
+
+
+def twins(runs: Sequence[Run]) -> dict[Run, str]:
+    """Runs in several folders that a table can't tell apart, none of which is taken."""
+    same = defaultdict(list)
+    for run in runs:
+        if run.accuracy is not None:
+            same[replace(run, accuracy=None, path="", part="", epoch=None)].append(run)
+    wrong = {}
+    for group in same.values():
+        for run in group if len(group) > 1 else ():
+            other = next(other for other in group if other is not run)
+            wrong[run] = f"it is the same run as {other.path}, of which none is taken; keep the one that counts"
+    return wrong

@@ -1,0 +1,229 @@
+"""Which runs lie below a folder, by what their folders and their logs say."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ...checkpoints.headers import BoostingHeader, RunHeader, read_header
+from ...ground.errors import InputError, cause
+from ..names import BEHIND_BOOSTING, SOURCE, VARIANTS
+from .agreement import LABEL_FREE, REMEDY, Identity, identify
+from .logs import Log, logs_of, read_logs
+from .models import Trainings, follow, mark_inductive, seen_classes, tell_epochs_apart, twins
+from .places import TESTED
+from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Found, Run
+
+logger = logging.getLogger(__name__)
+
+
+def find_runs(folder: Path) -> Found:
+    """Read every log below `folder`. Raises InputError where there is no such folder."""
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; give an output folder, for example output or output/base2new")
+    top = Path(os.path.abspath(folder))  # the name as it was given: what a link points to may be called otherwise
+    found = Found([], [], [], [], [])
+    entries = _entries(top, found)
+    trainings = Trainings(entry for entry in entries if not entry.log.tests_a_model)
+    by_folder = defaultdict(list)
+    for entry in entries:
+        with _noting(found, entry.log.name, top):
+            entry.run = _run(entry, trainings, top)
+            by_folder[entry.folder].append(entry)
+    runs = [run for own in by_folder.values() for run in _choose(own, top, found)]
+    runs = tell_epochs_apart(mark_inductive(runs))
+    for reasons in (seen_classes, twins):
+        wrong = reasons(runs)
+        found.left_out.extend((run.path, why) for run, why in wrong.items())
+        runs = [run for run in runs if run not in wrong]
+    found.runs.extend(run for run in runs if run.accuracy is not None)
+    return found
+
+
+def _entries(top: Path, found: Found) -> list[Entry]:
+    """The runs that all logs tell of, by folder and age, with what they are."""
+    entries = []
+    for path, folders, files in os.walk(top, onerror=_unread):
+        folders.sort()  # the same order on every file system
+        folder, own, placed = Path(path), [], False
+        for name in logs_of(folder, files):
+            with _noting(found, name, top):
+                own += read_logs(name)
+        for log in own:
+            with _noting(found, log.name, top):
+                identity = identify(folder, top, log)
+                placed = placed or identity is not None
+                entries += [] if identity is None else [Entry(folder, log, identity)]
+        if (
+            own
+            and not placed
+            and not any(name.startswith(f"{_relative(own[0].path, top)}") for name, _ in found.left_out)
+        ):
+            found.elsewhere.append(_relative(folder, top))
+    return entries
+
+
+def _unread(error: OSError) -> None:
+    logger.warning("left out: %s: %s", error.filename, error.strerror)
+
+
+@contextmanager
+def _noting(found: Found, name: str | Path, top: Path) -> Iterator[None]:
+    """What is wrong with a log is noted, and the others go on."""
+    try:
+        yield
+    except (OSError, InputError) as error:
+        found.left_out.append((_relative(name, top), cause(error)))
+
+
+def _relative(path: str | Path, top: Path) -> str:
+    return Path(os.path.relpath(path, top)).as_posix()
+
+
+# ------------------------------------------------------------ one run
+def _run(entry: Entry, trainings: Trainings, top: Path) -> Run:
+    """Raises InputError where log, folder and training contradict each other, and for an impossible result."""
+    log, identity, source, training = entry.log, entry.identity, None, None
+    if log.tests_a_model:
+        training = trainings.of(log, entry.folder)
+        identity, source = follow(identity, log, training)
+    setting, classes = _meaning(identity, log, source, training)
+    if identity.shots is None:
+        identity = replace(identity, shots=_shots(identity, log))
+    return Run(
+        setting=setting,
+        dataset=identity.dataset,
+        trainer=identity.trainer,
+        config=identity.config,
+        shots=identity.shots,
+        seed=identity.seed,
+        classes=classes,
+        accuracy=log.accuracy(),
+        inductive=identity.trainer.startswith(BEHIND_BOOSTING[:-1]) and _base_names_only(log),
+        backbone=log.says("MODEL.BACKBONE.NAME"),
+        part=identity.part,
+        is_test=log.tests_a_model or identity.part not in ("", "train_base"),
+        epoch=log.epoch,
+        root=_relative(identity.root, top),
+        path=_relative(log.path, top),
+    )
+
+
+def _shots(identity: Identity, log: Log) -> int:
+    """Of a test whose folder and whose model's folder do not say it."""
+    if identity.trainer in LABEL_FREE:
+        return 0
+    logged = log.number_of("DATASET.NUM_SHOTS")
+    if logged is None:
+        raise InputError(f"neither its log nor a folder says with how many shots its model was trained; {REMEDY}")
+    return logged
+
+
+def _base_names_only(log: Log) -> bool:
+    """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
+
+    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
+    A record that can't be read is a warning.
+    """
+    for kind in (RunHeader, BoostingHeader):
+        record = log.path.parent / kind.file_name
+        try:
+            names = read_header(record, kind).names if record.is_file() else "unknown"
+        except InputError as error:
+            logger.warning("%s: whose names phase 1 knew is taken from the log", error)
+            continue
+        if names != "unknown":
+            return names == "base"
+    return log.base_names
+
+
+def _meaning(identity: Identity, log: Log, source: str | None, training: Entry | None) -> tuple[str, str]:
+    """Setting and tested classes. `source` is the dataset that the tested model was trained on, where something says it.
+
+    Raises InputError where log, folder and source contradict each other.
+    """
+    part, dataset, found = identity.part, identity.dataset, log.classes
+    expected = TESTED.get(part)
+    foreign = source is not None and source != dataset and identity.shots != 0  # what saw no labels has no source
+    if found not in (None, "all", "base", "new"):
+        raise InputError(f"it tested {found} classes (SUBSAMPLE_CLASSES), expected all, base or new")
+    if part == "train_base" and found == "all":
+        # KgCoOp and CasPL keep what they train on all classes here, too. Without labels there is no few-shot training:
+        # phase 1 of CasPL, whose model the base-to-new protocol tests.
+        return (FEW_SHOT if identity.shots else BASE_TO_NEW), "all"
+    if (
+        part.startswith("test_") and found in (None, "all") and foreign
+    ):  # where MMRL's and CasPL's scripts test other datasets
+        return _transfer(dataset), "all"
+    if expected or part == "test_all":
+        _check_classes(found, expected or "all", part)
+    elif (
+        part and found in ("base", "new") and source != dataset
+    ):  # evaluation: ATPrompt's of the dataset itself may be of new
+        _check_classes(found, "all", part)
+    classes = found or expected or "all"
+    if classes != "all" or part == "test_all":
+        if foreign:
+            raise InputError(
+                f"it tests {classes} classes of {dataset}, but its model was trained on {source}; {REMEDY}"
+            )
+        return BASE_TO_NEW, classes
+    if dataset in VARIANTS:
+        return DOMAINS, "all"
+    if part:
+        return (FEW_SHOT if source == dataset != SOURCE and identity.shots else CROSS_DATASET), "all"
+    if foreign:
+        return CROSS_DATASET, "all"
+    if log.tests_a_model and identity.by_log and source is None and identity.trainer not in LABEL_FREE:
+        raise InputError(
+            "neither its log nor a folder says on what its model was trained; name the folders after the dataset"
+        )
+    trained_on = training.log.classes if training is not None else None
+    return (BASE_TO_NEW if trained_on == "base" else FEW_SHOT), "all"
+
+
+def _transfer(dataset: str) -> str:
+    return DOMAINS if dataset in VARIANTS else CROSS_DATASET
+
+
+def _check_classes(found: str | None, expected: str, part: str) -> None:
+    if found not in (None, expected):
+        raise InputError(
+            f"it tested {found} classes (SUBSAMPLE_CLASSES), but its folder, {part}, is for {expected} classes; {REMEDY}"
+        )
+
+
+# ------------------------------------------------------------ the runs of one folder
+def _choose(entries: list[Entry], top: Path, found: Found) -> list[Run]:
+    """Of equal runs the newest finished one; what has no result is noted where it is the newest of all."""
+    groups = defaultdict(list)
+    for entry in entries:
+        groups[replace(entry.run, accuracy=None, epoch=None, inductive=False, path="")].append(entry)
+    chosen = {}
+    for key, own in groups.items():
+        finished = [entry for entry in own if entry.run.accuracy is not None] or own[-1:]
+        different = next(filter(None, (entry.log.difference(finished[-1].log) for entry in finished)), None)
+        if different:
+            found.left_out.append(
+                (
+                    _relative(finished[0].folder, top),
+                    f"it holds runs of different configurations ({different}), of which none is taken; "
+                    f"give each a folder of its own, or keep the one that counts",
+                )
+            )
+        else:
+            chosen[key] = finished[-1].run
+    newest = entries[-1]
+    key = replace(newest.run, accuracy=None, epoch=None, inductive=False, path="")
+    if newest.run.accuracy is None and key in chosen:
+        final = newest.log.final
+        if final is None:
+            found.unfinished.append((newest.run.path, chosen[key]))
+        else:
+            found.validation.append((newest.run.path, replace(newest.run, accuracy=final.percent())))
+    return list(chosen.values())
