@@ -36,6 +36,10 @@ def identify(folder: Path, top: Path, log: Log) -> Identity | None:
     Raises InputError, naming all that was found and expected, where they contradict each other.
     """
     dataset, trainer = log.says("DATASET.NAME"), log.says("TRAINER.NAME")
+    if log.runs > 1 and not log.config:
+        raise InputError(
+            "it has a result before the first configuration that the file holds, so nothing says what that is of"
+        )
     for place in places(folder):
         if place.dataset is None or place.trainer is None:  # the last one, which says no more than the seed
             return _by_log(place, _said(folder, top), log) if dataset and trainer else None

@@ -12,7 +12,7 @@ from ...ground.errors import InputError
 from .agreement import REMEDY, Identity
 from .logs import Log, folder_of
 from .places import mentions
-from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
+from .run import CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
 
 
 class Trainings:
@@ -35,8 +35,12 @@ class Trainings:
 def follow(identity: Identity, log: Log, training: Entry | None) -> tuple[Identity, str | None]:
     """The identity of a test with what its training says, and the dataset of the training; None where nothing tells.
 
-    Raises InputError where the model is of another seed, number of shots, trainer or backbone.
+    Raises InputError where the model is of another seed, number of shots, trainer or backbone, or of nobody knows what.
     """
+    if training is not None and training.contradicted:
+        raise InputError(
+            f"the log of the model that it tests, {training.log.name}, contradicts its own folder; {REMEDY}"
+        )
     if training is None or training.identity is None:
         said = mentions(log.model_dir or "")
         _check_model(log.model_dir, identity, said.seeds, said.shots)
@@ -75,23 +79,34 @@ def mark_inductive(runs: list[Run]) -> list[Run]:
 
 
 def tell_epochs_apart(runs: list[Run]) -> list[Run]:
-    """Tests of another epoch than that with which the training ended, or than each other, get a configuration of their own."""
-    trained, tested = defaultdict(set), defaultdict(set)
+    """Of runs that would share a row, those of another epoch than the trainings ended with get a configuration of their own.
+
+    All of them do where the trainings, or tests without any, are not of one epoch.
+    """
+    trained, tested = defaultdict(dict), defaultdict(set)
     for run in runs:
-        (tested if run.is_test else trained)[_trained_on(run)].add(run.epoch)
+        if run.is_test:
+            tested[_row(run)].add(run.epoch)
+        else:
+            trained[_row(run)][run.seed] = run.epoch
+            trained[run.settings][run.dataset, run.seed] = run.epoch
 
     def named(run: Run) -> Run:
-        ends = trained[_trained_on(run)] - {None}
-        known = ends or tested[_trained_on(run)]
-        if not run.is_test or run.epoch is None or known == {run.epoch}:
+        ends = trained[_row(run)]
+        epoch = run.epoch or ends.get(run.seed)
+        known = (set(ends.values()) or tested[_row(run)]) - {None}
+        # a source is not among its targets, and trainings on several datasets may end with several epochs
+        same = epoch in known and (len(known) == 1 or _row(run) == run.settings)
+        if epoch is None or same:
             return run
-        return replace(run, config="/".join(filter(None, (run.config, f"epoch {run.epoch}"))))
+        return replace(run, config="/".join(filter(None, (run.config, f"epoch {epoch}"))))
 
     return [named(run) for run in runs]
 
 
-def _trained_on(run: Run) -> tuple:
-    return (*run.model, run.dataset if run.setting in (BASE_TO_NEW, FEW_SHOT) else "")
+def _row(run: Run) -> tuple:
+    """What the trainings and tests have in common, apart from the seed, whose numbers stand in one row for one dataset."""
+    return run.settings if run.setting in (CROSS_DATASET, DOMAINS) else (*run.settings, run.setting, run.dataset)
 
 
 def seen_classes(runs: Sequence[Run]) -> dict[Run, str]:

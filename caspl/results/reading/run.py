@@ -50,7 +50,8 @@ class Entry:
 
     folder: Path
     log: Log
-    identity: Identity | None = None
+    identity: Identity | None = None  # None: its folder contradicts it, or it is of nothing that stands in a table
+    contradicted: bool = False
     run: Run | None = None
 
 

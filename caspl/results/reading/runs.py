@@ -31,7 +31,7 @@ def find_runs(folder: Path) -> Found:
     entries = _entries(top, found)
     trainings = Trainings(entry for entry in entries if not entry.log.tests_a_model)
     by_folder = defaultdict(list)
-    for entry in entries:
+    for entry in (entry for entry in entries if entry.identity is not None):
         with _noting(found, entry.log.name, top):
             entry.run = _run(entry, trainings, top)
             by_folder[entry.folder].append(entry)
@@ -50,21 +50,17 @@ def _entries(top: Path, found: Found) -> list[Entry]:
     entries = []
     for path, folders, files in os.walk(top, onerror=_unread):
         folders.sort()  # the same order on every file system
-        folder, own, placed = Path(path), [], False
+        folder, own = Path(path), []
         for name in logs_of(folder, files):
             with _noting(found, name, top):
-                own += read_logs(name)
-        for log in own:
-            with _noting(found, log.name, top):
-                identity = identify(folder, top, log)
-                placed = placed or identity is not None
-                entries += [] if identity is None else [Entry(folder, log, identity)]
-        if (
-            own
-            and not placed
-            and not any(name.startswith(f"{_relative(own[0].path, top)}") for name, _ in found.left_out)
-        ):
+                own += [Entry(folder, log, contradicted=True) for log in read_logs(name)]
+        for entry in own:
+            with _noting(found, entry.log.name, top):
+                entry.identity = identify(folder, top, entry.log)
+                entry.contradicted = False
+        if own and not any(entry.identity or entry.contradicted for entry in own):
             found.elsewhere.append(_relative(folder, top))
+        entries += own
     return entries
 
 
@@ -77,7 +73,9 @@ def _noting(found: Found, name: str | Path, top: Path) -> Iterator[None]:
     """What is wrong with a log is noted, and the others go on."""
     try:
         yield
-    except (OSError, InputError) as error:
+    except InputError as error:
+        found.left_out.append((_relative(name, top), str(error)))
+    except OSError as error:
         found.left_out.append((_relative(name, top), cause(error)))
 
 
@@ -160,6 +158,8 @@ def _meaning(identity: Identity, log: Log, source: str | None, training: Entry |
         part.startswith("test_") and found in (None, "all") and foreign
     ):  # where MMRL's and CasPL's scripts test other datasets
         return _transfer(dataset), "all"
+    if log.base_to_new_splits:
+        return BASE_TO_NEW, found
     if expected or part == "test_all":
         _check_classes(found, expected or "all", part)
     elif (
