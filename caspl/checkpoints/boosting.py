@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..clip.fingerprint import same_network
+from ..clip.fingerprint import mismatch
 from ..ground.errors import InputError, QuantityError
 from ..prompting.learners import Prompts
 from .headers import BoostingHeader
@@ -74,18 +74,16 @@ def load_boosting(
     (OtherStudent), or for the same `dataset` with other classes than `classnames`.
     """
     tensors, header = read_boosting(path)
-    sides = []
-    if not same_network(header.student_fingerprint, backbone.fingerprint):
-        theirs, ours = f"{header.student} ({header.student_fingerprint})", f"{backbone.name} ({backbone.fingerprint})"
-        sides.append(("network", theirs, ours))
-    if header.text_depth and header.text_width != backbone.text_width:
-        sides.append(("text width", str(header.text_width), str(backbone.text_width)))
-    if header.vision_depth and header.vision_width != backbone.vision_width:
-        sides.append(("vision width", str(header.vision_width), str(backbone.vision_width)))
+    other = mismatch(header.student, header.student_fingerprint, backbone.name, backbone.fingerprint)
+    sides = [other.said] if other else []
+    for tower, depth in (("text", header.text_depth), ("vision", header.vision_depth)):
+        theirs, ours = getattr(header, f"{tower}_width"), getattr(backbone, f"{tower}_width")
+        if depth and theirs != ours:
+            sides.append(f"{tower} width {theirs} there and {ours} here")
     if sides:
-        differences = ", ".join(f"{what} {theirs} there and {ours} here" for what, theirs, ours in sides)
-        other = f"is {backbone.name}, but the boosting prompts of {path} belong to another student: {differences}"
-        raise OtherStudent(("backbone", f"{other}; choose {header.student}, or train phase 1 on {backbone.name}"))
+        said = f"is {backbone.name}, but the boosting prompts of {path} belong to another student: {', '.join(sides)}"
+        remedy = other.remedy if other else f"choose {header.student}"
+        raise OtherStudent(("backbone", f"{said}; {remedy}, or train phase 1 on {backbone.name}"))
     comparable = dataset == header.dataset and header.names == "all" and header.classnames
     strangers = [name for name in classnames if name not in header.classnames] if comparable else []
     if strangers:

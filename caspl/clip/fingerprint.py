@@ -12,9 +12,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from .names.known import named_for, split
+
+FACTS = ("activation", "text heads", "image heads", "image size")
 ACTIVATION = re.compile(r"elu|silu|swish|mish", re.IGNORECASE)  # in the name of a class: GELU, QuickGELU, ReLU ...
 
 
@@ -35,6 +39,42 @@ def same_network(a: str, b: str) -> bool:
     if "/" in a and "/" in b:
         return a == b
     return a.partition("/")[0] == b.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """How the CLIP here is another than the one that something was made with, in words for whoever says so.
+
+    Attributes:
+        said: "network A (fingerprint) there and B (fingerprint) here", or what is other where the weights are the same.
+        name: what to call the CLIP instead; "" where that can't be told.
+        remedy: what to do.
+    """
+
+    said: str
+    name: str
+    remedy: str
+
+
+def mismatch(name_there: str, there: str, name_here: str, here: str) -> Mismatch | None:
+    """What is other in the CLIP here, by the names and fingerprints of both; None for the same network."""
+    if same_network(there, here):
+        return None
+    old, new = map(_facts, (there, here))
+    if not old or not new or there.partition("/")[0] != here.partition("/")[0]:
+        said = f"network {name_there} ({there}) there and {name_here} ({here}) here"
+        return Mismatch(said, name_there, f"choose {name_there}")
+    other = [f"{what} {a} there and {b} here" for what, a, b in zip(FACTS, old, new, strict=True) if a != b]
+    file = split(name_here)[1]
+    name = named_for(name_there, file) or (name_there if name_there != name_here else "")
+    remedy = f"write {name}" if name else f"write MODEL:{file} with the name of the model that has these"
+    return Mismatch(f"the same weights, but {', '.join(other)}", name, remedy)
+
+
+def _facts(fingerprint: str) -> tuple[str, ...]:
+    """What stands behind the hash, in the order of FACTS; () where nothing does."""
+    whole = re.fullmatch(r"\w+/([^/]+)/([^/+]+)\+([^/+]+)/([^/]+)", fingerprint)
+    return whole.groups() if whole else ()
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

@@ -7,8 +7,10 @@ A backbone is named in one of these ways:
                                    fetched by open_clip; QuickGELU, as they were trained
     ViT-B-16:laion2b_s34b_b88k     an open_clip model and pretraining tag
     hf-hub:org/name                a model folder on the Hugging Face Hub, as open_clip reads it
-    /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes decide the model
-    ViT-B-16:/path/to/file         weights of that open_clip model
+    /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes decide the model,
+                                   QuickGELU and heads of 64 channels are taken
+    ViT-B-16:/path/to/file         weights of that model: open_clip's, else OpenAI's (ViT-B/16), or a demo model;
+                                   with -quickgelu behind an open_clip model's name, its activation is QuickGELU
 
 Only a user chooses what is fetched from a repository: a header that names one is not followed (`is_known`).
 """
@@ -25,15 +27,26 @@ import torch
 from open_clip.model import build_model_from_openai_state_dict
 from torch import Tensor, nn
 
-from ..ground.errors import InputError, QuantityError, first_line, listed, nearest
+from ..ground.errors import InputError, QuantityError, first_line, listed
 from ..ground.files import regular
-from ..ground.quiet import asking_the_hub
+from ..ground.quiet import asking_the_hub, leaving_out
 from ..ground.tensors.shapes import differences, shapes_of
 from ..ground.tensors.values import LARGEST_WEIGHT, impossible
 from . import demo
+from .names.known import (
+    DEMO_NAMES,
+    OPENAI_NAMES,
+    file_of,
+    is_model,
+    open_clip_model,
+    quickgelu_config,
+    split,
+    tags_of,
+    trained_with_quickgelu,
+)
+from .names.suggestions import unknown
 from .weights import read_weights
 
-OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px")
 CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
 MOST_TENSORS = 4_096  # of a file in OpenAI's layout; the largest has some 1,500
 SCALES = (0.01, 1e4)  # of exp(logit scale); CLIP starts at 14 and stops at 100
@@ -44,11 +57,10 @@ def is_known(name: str) -> bool:
     """Whether a name stands for weights of one origin (a demo model, OpenAI's, or one of open_clip's own with its tag) or for a
     file of this machine, whose reading fetches and runs nothing.
     """
-    demos = [f"demo/{short}" for short in demo.ARCHITECTURES]
-    if name in demos or name in OPENAI_NAMES or name in map(":".join, open_clip.list_pretrained()):
+    if name in DEMO_NAMES or name in OPENAI_NAMES or name in map(":".join, open_clip.list_pretrained()):
         return True
-    architecture, colon, source = name.partition(":")
-    file = Path(source if colon and architecture in open_clip.list_models() else name).expanduser()
+    model, source = split(name)
+    file = file_of(source if is_model(model) else name)
     with suppress(OSError):
         return regular(file).is_file()
     return False
@@ -60,20 +72,20 @@ def load_model(name: str) -> tuple[nn.Module, str]:
     Raises InputError for a name nobody knows, with the nearest one, and for weights that can't be read, don't fit or have
     numbers that no weights have.
     """
-    if name.startswith("demo/"):
-        model, architecture = _load_demo(name), "ViT-B-16"
+    architecture, source = split(name)
+    if name in DEMO_NAMES:
+        model, architecture = demo.load_demo_model(name.removeprefix("demo/")), "ViT-B-16"
     elif name in OPENAI_NAMES:
-        architecture = _quickgelu_architecture(name)
+        architecture = quickgelu_config(name)
         model = _load_openai(name, architecture)
     elif name.startswith("hf-hub:"):
         model, architecture = _create(name, None, name), name
-    elif ":" in name and "/" not in name.split(":", 1)[0]:
-        architecture, source = name.split(":", 1)
-        model = _load_open_clip(architecture, source, name)
-    elif Path(name).expanduser().is_file():
-        model, architecture = _from_openai_layout(Path(name).expanduser()), "ViT-B-16"
+    elif is_model(architecture) and (source in tags_of(architecture) or file_of(source).is_file()):
+        model, architecture = _load_of(architecture, source, name)
+    elif file_of(name).is_file():
+        model, architecture = _from_openai_layout(file_of(name)), "ViT-B-16"
     else:
-        raise QuantityError(("backbone", _unknown(name)))
+        raise QuantityError(("backbone", unknown(name)))
     _check_numbers(model, name)
     return model, architecture
 
@@ -94,19 +106,6 @@ def _check_numbers(model: nn.Module, name: str) -> None:
         )
 
 
-def _load_demo(name: str) -> nn.Module:
-    short = name.removeprefix("demo/")
-    if short not in demo.ARCHITECTURES:
-        known = ", ".join(f"demo/{n}" for n in demo.ARCHITECTURES)
-        raise QuantityError(("backbone", f'is "{name}", but no demo model is called {name}; there are {known}'))
-    return demo.load_demo_model(short)
-
-
-def _quickgelu_architecture(openai_name: str) -> str:
-    """OpenAI's weights were trained with QuickGELU, which open_clip builds only under the name that says so."""
-    return openai_name.replace("@336px", "-336").replace("/", "-") + "-quickgelu"
-
-
 def _load_openai(name: str, architecture: str) -> nn.Module:
     cached = CLIP_CACHE.expanduser() / (name.replace("/", "-") + ".pt")
     if cached.is_file():
@@ -114,28 +113,30 @@ def _load_openai(name: str, architecture: str) -> nn.Module:
     return _create(architecture, "openai", name, hint=f", or put OpenAI's archive at {cached}")
 
 
-def _load_open_clip(architecture: str, source: str, name: str) -> nn.Module:
-    if architecture not in open_clip.list_models():
-        close = nearest(architecture, open_clip.list_models())
-        raise QuantityError(
-            ("backbone", f'is "{name}", but open_clip has no model {architecture}, do you mean {close}?')
-        )
-    tags = [tag for model, tag in open_clip.list_pretrained() if model == architecture]
-    if source in tags:
-        return _create(architecture, source, name)
-    path = Path(source).expanduser()
-    if not path.is_file():
-        known = ", ".join(tags) or "none"
-        wrong = f'is "{name}", but "{source}" is neither a file nor a tag of {architecture}; its tags are {known}'
-        raise QuantityError(("backbone", wrong))
-    model = open_clip.create_model(architecture, pretrained=None, load_weights=False)
-    return _fill(model, read_weights(path), path)
+def _load_of(model: str, source: str, name: str) -> tuple[nn.Module, str]:
+    """The model MODEL with the weights of a tag or file, and its architecture in open_clip."""
+    if model in DEMO_NAMES:
+        built, architecture = demo.build(model.removeprefix("demo/")), "ViT-B-16"
+    else:
+        known = open_clip_model(model)
+        architecture = known.config
+        if source in known.tags:
+            return _create(architecture, source, name, quickgelu=trained_with_quickgelu(known, source)), architecture
+        built = build_open_clip(architecture, quickgelu=known.quickgelu)
+    path = file_of(source)
+    return _fill(built, read_weights(path), path), architecture
 
 
-def _create(architecture: str, tag: str | None, name: str, hint: str = "") -> nn.Module:
+def build_open_clip(architecture: str, *, quickgelu: bool = False) -> nn.Module:
+    """open_clip's model of that name, whose weights are filled in next."""
+    with leaving_out("No pretrained weights loaded"):
+        return open_clip.create_model(architecture, pretrained=None, load_weights=False, force_quick_gelu=quickgelu)
+
+
+def _create(architecture: str, tag: str | None, name: str, hint: str = "", quickgelu: bool = False) -> nn.Module:
     log.info("Weights of %s: from the Hub's cache, or fetched", name)
     with fetching(f"the weights of {name}", hint):
-        return open_clip.create_model(architecture, pretrained=tag)
+        return open_clip.create_model(architecture, pretrained=tag, force_quick_gelu=quickgelu)
 
 
 @contextmanager
@@ -213,19 +214,3 @@ def _build(weights: Mapping[str, Tensor], path: Path, device: str) -> nn.Module:
             f"{path} is no CLIP in OpenAI's layout ({type(error).__name__}: {first_line(error)}); for the weights of an "
             f"open_clip model write MODEL:{path}"
         ) from error
-
-
-def _unknown(name: str) -> str:
-    models = open_clip.list_models()
-    known = [*(f"demo/{n}" for n in demo.ARCHITECTURES), *OPENAI_NAMES]
-    if name in models:
-        tags = [tag for model, tag in open_clip.list_pretrained() if model == name]
-        return (
-            f'is "{name}", an open_clip model without weights; add a tag, as in {name}:{tags[0]}'
-            if tags
-            else f'is "{name}", for which open_clip has no weights; give a file, as in {name}:/path/to/weights'
-        )
-    return (
-        f'is "{name}", but no CLIP is called "{name}" and no file is there; choose one of {", ".join(known)}, an open_clip '
-        f"model with its tag (MODEL:TAG), or the path of a weight file (do you mean {nearest(name, [*known, *models])}?)"
-    )

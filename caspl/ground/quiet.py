@@ -27,6 +27,21 @@ def quiet(*names: str) -> Iterator[None]:
 
 
 @contextmanager
+def leaving_out(*beginnings: str) -> Iterator[None]:
+    """Inside, what the root's logger says with one of these beginnings is left out, and nothing else."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(beginnings)
+
+    root = logging.getLogger()
+    root.addFilter(other)
+    try:
+        yield
+    finally:
+        root.removeFilter(other)
+
+
+@contextmanager
 def asking_the_hub(*names: str) -> Iterator[None]:
     """Inside, the Hub's client is offline where the Hub does not answer, and its notices and those of `names` are left out.
 

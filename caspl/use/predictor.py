@@ -15,7 +15,7 @@ from ..checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ..checkpoints.run import read_run
 from ..checkpoints.sources import resolve
 from ..clip.backbones import Backbone, load_backbone
-from ..clip.fingerprint import same_network
+from ..clip.fingerprint import mismatch
 from ..clip.models import is_known
 from ..clip.precision import resolve_precision
 from ..ground.errors import InputError, first_line
@@ -237,10 +237,9 @@ def load(
 def _load_run(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
     learners, header = read_run(path)
     clip = load_backbone(name or _known(header.backbone, path))
-    if not same_network(header.backbone_fingerprint, clip.fingerprint):
+    if other := mismatch(header.backbone, header.backbone_fingerprint, clip.name, clip.fingerprint):
         raise InputError(
-            f"{path} was trained with {header.backbone} ({header.backbone_fingerprint}), but {clip.name} is another network "
-            f"({clip.fingerprint}); give the CLIP that it was trained with"
+            f"{path} was trained with {header.backbone}, but {clip.name} is another network: {other.said}; {other.remedy}"
         )
     preprocessing = Preprocessing(tuple(header.size), tuple(header.mean), tuple(header.std), header.interpolation)
     names = _names(classnames, header.classnames, path)

@@ -7,16 +7,19 @@ vocabulary has the zero vector.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import open_clip
 import torch
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from ...ground.files import replacing
 
 CONTEXT_LENGTH = 48
+VOCABULARY = 49408  # CLIP's
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -69,12 +72,20 @@ def save_demo_model(name: str, model: open_clip.CLIP, token_ids: torch.Tensor, p
 
 def load_demo_model(name: str, path: Path | None = None) -> open_clip.CLIP:
     """The demo CLIP `name` ("student" or "teacher") in float32, with CLIP's full vocabulary."""
-    tensors = load_file(path or FOLDER / f"{name}.safetensors")
-    token_ids = tensors.pop("token_ids").long()
-    tensors = {key: value.float() for key, value in tensors.items()}
-    rows = tensors["token_embedding.weight"]
-    embedding = torch.zeros(49408, rows.shape[1])
-    embedding[token_ids] = rows
-    model = open_clip.CLIP(**ARCHITECTURES[name].arguments(vocab_size=len(embedding)), quick_gelu=True)
-    model.load_state_dict(tensors | {"token_embedding.weight": embedding})
+    model = build(name)
+    model.load_state_dict(with_all_tokens(load_file(path or FOLDER / f"{name}.safetensors")))
     return model
+
+
+def build(name: str) -> open_clip.CLIP:
+    """The network of the demo CLIP `name`, with random weights."""
+    return open_clip.CLIP(**ARCHITECTURES[name].arguments(vocab_size=VOCABULARY), quick_gelu=True)
+
+
+def with_all_tokens(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a file of `save_demo_model` in float32, with zeros for the tokens that it leaves out."""
+    weights = {key: value.float() for key, value in tensors.items() if key != "token_ids"}
+    rows = weights["token_embedding.weight"]
+    weights["token_embedding.weight"] = torch.zeros(VOCABULARY, rows.shape[1])
+    weights["token_embedding.weight"][tensors["token_ids"].long()] = rows
+    return weights
