@@ -19,7 +19,7 @@ JOINERS = "\u200c\u200d"  # formats without which Persian, Hindi and many emoji 
 LONGEST = 2_000  # characters of a sentence
 LONGEST_NAME = 1_000  # characters of a class name, of which CLIP takes 77 tokens
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # beginnings that spreadsheets take for a formula
-WNID = re.compile(r"n\d{8}")  # WordNet's number of a noun, which stands for a name in ImageNet's folders
+WNID = re.compile(r"[nN]\d{8}")  # WordNet's number of a noun, which stands for a name in ImageNet's folders
 # What Markdown, as GitHub and the Hub read it, acts upon inside a line; "_" and "@" only where a word begins or ends
 MARKUP = re.compile(r"[\\`*<>\[\]|~$&]|(?<![^\W_])_|_(?![^\W_])|(?<!\w)[@#](?=\w)|@(?=[\w-]+\.)|:(?=//)|(?<=www)\.")
 

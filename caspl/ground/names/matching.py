@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..texts import WNID, nfc, odd_name, repeated
+from ..texts import WNID, nfc, odd_name, repeated, without_wnid
 from .reading import Entry, is_header, read_entries
 
 logger = logging.getLogger(__name__)
 
-SEPARATORS = ("\t", ",", ";", ":", "=", " ")
+SEPARATORS = ("\t", "->", "=>", ",", ";", "|", ":", "=", " - ", " ")
 AFTER_NUMBERS = (*SEPARATORS, ".", ")")
 
 
@@ -72,7 +73,7 @@ class NamesFile:
         entries, columns, names = self._divided(classes)
         kinds = {column.kind: column.values for column in columns}
         if "class" in kinds:
-            names = self._chosen(entries, columns, names) if any(names) else kinds["class"]
+            names = self._chosen(entries, columns, names, classes) if any(names) else kinds["class"]
             found: dict[str, str] = {}
             for entry, key, name in zip(entries, kinds["class"], names, strict=True):
                 if found.setdefault(key, name) != name:
@@ -82,16 +83,26 @@ class NamesFile:
                     )
             self._tell("beside them", classes[0], found[classes[0]])
             return [found[key] for key in classes]
+        if missing := [key for key in classes if WNID.fullmatch(key) and key not in kinds.get("wnid", classes)]:
+            raise InputError(
+                f"{self.place} has no line for the class {missing[0]!r}, expected one for each of the {len(classes)} classes; "
+                f"add it"
+            )
         if len(entries) != len(classes):
             raise InputError(
                 f"{self.place} holds {len(entries)} names, expected {len(classes)}, one for each class from {classes[0]!r} to "
                 f"{classes[-1]!r}; add or remove lines"
             )
-        names = self._chosen(entries, columns, names)
+        names = self._chosen(entries, columns, names, classes)
         if "wnid" in kinds and (kinds["wnid"] != sorted(kinds["wnid"]) or not all(map(str.isdigit, classes))):
             raise InputError(
                 f"{entries[0].where} of {self.place} has the WordNet id {kinds['wnid'][0]!r}, which is none of the classes "
                 f"{classes[0]!r} to {classes[-1]!r}; expected these in its place"
+            )
+        if all(map(_is_number, classes)) and list(map(int, classes)) != sorted(map(int, classes)):
+            raise InputError(
+                f"{self.place} has names in an order, and that of the classes is {', '.join(classes[:4])} ..., as texts are "
+                f"sorted; expected the class in front of each name: write lines of class, tab, name"
             )
         if "number" in kinds:
             ordered = sorted(zip(map(int, kinds["number"]), entries, names, strict=True))
@@ -184,10 +195,17 @@ class NamesFile:
                     f"expected each from 0 or 1 on once; correct them"
                 )
 
-    def _chosen(self, entries: list[Entry], columns: list[Column], names: list[str]) -> list[str]:
+    def _chosen(
+        self, entries: list[Entry], columns: list[Column], names: list[str], classes: Sequence[str] = ()
+    ) -> list[str]:
         """The names as prompts take them; of the synonyms beside WordNet's ids the first, unless two classes share it."""
-        values = [value for column in columns for value in column.values]
-        names = [name.strip().strip("\"'").strip() for name in names]
+        values = [*classes, *(value for column in columns for value in column.values)]
+        names = [without_wnid(name.strip().rstrip(",;").strip("\"' ")) for name in names]
+        if columns and all(re.search(r"[\t,;|]\s*\d+$", name) for name in names):
+            raise InputError(
+                f"{entries[0].where} of {self.place} has more than a name, {names[0]!r}, expected nothing behind it; remove "
+                f"the other columns"
+            )
         if any(map(WNID.fullmatch, values)):
             first = [name.split(",")[0].strip() for name in names]
             if first != names:
@@ -232,7 +250,7 @@ class _Known:
         self._wnids = {found[0]: key for key in classes if (found := WNID.match(key))}  # n02085620-Chihuahua
 
     def find(self, text: str) -> str | None:
-        text = nfc(text).strip().strip("\"'")
+        text = nfc(text).strip().strip("\"'").removeprefix("./").rstrip("/")
         return text if text in self._exact else self._plain.get(_plain(text)) or self._wnids.get(text)
 
     def in_order(self, heads: list[str]) -> bool:
@@ -287,7 +305,7 @@ def _beside(texts: list[str], known: _Known) -> Iterator[tuple[Column, list[str]
 def _partition(text: str, separator: str, known: _Known) -> tuple[str, str]:
     for key in known.inner(separator):
         if text.startswith(key + separator):
-            return key, text[len(key) + 1 :].strip()
+            return key, text[len(key) + len(separator) :].strip()
     if separator == " ":
         head, rest = [*text.split(None, 1), "", ""][:2]
     elif separator == "," and '"' in text:
@@ -301,7 +319,7 @@ def _partition(text: str, separator: str, known: _Known) -> tuple[str, str]:
 def _rpartition(text: str, separator: str, known: _Known) -> tuple[str, str]:
     for key in known.inner(separator):
         if text.endswith(separator + key):
-            return key, text[: -len(key) - 1].strip()
+            return key, text[: -len(key) - len(separator)].strip()
     rest, _, head = text.rpartition(separator)
     return head.strip().strip("\"'"), rest.strip()
 

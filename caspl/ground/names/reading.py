@@ -35,6 +35,8 @@ def read_entries(path: str | Path, what: str, hint: str = "") -> list[Entry]:
     if entries is None:
         lines = {number: nfc(line).strip(" \r\n") for number, line in enumerate(text.split("\n"), 1)}
         entries = [Entry(f"line {number}", line) for number, line in lines.items() if line.strip()]
+    if all(entry.text.startswith("- ") for entry in entries):  # a list in YAML or Markdown
+        entries = [entry._replace(text=entry.text[2:].strip()) for entry in entries]
     if not all(entry.text.startswith("#") for entry in entries):
         entries = [entry for entry in entries if not entry.text.startswith("# ")]
     if not entries:
@@ -55,28 +57,44 @@ def is_header(entry: Entry) -> bool:
 
 
 def _of_object(text: str, path: str | Path, what: str) -> list[Entry] | None:
-    """The entries of a JSON object or list; None where the text is neither, and not called .json."""
-    try:
-        content = load_json(text)
-    except ValueError as error:
-        try:
-            content = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            if Path(path).suffix.lower() == ".json":
-                raise InputError(
-                    f"{what} {path} {str(error).removeprefix('it ')}, expected names as an object or a list; correct it"
-                ) from None
-            return None
-    pairs = content.items() if isinstance(content, dict) else [(None, value) for value in content]
+    """The entries of a JSON object or list, or of an object a line; None where the text is neither, and not called .json."""
+    content = _value(text)
+    if content is None:
+        values = [_value(line) for line in text.splitlines() if line.strip()]
+        content = values if all(isinstance(value, dict) for value in values) else None
+    if content is None:
+        if Path(path).suffix.lower() == ".json":
+            raise InputError(f"{what} {path} is not JSON, expected names as an object or a list; correct it")
+        return None
+    while isinstance(content, dict):  # {"id2label": {"0": "tench", ...}, ...}
+        inner = content.get("id2label", next(iter(content.values())) if len(content) == 1 else None)
+        if not isinstance(inner, dict):
+            break
+        content = inner
     entries = []
-    for number, (key, value) in enumerate(pairs):
-        values = list(value) if isinstance(value, list | tuple) else [value]
-        fields = values if key is None else [key, *values]
-        if not all(isinstance(field, str | int) and str(field).strip() for field in fields):
+    for number, (key, value) in enumerate(
+        content.items() if isinstance(content, dict) else ((None, each) for each in content)
+    ):
+        if isinstance(value, dict) and key is None:  # {"folder": "n01440764", "name": "tench"}
+            value = list(value.values())
+        fields = [*([] if key is None else [key]), *(value if isinstance(value, list | tuple) else [value])]
+        if not fields or not all(isinstance(field, str | int) and str(field).strip() for field in fields):
             raise InputError(
                 f"entry {number} of {what} {path} is {str(value)[:80]!r}, expected a name, or a folder or number and a name; "
                 f"correct it"
             )
         texts = tuple(nfc(str(field)).strip() for field in fields)
-        entries.append(Entry(f"entry {number}", texts[-1] if len(texts) == 1 else ", ".join(texts), texts))
+        entries.append(Entry(f"entry {number}", ", ".join(texts), texts))
     return entries
+
+
+def _value(text: str) -> dict | list | None:
+    """The object or list that a text is in JSON or in Python; None where it is none."""
+    try:
+        value = load_json(text)
+    except ValueError:
+        try:
+            value = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            return None
+    return value if isinstance(value, dict | list) else None

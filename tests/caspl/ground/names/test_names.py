@@ -78,6 +78,14 @@ READ = {
     "numbers that are folders": (joined(" ", ["10", "2"], ["ten", "two"]), ["10", "2"], ["ten", "two"]),
     "labels of a table": (joined(",", "210", LATIN), ["0", "1", "2"], LATIN[::-1]),
     "wnids in order for labels": (joined(" ", WNIDS, NAMED), ["0", "1", "2"], NAMED),
+    "in quotes, with commas": (lines("'ant': 'formica',", "'bee': 'apis',", "'cat': 'felis',"), ANIMALS, LATIN),
+    "arrows": (joined(" -> ", ANIMALS, LATIN), ANIMALS, LATIN),
+    "bars": (joined(" | ", ANIMALS, LATIN), ANIMALS, LATIN),
+    "dashes": (joined(" - ", WNIDS, NAMED), WNIDS, NAMED),
+    "paths": (joined(" ", ["./ant/", "./bee/", "./cat/"], LATIN), ANIMALS, LATIN),
+    "a list in YAML": (lines(*(f"- {name}" for name in LATIN)), ANIMALS, LATIN),
+    "a dictionary of Python's, in lines": ("{0: 'tench, Tinca tinca',\n 1: 'goldfish',\n 2: 'crane'}", WNIDS, NAMED),
+    "wnids as folders have them": (lines("n01440764-tench", "n01443537_goldfish", "n02012849 crane"), ANIMALS, NAMED),
     "names that begin with numbers": (lines("1 euro", "2 euro", "5 euro"), ["1 euro", "2 euro", "5 euro"])
     + (["1 euro", "2 euro", "5 euro"],),
     "names that begin as folders": (lines("red car", "dark green car", "blue car"), ["red", "green", "blue"])
@@ -91,6 +99,13 @@ JSON = {
     "folder to name": (dict(zip(ANIMALS[::-1], LATIN[::-1], strict=True)), ANIMALS, LATIN),
     "folder to index": ({"bee": 1, "cat": 2, "ant": 0}, ANIMALS, ANIMALS),
     "a list": (LATIN, ANIMALS, LATIN),
+    "a list of objects": (
+        [{"folder": "cat", "name": "felis"}, {"folder": "ant", "name": "formica"}]
+        + [{"folder": "bee", "name": "apis"}],
+        ANIMALS,
+        LATIN,
+    ),
+    "a model's": ({"id2label": {"0": "formica", "1": "apis", "2": "felis"}, "label2id": {}}, ANIMALS, LATIN),
     "a list of pairs": ([["cat", "felis"], ["ant", "formica"], ["bee", "apis"]], ANIMALS, LATIN),
     "no classes known": ({str(n): list(pair) for n, pair in enumerate(PAIRS)}, None, NAMED),
 }
@@ -150,13 +165,16 @@ REFUSED = {
     "one wnid missing": (joined(" ", WNIDS[:2], NAMED[:2]) + "crane\n", WNIDS, "line 3 .* is 'crane', expected WordNet id"),
     "wnids for other folders": (joined(" ", WNIDS, NAMED), ANIMALS, "line 1 .* has the WordNet id 'n01440764', which is none"),
     "some wnids": (joined(" ", WNIDS[:2], NAMED[:2]) + "crane\n", None, "line 3 .* is 'crane', expected WordNet id"),
+    "another wnid": (joined(" ", [*WNIDS[:2], "n09999999"], NAMED), WNIDS, "has no line for the class 'n02012849'"),
+    "a column too many": (joined(",", ANIMALS, LATIN, ["12", "7", "12"]), ANIMALS, "line 1 .* more than a name, 'formica,12'"),
+    "numbers that are sorted as texts": (lines(*"abc"), ["1", "10", "2"], "is 1, 10, 2 ..., as texts are sorted"),
     "a gap": (joined(" ", "013", LATIN), ANIMALS, r"has the numbers 0, 1, 3 \.\.\. 3 beside its 3 names, expected each from"),
     "a number twice": (joined(": ", "011", LATIN), None, "has the numbers 0, 1, 1"),
     "no number": ("0 x\n1 y\nz\n", ANIMALS, "line 3 .* is 'z', expected number, blank, name as in the first line"),
     "one class twice": ("ant\tx\nbee\ty\ncat\tz\nant\tw\n", ANIMALS, "line 4 .* calls the class 'ant' 'w', which another line"),
     "wnids alone": (lines(*WNIDS), None, "line 1 of .* is a WordNet id, expected a name"),
     "wnids in order": (lines(*WNIDS), ANIMALS, "line 1 of .* is a WordNet id, expected a name"),
-    "JSON of other kinds": ('{"a": {"b": 1}}', ANIMALS, "entry 0 of .* expected a name, or a folder or number and a name"),
+    "JSON of other kinds": ('{"a": {"b": 1}, "c": 2}', ANIMALS, "entry 0 of .* expected a name, or a folder or number"),
     "a ragged list": ('[["ant", "x"], ["bee"], ["cat", "z"]]', ANIMALS, "entry 1 of .* has 1 values, expected 2 as in"),
     "hidden": ("ant\x1b\nbee\ncat\n", ANIMALS, r"line 1 of .* holds the hidden character \\x1b"),
 }  # fmt: skip
