@@ -10,15 +10,16 @@ from itertools import chain
 from typing import Any
 
 from caspl.ground.errors import InputError
-from caspl.ground.texts import nfc
+from caspl.ground.texts import nfc, shown
 
-from .files.keys import data_paths, names_file
+from .files.keys import data_paths, names_file, setting
 from .files.registry import register
 from .files.storage import is_only_looking
+from .own.cells import ENDINGS, conversion, is_table
 from .own.copies import find_copies
 from .own.folders import read_folder
 from .own.rows import divided, label_rows
-from .own.tables import TABLES, read_table
+from .own.tables import read_table
 from .splits.dataset import SplitDataset
 from .splits.making import split_classes
 from .splits.split_file import Split
@@ -35,8 +36,8 @@ class ImageFolder(SplitDataset):
 
     - a folder with a folder for each class, which may hold folders in turn;
     - a folder with the folders train and val, test or both, each with a folder for each class;
-    - a table, .csv with a header or .jsonl, with the columns path (relative to the table), label (a number from 0) or
-      classname or both, and if wanted split (train, val or test).
+    - a table, .csv or .tsv with a header, .jsonl or .json, whose columns say the image, its class and, if wanted, its part
+      (own/columns.py, DATASET.COLUMNS).
 
     Images that are not divided already are split into 50 % train, 20 % val and 30 % test of each class, the same for every
     seed; the split is kept in the folder .caspl beside the images. Classes are in the order of their labels, else of
@@ -55,20 +56,23 @@ class ImageFolder(SplitDataset):
                 f"DATASET.NAME UnlabeledImages (for boosting), or in one table"
             )
         self.source, self.names = paths[0], names_file(cfg)
+        self.columns = setting(cfg, "COLUMNS")
         super().__init__(cfg)
 
     def locate(self, root: str) -> str:
         stem, suffix = os.path.splitext(os.path.basename(self.source))
         if os.path.isdir(self.source):
             self.image_dir, folder = self.source, os.path.join(self.source, PRIVATE)
-        elif os.path.isfile(self.source) and suffix.lower() in TABLES:
+        elif os.path.isfile(self.source) and is_table(self.source):
             self.image_dir = os.path.dirname(self.source)
-            folder = os.path.join(self.image_dir, PRIVATE, stem)
+            name = stem if suffix.lower() in (".csv", ".jsonl") else os.path.basename(self.source)
+            folder = os.path.join(self.image_dir, PRIVATE, name)
         else:
             found = "is no table" if os.path.lexists(self.source) else "does not exist"
             raise InputError(
                 f"{self.source} {found}, expected a folder of class folders or a table that ends in "
-                f"{' or '.join(TABLES)}; correct --root (DATASET.ROOT) or DATASET.PATHS"
+                f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}; "
+                + (conversion(self.source) or "correct --root (DATASET.ROOT) or DATASET.PATHS")
             )
         return folder
 
@@ -84,7 +88,15 @@ class ImageFolder(SplitDataset):
         return find_copies(self.split, self.image_dir)
 
     def _divided(self) -> Split:
-        rows = list(read_table(self.source) if os.path.isfile(self.source) else read_folder(self.source, self._named))
+        if os.path.isfile(self.source):
+            rows = read_table(self.source, self.columns)
+        elif self.columns:
+            raise InputError(
+                f"DATASET.COLUMNS is {shown(self.columns)}, but {self.source} is a folder, expected a table; take "
+                f"the key out, or name the table in DATASET.PATHS"
+            )
+        else:
+            rows = list(read_folder(self.source, self._named))
         self.items = label_rows(rows, self.source, self.names)
         parts = {row.part for row in rows}
         if parts != {""}:
@@ -114,6 +126,7 @@ class ImageFolder(SplitDataset):
         kept = {nfc(item.impath): item for item in chain(*split)}
         new = [item for path, item in now.items() if path not in kept]
         gone = [item for path, item in kept.items() if path not in now]
+        moved = [now[path] for path, item in kept.items() if path in now and now[path].label != item.label]
         anew = "delete that file to split the images anew"
         renewed = Split(*([now[path] for path in map(nfc, paths) if path in now] for paths in _paths(split)))
         trained = {item.label: item.classname for item in renewed.train}
@@ -129,6 +142,7 @@ class ImageFolder(SplitDataset):
         for images, what in (
             (new, "are not in the split kept in %s and not used"),
             (gone, "of the split kept in %s are gone"),
+            (moved, "have another label than when the split kept in %s was made, and stay in train, val or test"),
         ):
             if images:
                 logger.warning(f"%d images, such as %s, {what}; {anew}", len(images), images[0].impath, self.split_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from yacs.config import CfgNode
@@ -13,6 +14,15 @@ from caspl.ground.names.matching import NamesFile
 
 SUBSETS = ("all", "base", "new")
 OWN_IMAGES = ("DATASET.NAME", ("ImageFolder", "UnlabeledImages"))
+COLUMNS = ("path", "label", "classname", "split")  # what columns of a table say
+
+
+def _are_columns(entries: Sequence[str]) -> bool:
+    """Whether each text is one of COLUMNS, "=" and the header of a column."""
+    roles = [entry.partition("=")[0].strip() for entry in entries if "=" in entry]
+    return len(roles) == len(entries) == len(set(roles)) and set(roles) <= set(COLUMNS)
+
+
 KEYS = [
     Key(
         "DATASET.SUBSAMPLE_CLASSES",
@@ -39,6 +49,15 @@ KEYS = [
         "",
         "File of class names for these two, one per line or beside folders, numbers or WordNet ids, relative to ROOT",
         read_with=OWN_IMAGES,
+    ),
+    Key(
+        "DATASET.COLUMNS",
+        (),
+        'What columns of a table of "ImageFolder" say, such as "classname=Dog breed"; what is clear needs none',
+        items=str,
+        check=_are_columns,
+        rule="path=, label=, classname= or split= and the header of a column, each once",
+        read_with=("DATASET.NAME", ("ImageFolder",)),
     ),
 ]
 
@@ -78,7 +97,7 @@ def data_paths(cfg: Any) -> list[str]:
 
 
 def names_file(cfg: Any) -> NamesFile | None:
-    """The file that DATASET.CLASSNAMES names, relative to DATASET.ROOT; None where it is not set.
+    """The file that DATASET.CLASSNAMES names, relative to DATASET.ROOT or, where that is a table, its folder; None: not set.
 
     Raises:
         InputError: it cannot be read, or has a line that is no name.
@@ -86,5 +105,6 @@ def names_file(cfg: Any) -> NamesFile | None:
     path = os.path.expanduser(setting(cfg, "CLASSNAMES"))
     if not path:
         return None
-    path = os.path.normpath(os.path.join(dataset_root(cfg), path))
+    root = dataset_root(cfg)
+    path = os.path.normpath(os.path.join(os.path.dirname(root) if os.path.isfile(root) else root, path))
     return NamesFile(path, "the file of class names (DATASET.CLASSNAMES)", ", which is relative to the root")

@@ -48,13 +48,14 @@ def groups(names: Iterable[str]) -> dict[str, dict[str, str]]:
         if said := named(name):
             found.setdefault(said.rest, {})[name] = said.part
     return {
-        rest: _settled(parts)
+        rest: settled(parts)
         for rest, parts in found.items()
         if "train" in parts.values() and len(set(parts.values())) > 1
     }
 
 
-def _settled(parts: dict[str, str]) -> dict[str, str]:
+def settled(parts: dict[str, str]) -> dict[str, str]:
+    """`parts` by what says them, with "eval" as the one of test and val that is not there."""
     free = next((part for part in ("test", "val") if part not in parts.values()), "test")
     return {name: free if part == "eval" else part for name, part in parts.items()}
 

@@ -14,8 +14,6 @@ from .parts import letters
 
 logger = logging.getLogger(__name__)
 
-PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-
 
 class ImageRow(NamedTuple):
     """One image: its path, the key of its class (folder or label), its class name, and its part ("" where not given)."""
@@ -73,11 +71,8 @@ def label_rows(rows: list[ImageRow], source: str, names_file: NamesFile | None =
                 f"one class name per label; correct the table"
             )
     keys = sorted(names)
-    if isinstance(keys[0], int) and keys != list(range(len(keys))):
-        gap = next(label for label in range(keys[-1]) if label not in names)
-        raise InputError(
-            f"{source} has no image of label {gap}, expected every label from 0 to {keys[-1]}; correct the table"
-        )
+    if isinstance(keys[0], int):
+        _check_numbers(keys, source)
     if names_file:
         names = dict(zip(keys, names_file.for_classes([str(key) for key in keys]), strict=True))
     names = {key: without_wnid(name) for key, name in names.items()}
@@ -89,9 +84,23 @@ def label_rows(rows: list[ImageRow], source: str, names_file: NamesFile | None =
     unnamed = [key for key in keys if not names[key]]
     if unnamed:
         raise InputError(
-            f"{source} has no column classname, and label {unnamed[0]} no name; add the column, or name a "
-            f"file with one name per line in DATASET.CLASSNAMES"
+            f"{source} has no column classname, and label {unnamed[0]} no name; write a file below the root with the names of "
+            f"the {len(keys)} classes, one per line from label {keys[0]} to {keys[-1]}, and name it: DATASET.CLASSNAMES "
+            f"names.txt"
         )
     labels = {key: label for label, key in enumerate(keys)}
     check_names({labels[key]: names[key] for key in keys}, source)
     return [Item(row.impath, labels[row.key], names[row.key]) for row in rows]
+
+
+def _check_numbers(labels: list[int], source: str) -> None:
+    """Make sure that sorted labels are all from 0, or all from 1, to the last. Raises InputError."""
+    first = min(labels[0], 1)
+    gap = next((label for label, found in enumerate(labels, first) if label != found), None)
+    if gap is not None:
+        raise InputError(
+            f"{source} has no image of label {gap}, expected every label from {first} to {labels[-1]}; correct the table, or, "
+            f"where it has names beside the labels, read these alone (classname= in DATASET.COLUMNS)"
+        )
+    if first:
+        logger.info("%s counts its labels from 1: label %d is the last of %d classes", source, labels[-1], len(labels))
