@@ -51,7 +51,7 @@ setup(
     ],
     extras_require={
         "export": ["onnx", "onnxscript", "onnxruntime"],
-        "test": ["caspl[export]", "pytest>=8", "pytest-xdist>=3.5", "ruff"],
+        "test": ["caspl[export]", "pytest>=8", "pytest-xdist>=3.5", "ruff", "transformers>=4.40"],
     },
     entry_points={"console_scripts": ["caspl = caspl.__main__:main"]},
 )

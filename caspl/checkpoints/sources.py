@@ -1,7 +1,4 @@
-"""Where a record is found: a file, the folder that a run has left, or `hub:org/name[@revision]` of the Hugging Face Hub.
-
-huggingface_hub is imported where it is needed, since a local file does not need it.
-"""
+"""Where a record is found: a file, the folder that a run has left, or `hub:org/name[@revision]` of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -10,14 +7,13 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from ..ground.errors import InputError, first_line
-from ..ground.quiet import asking_the_hub, quiet
+from ..clip.files.repositories import download, is_cached, parse
+from ..ground.errors import InputError
 from .headers import BoostingHeader, Header, RunHeader
 from .record import read_record
 
 HUB = "hub:"
 CONFIG = "config.json"  # of a folder on the Hub: the header, as its pages show it
-LOG_IN = "hf auth login, or set HF_TOKEN"
 
 
 def resolve(source: str | Path, *kinds: type[Header]) -> Path:
@@ -88,10 +84,14 @@ def fetch(reference: str) -> Path:
         InputError: the name is none, there is no such repository, revision or file, it may not be read, the Hub can't be
             reached and the cache has no copy, or the file is damaged.
     """
-    found = re.fullmatch(rf"{HUB}([^@]*)(?:@(.+))?", reference)
-    name, revision = found.groups() if found else ("", None)
-    check_repository(name, reference, "hub:org/name or hub:org/name@revision")
-    path = _download(name, revision, reference)
+    name, revision = parse(reference, HUB)
+    cached = is_cached(name, BoostingHeader.file_name, revision)
+    path = download(name, BoostingHeader.file_name, revision, reference)
+    if path is None:
+        raise InputError(f"{name} has no {BoostingHeader.file_name}; expected a repository that caspl share has made")
+    if not cached:
+        with suppress(InputError):  # not needed, but the Hub counts downloads by it
+            download(name, CONFIG, path.parent.name, reference)
     try:
         read_record(path, BoostingHeader)
     except InputError as error:
@@ -99,68 +99,3 @@ def fetch(reference: str) -> Path:
             f"{reference} is damaged: {error}; if its file on the Hub is sound, delete {path.parents[2]} to fetch it again"
         ) from error
     return path
-
-
-def _download(name: str, revision: str | None, reference: str) -> Path:
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HTTPError,  # of the HTTP library, which is another one in other versions
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    file_name = BoostingHeader.file_name
-    cached = try_to_load_from_cache(name, file_name, revision=revision)
-    try:
-        with quiet("huggingface_hub") if cached else asking_the_hub():
-            path = Path(hf_hub_download(name, file_name, revision=revision))
-            if not cached:
-                with suppress(EntryNotFoundError, HTTPError, OSError):  # not needed, but the Hub counts downloads by it
-                    hf_hub_download(name, CONFIG, revision=path.parent.name)
-    except GatedRepoError as error:
-        raise InputError(
-            f"{name} is gated, and you are not logged in as one who may read it; ask for access on its page of the Hub, then "
-            f"{LOG_IN}"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise InputError(
-            f"the Hub has no repository {name}, or it is private and you are not logged in as one who may read it; correct "
-            f"the name, or {LOG_IN}"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise InputError(
-            f'{name} has no revision "{revision}"; give one of its branches, tags or commits, or leave out @{revision}'
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise InputError(
-            f"{reference} is not in the cache {constants.HF_HUB_CACHE}, and the Hub can't be reached; "
-            f"{'unset HF_HUB_OFFLINE' if constants.HF_HUB_OFFLINE else 'go online'}, or set HF_HOME to where a cache has it"
-        ) from error
-    except EntryNotFoundError as error:
-        raise InputError(f"{name} has no {file_name}; expected a repository that caspl share has made") from error
-    except (HTTPError, OSError) as error:
-        raise InputError(
-            f"{reference} could not be fetched ({reason(error)}); try again, and if the Hub refuses you, {LOG_IN}"
-        ) from error
-    return path
-
-
-def check_repository(name: str, given: str, expected: str = "org/name") -> None:
-    """Raise InputError unless `name`, from what was `given`, can name a repository of the Hub with its owner."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
-
-    with suppress(HFValidationError):
-        validate_repo_id(name)
-        if "/" in name:
-            return
-    raise InputError(
-        f'"{given}" names no repository of the Hub; expected {expected}, with letters, digits and single ., - or _ in the names'
-    )
-
-
-def reason(error: Exception) -> str:
-    """What the Hub says about an error, else the error's own first line."""
-    return first_line(getattr(error, "server_message", None) or error, most=200)

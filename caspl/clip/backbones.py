@@ -31,6 +31,7 @@ class Backbone:
     image_size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    assumed: frozenset[str] = frozenset()  # what nothing in its files tells, as in `models.Loaded`
 
     def __post_init__(self) -> None:
         self.model.eval().requires_grad_(False)
@@ -119,9 +120,10 @@ def load_backbone(name: str) -> Backbone:
     Raises InputError as `models.load_model`, and for a model whose own settings make no sense.
     """
     with torch.random.fork_rng(devices=[]):
-        model, architecture = load_model(name)
-        size, mean, std = _settings(model, name)
-        return Backbone(name, model, _tokenizer(architecture, model), size, mean, std)
+        loaded = load_model(name)
+        size, mean, std = _settings(loaded.model, name)
+        tokenizer = _tokenizer(loaded.architecture, loaded.model)
+        return Backbone(name, loaded.model, tokenizer, size, mean, std, loaded.assumed)
 
 
 def _settings(model: nn.Module, name: str) -> tuple[tuple[int, int], tuple[float, ...], tuple[float, ...]]:

@@ -7,8 +7,10 @@ A backbone is named in one of these ways:
                                    fetched by open_clip; QuickGELU, as they were trained
     ViT-B-16:laion2b_s34b_b88k     an open_clip model and pretraining tag
     hf-hub:org/name                a model folder on the Hugging Face Hub, as open_clip reads it
-    /path/to/file                  weights in OpenAI's layout (archive, state dict, safetensors); shapes decide the model,
-                                   QuickGELU and heads of 64 channels are taken
+    hf:org/name[@revision]         a `CLIPModel` of Hugging Face's transformers on the Hub
+    /path/to/folder                the same in a folder, or a model folder of open_clip's
+    /path/to/file                  weights in OpenAI's, open_clip's or Hugging Face's layout, wrapped in whatever (files/);
+                                   where nothing beside them says more, QuickGELU and heads of 64 channels are taken
     ViT-B-16:/path/to/file         weights of that model: open_clip's, else OpenAI's (ViT-B/16), or a demo model;
                                    with -quickgelu behind an open_clip model's name, its activation is QuickGELU
 
@@ -18,21 +20,22 @@ Only a user chooses what is fetched from a repository: a header that names one i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import open_clip
-import torch
-from open_clip.model import build_model_from_openai_state_dict
 from torch import Tensor, nn
 
 from ..ground.errors import InputError, QuantityError, first_line, listed
 from ..ground.files import regular
 from ..ground.quiet import asking_the_hub, leaving_out
-from ..ground.tensors.shapes import differences, shapes_of
 from ..ground.tensors.values import LARGEST_WEIGHT, impossible
 from . import demo
+from .files.folders import kind_of
+from .files.reading import fill_from, read_clip
+from .files.repositories import HUB, fetched
 from .names.known import (
     DEMO_NAMES,
     OPENAI_NAMES,
@@ -45,10 +48,9 @@ from .names.known import (
     trained_with_quickgelu,
 )
 from .names.suggestions import unknown
-from .weights import read_weights
 
 CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
-MOST_TENSORS = 4_096  # of a file in OpenAI's layout; the largest has some 1,500
+CLIPS_OWN = "ViT-B-16"  # an architecture whose tokenizer is CLIP's own
 SCALES = (0.01, 1e4)  # of exp(logit scale); CLIP starts at 14 and stops at 100
 log = logging.getLogger(__name__)
 
@@ -61,33 +63,54 @@ def is_known(name: str) -> bool:
         return True
     model, source = split(name)
     file = file_of(source if is_model(model) else name)
-    with suppress(OSError):
-        return regular(file).is_file()
+    with suppress(OSError, ValueError):
+        return bool(file.is_dir() and kind_of(file)) or regular(file).is_file()
     return False
 
 
-def load_model(name: str) -> tuple[nn.Module, str]:
-    """The model called `name` in float32 on the CPU, and the name of its architecture in open_clip.
+@dataclass(frozen=True)
+class Loaded:
+    """A model in float32 on the CPU, and the name of its architecture in open_clip.
+
+    `assumed` names what nothing in its files tells, of "activation" and "heads": they are taken to be OpenAI's.
+    """
+
+    model: nn.Module
+    architecture: str
+    assumed: frozenset[str] = frozenset()
+
+
+def load_model(name: str) -> Loaded:
+    """The model called `name`.
 
     Raises InputError for a name nobody knows, with the nearest one, and for weights that can't be read, don't fit or have
     numbers that no weights have.
     """
+    loaded = _load(name)
+    _check_numbers(loaded.model, name)
+    return loaded
+
+
+def _load(name: str) -> Loaded:
     architecture, source = split(name)
     if name in DEMO_NAMES:
-        model, architecture = demo.load_demo_model(name.removeprefix("demo/")), "ViT-B-16"
-    elif name in OPENAI_NAMES:
-        architecture = quickgelu_config(name)
-        model = _load_openai(name, architecture)
-    elif name.startswith("hf-hub:"):
-        model, architecture = _create(name, None, name), name
-    elif is_model(architecture) and (source in tags_of(architecture) or file_of(source).is_file()):
-        model, architecture = _load_of(architecture, source, name)
-    elif file_of(name).is_file():
-        model, architecture = _from_openai_layout(file_of(name)), "ViT-B-16"
-    else:
-        raise QuantityError(("backbone", unknown(name)))
-    _check_numbers(model, name)
-    return model, architecture
+        return Loaded(demo.load_demo_model(name.removeprefix("demo/")), CLIPS_OWN)
+    if name in OPENAI_NAMES:
+        return Loaded(_load_openai(name, quickgelu_config(name)), quickgelu_config(name))
+    if name.startswith("hf-hub:"):
+        return Loaded(_create(name, None, name), name)
+    if name.startswith(HUB):
+        return _read(fetched(name))
+    if is_model(architecture) and (source in tags_of(architecture) or file_of(source).is_file()):
+        return Loaded(*_load_of(architecture, source, name))
+    if file_of(name).is_file() or name and kind_of(file_of(name)):
+        return _read(file_of(name))
+    raise QuantityError(("backbone", unknown(name)))
+
+
+def _read(path: Path) -> Loaded:
+    found = read_clip(path)
+    return Loaded(found.model, CLIPS_OWN, found.assumed)
 
 
 def _check_numbers(model: nn.Module, name: str) -> None:
@@ -109,22 +132,21 @@ def _check_numbers(model: nn.Module, name: str) -> None:
 def _load_openai(name: str, architecture: str) -> nn.Module:
     cached = CLIP_CACHE.expanduser() / (name.replace("/", "-") + ".pt")
     if cached.is_file():
-        return _from_openai_layout(cached)
+        return read_clip(cached).model
     return _create(architecture, "openai", name, hint=f", or put OpenAI's archive at {cached}")
 
 
 def _load_of(model: str, source: str, name: str) -> tuple[nn.Module, str]:
     """The model MODEL with the weights of a tag or file, and its architecture in open_clip."""
     if model in DEMO_NAMES:
-        built, architecture = demo.build(model.removeprefix("demo/")), "ViT-B-16"
+        built, architecture = demo.build(model.removeprefix("demo/")), CLIPS_OWN
     else:
         known = open_clip_model(model)
         architecture = known.config
         if source in known.tags:
             return _create(architecture, source, name, quickgelu=trained_with_quickgelu(known, source)), architecture
         built = build_open_clip(architecture, quickgelu=known.quickgelu)
-    path = file_of(source)
-    return _fill(built, read_weights(path), path), architecture
+    return fill_from(built, file_of(source)), architecture
 
 
 def build_open_clip(architecture: str, *, quickgelu: bool = False) -> nn.Module:
@@ -166,51 +188,4 @@ def reading(what: str, hint: str = "") -> Iterator[None]:
         raise InputError(
             f"{what} can't be read ({type(error).__name__}: {first_line(error)}); expected what open_clip has made, name "
             f"another{hint}"
-        ) from error
-
-
-def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
-    expected = model.state_dict()
-    found = {key: value for key, value in weights.items() if key in expected}
-    if problems := differences(shapes_of(found), shapes_of(expected)):
-        raise InputError(f"{path} does not fit the model: {listed(problems)}")
-    if whole := [key for key, value in found.items() if expected[key].is_floating_point() > value.is_floating_point()]:
-        raise InputError(
-            f"{path} does not fit the model: {whole[0]} is {weights[whole[0]].dtype}, expected floating-point numbers"
-        )
-    model.load_state_dict({key: weights[key].to(value.dtype) for key, value in expected.items()})
-    return model
-
-
-def _from_openai_layout(path: Path) -> nn.Module:
-    """A model from weights under OpenAI's key names; widths, depths and image size follow from the shapes."""
-    weights = read_weights(path)
-    needed = ("text_projection", "positional_embedding", "token_embedding.weight", "ln_final.weight", "logit_scale")
-    missing = [key for key in needed if key not in weights]
-    if missing or not ({"visual.proj", "visual.attnpool.positional_embedding"} & weights.keys()):
-        raise InputError(
-            f"{path} is no CLIP in OpenAI's layout: it lacks {', '.join(missing) or 'visual.proj'}; for the "
-            f"weights of an open_clip model write MODEL:{path}"
-        )
-    if len(weights) > MOST_TENSORS:
-        raise InputError(
-            f"{path} holds {len(weights):,} tensors, a CLIP in OpenAI's layout has at most {MOST_TENSORS:,}"
-        )
-    _build(
-        {key: value.to("meta") for key, value in weights.items()}, path, "meta"
-    )  # no memory is taken for what won't fit
-    # The builder rounds every weight to half precision, so the weights themselves are put in afterwards.
-    model = _fill(_build(weights, path, "cpu").float(), weights, path)
-    model.visual.image_mean, model.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    return model
-
-
-def _build(weights: Mapping[str, Tensor], path: Path, device: str) -> nn.Module:
-    try:
-        with torch.device(device):
-            return build_model_from_openai_state_dict(dict(weights), cast_dtype=torch.float32)
-    except Exception as error:  # of shapes that belong to no model, anything
-        raise InputError(
-            f"{path} is no CLIP in OpenAI's layout ({type(error).__name__}: {first_line(error)}); for the weights of an "
-            f"open_clip model write MODEL:{path}"
         ) from error

@@ -18,8 +18,9 @@ from tempfile import TemporaryDirectory
 
 from ..checkpoints.boosting import load_boosting, read_boosting
 from ..checkpoints.headers import BoostingHeader
-from ..checkpoints.sources import CONFIG, HUB, LOG_IN, check_repository, reason, resolve
+from ..checkpoints.sources import CONFIG, HUB, resolve
 from ..clip.backbones import Backbone
+from ..clip.files.repositories import LOG_IN, check_repository, reason
 from ..ground.errors import InputError
 from ..ground.files import check_writable, replacing
 from ..ground.texts import tell

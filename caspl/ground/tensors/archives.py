@@ -27,6 +27,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..files import regular
 
 # What the older format starts with: torch.serialization.MAGIC_NUMBER and PROTOCOL_VERSION.
@@ -268,7 +269,8 @@ class TensorFile:
 def opened(path: Path) -> Iterator[TensorFile]:
     """The content of a file of torch.save or TorchScript, readable inside the `with` block.
 
-    Raises UnreadableError, also for what goes wrong inside the block, and OSError where the file can't be opened.
+    Raises UnreadableError, also for what goes wrong inside the block (an InputError stays one), and OSError where it can't
+    be opened.
     """
     with regular(path).open("rb") as file:
         try:
@@ -279,7 +281,7 @@ def opened(path: Path) -> Iterator[TensorFile]:
             else:
                 file.seek(0)
                 yield _read_legacy(file)
-        except UnreadableError:
+        except (InputError, UnreadableError):
             raise
         except Exception as error:  # bytes that are no valid pickle can raise anything
             raise UnreadableError(str(error) or type(error).__name__) from error

@@ -1,0 +1,104 @@
+"""The tensors of weight files by dotted names, without running anything that is in the files.
+
+What a file wraps its tensors in is a part of their names: {"state_dict": {"module.visual.proj": ...}} holds
+"state_dict.module.visual.proj". A scripted module holds its parameters under the names of its attributes, and so does a
+module that was saved whole. A tensor is read when it is asked for: of a training checkpoint, the optimizer's never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ...ground.errors import InputError, cause, first_line
+from ...ground.files import regular
+from ...ground.tensors.archives import TensorNote, Unknown, UnreadableError, opened
+from ...ground.tensors.sealed import check_table
+
+MOST_NAMES = (
+    2**15
+)  # of all tensors in a file; a checkpoint of the largest CLIP has some 6,000, its optimizer's among them
+DEEPEST = 64  # dictionaries and modules within one another
+PARTS_OF_A_MODULE = ("_parameters", "_buffers", "_modules")  # the attributes of torch.nn.Module that hold its tensors
+
+Weights = Mapping[str, Callable[[], Tensor]]
+
+
+@contextmanager
+def opened_weights(paths: Sequence[Path]) -> Iterator[Weights]:
+    """What reads each tensor, by the tensor's dotted name, of files that hold one model together.
+
+    Raises InputError, naming the file, where none can be read or two files hold the same name.
+    """
+    with ExitStack() as stack:
+        weights: dict[str, Callable[[], Tensor]] = {}
+        for path in paths:
+            found = stack.enter_context(_opened(path))
+            if twice := sorted(weights.keys() & found.keys()):
+                raise InputError(
+                    f"{path} holds {twice[0]}, which another file of the same model holds, too; remove one"
+                )
+            weights |= found
+        yield weights
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Weights]:
+    if not path.is_file():
+        raise InputError(f"no weight file at {path}; correct the path")
+    try:
+        with _safetensors(path) if path.suffix == ".safetensors" else _pickled(path) as weights:
+            if not weights:
+                raise InputError(
+                    f"{path} holds no tensors that can be read without running code; expected the state dict of a CLIP"
+                )
+            yield weights
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({cause(error)}); correct the path") from error
+    except (SafetensorError, UnreadableError) as error:
+        raise InputError(
+            f"{path} is not a weight file that can be read without running code ({first_line(error)}); expected an OpenAI "
+            f"archive, a state dict, a checkpoint or safetensors, not cut short"
+        ) from error
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[Weights]:
+    try:
+        check_table(regular(path))
+    except ValueError as error:
+        raise UnreadableError(str(error)) from error
+    with safe_open(path, framework="pt") as file:
+        yield {name: partial(file.get_tensor, name) for name in list(file.keys())}
+
+
+@contextmanager
+def _pickled(path: Path) -> Iterator[Weights]:
+    with opened(path) as content:
+        yield {name: partial(content.tensor, note) for name, note in _named(content.root)}
+
+
+def _named(root: object) -> Iterator[tuple[str, TensorNote]]:
+    """All tensors in nested dictionaries and modules by their dotted names; what is no such thing is not looked at."""
+    steps = 0
+    left = [("", root, 0)]
+    while left:
+        prefix, node, depth = left.pop()
+        for key, value in _entries(node):
+            steps += 1
+            if steps > 8 * MOST_NAMES or depth > DEEPEST:
+                raise UnreadableError("its dictionaries hold more than any checkpoint does")
+            if isinstance(value, TensorNote):
+                yield f"{prefix}{key}", value
+            elif isinstance(value, dict | Unknown):
+                left.append((prefix if key in PARTS_OF_A_MODULE else f"{prefix}{key}.", value, depth + 1))
+
+
+def _entries(node: object) -> Iterator[tuple[str, object]]:
+    content = node.state if isinstance(node, Unknown) else node
+    yield from ((str(key)[:200], value) for key, value in content.items()) if isinstance(content, dict) else ()

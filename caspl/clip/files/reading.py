@@ -1,0 +1,129 @@
+"""A path -> a CLIP: a file or a folder, of whatever maker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from ...ground.errors import InputError, first_line
+from ...ground.files import as_json
+from . import hugging_face
+from .building import Facts, build, check_fit, fill
+from .containers import opened_weights
+from .folders import (
+    HUGGING_FACE,
+    OPEN_CLIP,
+    kind_of,
+    preprocessor_of,
+    read_json,
+    weight_files,
+)
+from .search import any_clip, find
+
+SCALARS = {"logit_scale", "logit_bias"}
+_HINT = "for the weights of an open_clip model write MODEL:{}"
+
+
+@dataclass(frozen=True)
+class Read:
+    """A CLIP out of files, in float32, and which of "activation" and "heads" nothing in them tells: OpenAI's are assumed."""
+
+    model: nn.Module
+    assumed: frozenset[str] = frozenset()
+
+
+def read_clip(path: Path) -> Read:
+    """The CLIP of a weight file, or of a folder that `kind_of` knows.
+
+    Raises InputError where there is none that can be read without running code, where it is incomplete or another network, and
+    where files contradict one another.
+    """
+    kind, files, folder = None, [path], path.parent
+    if path.is_dir() and (kind := kind_of(path)):
+        files, folder = weight_files(path, kind), path
+    if kind is OPEN_CLIP:
+        return Read(_as_configured(folder / OPEN_CLIP.config, files, path))
+    facts = _facts(folder) if kind else None  # these say of what class a model is, should it be one that is not read
+    with opened_weights(files) as weights:
+        found = find(weights, path, any_clip, _HINT.format(path))
+        tensors = found.read(weights)
+    if kind is None and found.layout is hugging_face.LAYOUT and (folder / HUGGING_FACE.config).is_file():
+        facts = _facts(folder)
+    elif kind is None and found.layout is not hugging_face.LAYOUT and (folder / OPEN_CLIP.config).is_file():
+        return Read(_as_configured(folder / OPEN_CLIP.config, files, path))
+    facts = facts or Facts()
+    return Read(build(tensors, facts, path), facts.assumed)
+
+
+def fill_from(model: nn.Module, path: Path) -> nn.Module:
+    """Put the weights of a file into `model`, of any class of open_clip. Raises InputError as `read_clip`."""
+    fill(model, _tensors_for(model, [path], path))
+    return model
+
+
+def _tensors_for(model: nn.Module, files: Sequence[Path], path: Path) -> dict[str, Tensor]:
+    """The tensors for `model`, which may lie on no device, by its names and of its shapes."""
+    expected = model.state_dict()
+    with opened_weights(files) as weights:
+        found = find(weights, path, lambda *_: tuple(expected), "name the model whose weights they are")
+        tensors = found.read(weights)
+    for name in SCALARS & tensors.keys() & expected.keys():  # of one number, in a list or not
+        if tensors[name].numel() == expected[name].numel():
+            tensors[name] = tensors[name].reshape(expected[name].shape)
+    check_fit(tensors, expected, path)
+    return tensors
+
+
+def _facts(folder: Path) -> Facts:
+    """What Hugging Face's configurations in a folder say."""
+    path = folder / HUGGING_FACE.config
+    return hugging_face.facts_of(read_json(path), preprocessor_of(folder), path)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# open_clip's configuration
+# ---------------------------------------------------------------------------------------------------------------------
+FOREIGN = ("timm_model_name", "hf_model_name", "hf_tokenizer_name")  # what is of other libraries, which might fetch it
+
+
+def _as_configured(config: Path, files: Sequence[Path], path: Path) -> nn.Module:
+    """The model that open_clip's configuration describes, with the weights of `files`."""
+    content = read_json(config)
+    settings = content.get("model_cfg")
+    towers = [settings.get(name) for name in ("vision_cfg", "text_cfg")] if isinstance(settings, dict) else [None]
+    if not all(isinstance(tower, dict) for tower in towers):
+        raise InputError(
+            f'{config} has {as_json(settings)} under "model_cfg", expected both towers; take an unaltered file'
+        )
+    for key in FOREIGN:
+        if value := next((tower[key] for tower in towers if tower.get(key)), None):
+            raise InputError(
+                f"{config} is of a model with {key} {as_json(value)}, expected open_clip's own towers; write MODEL:FILE "
+                f"with the open_clip model and the weight file"
+            )
+    make = partial(_from_settings, {key: value for key, value in settings.items() if key != "custom_text"}, config)
+    with torch.device("meta"):
+        tensors = _tensors_for(make(), files, path)
+    model = make()
+    fill(model, tensors)
+    preprocessing = content.get("preprocess_cfg")
+    preprocessing = preprocessing if isinstance(preprocessing, dict) else {}
+    model.visual.image_mean = preprocessing.get("mean", open_clip.OPENAI_DATASET_MEAN)
+    model.visual.image_std = preprocessing.get("std", open_clip.OPENAI_DATASET_STD)
+    return model.eval()
+
+
+def _from_settings(settings: Mapping[str, Any], config: Path) -> nn.Module:
+    try:
+        return open_clip.CLIP(**settings)
+    except Exception as error:  # of settings that belong to no model, anything
+        raise InputError(
+            f"{config} describes no CLIP of open_clip ({type(error).__name__}: {first_line(error)}); take an unaltered file"
+        ) from error
