@@ -35,7 +35,8 @@ class ImageFolder(SplitDataset):
     """The images of the one path in DATASET.PATHS, or of DATASET.ROOT. That path is one of:
 
     - a folder with a folder for each class, which may hold folders in turn;
-    - a folder with the folders train and val, test or both, each with a folder for each class;
+    - a folder with folders for train and val, test or both, in any spelling, each with a folder for each class, or the
+      other way round;
     - a table, .csv or .tsv with a header, .jsonl or .json, whose columns say the image, its class and, if wanted, its part
       (own/columns.py, DATASET.COLUMNS).
 

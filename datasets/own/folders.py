@@ -54,7 +54,7 @@ def read_folder(folder: str, are_classes: Callable[[list[str]], bool] = lambda n
     }
     if divided:
         return _read_parts_of_classes(folder, tops, divided)
-    _check_meaning(folder, inner)
+    _check_meaning(folder, tops)
     return _read_classes(folder, "", "")
 
 
@@ -68,9 +68,8 @@ def _inside(folder: str) -> list[str]:
             else "put the images of each class into one (images without labels are DATASET.NAME UnlabeledImages)"
         )
         raise InputError(f"{folder} has no class folders, expected one for each class; {hint}")
-    inner = folder
-    while len(inside := folders_in(inner)) == 1 and not _loose(inner):
-        inner = os.path.join(inner, inside[0])
+    inner = _opened(folder)
+    inside = folders_in(inner)
     if inner != folder and len(inside) > 1 and not _loose(inner):
         levels = len(os.path.relpath(inner, folder).split(os.sep))
         raise InputError(
@@ -80,13 +79,26 @@ def _inside(folder: str) -> list[str]:
     return names
 
 
-def _check_meaning(folder: str, inner: dict[str, list[str]]) -> None:
-    """Make sure that the folders in `folder` are classes: `inner` are the names of what they hold. Raises InputError."""
-    if _alike(inner.values()) and not all(_loose(os.path.join(folder, name)) for name in inner):
-        classes = _several(max(inner.values(), key=len))
+def _opened(folder: str) -> str:
+    """The first folder, from `folder` on downwards, that does not only hold one folder of folders."""
+    while len(inside := folders_in(folder)) == 1 and not _loose(folder):
+        inner = os.path.join(folder, inside[0])
+        if not folders_in(inner):
+            break
+        folder = inner
+    return folder
+
+
+def _check_meaning(folder: str, tops: list[str]) -> None:
+    """Make sure that the folders `tops` in `folder` are classes. Raises InputError where what they hold could be, too."""
+    places = [_opened(os.path.join(folder, name)) for name in tops]
+    inner = [folders_in(place) for place in places]
+    if _alike(inner) and not all(map(_loose, places)):
+        classes = _several(max(inner, key=len))
         raise InputError(
-            f"{folder} holds {_several(inner)}, with folders of the same names in them ({classes}), which can be read in two "
-            f"ways: if {classes} are the classes, rename the folders above them to train, val and test; {INSIST}"
+            f"{folder} holds {_several(tops)}, with folders of the same names in them ({classes}), which can be read in two "
+            f"ways: if {classes} are the classes, rename the folders above them to train, val and test, or pass "
+            f"one of these; {INSIST}"
         )
 
 

@@ -243,13 +243,15 @@ class _Known:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = list(classes)
         self._exact = set(classes)
-        self._inner: dict[str, list[str]] = {}
         self._plain = {_plain(key): key for key in classes}
         if len(self._plain) < len(self._exact) or "" in self._plain:
             self._plain = {}
         self._wnids = {found[0]: key for key in classes if (found := WNID.match(key))}  # n02085620-Chihuahua
 
     def find(self, text: str) -> str | None:
+        """The class that a text means; None where it means none."""
+        if not self._exact:
+            return None
         text = nfc(text).strip().strip("\"'").removeprefix("./").rstrip("/")
         return text if text in self._exact else self._plain.get(_plain(text)) or self._wnids.get(text)
 
@@ -258,12 +260,9 @@ class _Known:
         places = zip(map(self.find, heads), self.classes, strict=False)
         return len(heads) == len(self.classes) and all(found in (None, key) for found, key in places)
 
-    def inner(self, separator: str) -> list[str]:
-        """The classes whose names hold the separator, longest first."""
-        if separator not in self._inner:
-            holding = (key for key in self.classes if separator in key)
-            self._inner[separator] = sorted(holding, key=len, reverse=True)
-        return self._inner[separator]
+    def has(self, text: str) -> bool:
+        """Whether a class is called just so."""
+        return text in self._exact
 
 
 def _plain(text: str) -> str:
@@ -303,9 +302,10 @@ def _beside(texts: list[str], known: _Known) -> Iterator[tuple[Column, list[str]
 
 
 def _partition(text: str, separator: str, known: _Known) -> tuple[str, str]:
-    for key in known.inner(separator):
-        if text.startswith(key + separator):
-            return key, text[len(key) + len(separator) :].strip()
+    """What stands before a separator, and behind it: a class that holds it itself is whole."""
+    for place in reversed(_places(text, separator)[1:]):
+        if known.has(text[:place].strip()):
+            return text[:place].strip(), text[place + len(separator) :].strip()
     if separator == " ":
         head, rest = [*text.split(None, 1), "", ""][:2]
     elif separator == "," and '"' in text:
@@ -317,11 +317,16 @@ def _partition(text: str, separator: str, known: _Known) -> tuple[str, str]:
 
 
 def _rpartition(text: str, separator: str, known: _Known) -> tuple[str, str]:
-    for key in known.inner(separator):
-        if text.endswith(separator + key):
-            return key, text[: -len(key) - len(separator)].strip()
+    """What stands behind the last separator, and before it, as in `_partition`."""
+    for place in _places(text, separator)[:-1]:
+        if known.has(text[place + len(separator) :].strip()):
+            return text[place + len(separator) :].strip(), text[:place].strip()
     rest, _, head = text.rpartition(separator)
     return head.strip().strip("\"'"), rest.strip()
+
+
+def _places(text: str, separator: str) -> list[int]:
+    return [found.start() for found in re.finditer(re.escape(separator), text)]
 
 
 def _differing(first: list[str], second: list[str]) -> tuple[str, str]:

@@ -168,9 +168,14 @@ REFUSED = {
     "both readings": (
         ["fold1|fold2/cat|dog/1.png"],
         r"holds fold1/, fold2/, with folders of the same names in them \(cat/, dog/\), which can be read in two ways: if cat/, "
-        r"dog/ are the classes, rename the folders above them to train, val and test; if they are classes, name them in a file",
+        r"dog/ are the classes, rename the folders above them to train, val and test, or pass one "
+        "of these; if they are classes, name them in a file",
     ),
     "nearly the same names": (["A/cat|Dogs/1.png", "B/Cat|dog/1.png", "C/cat/1.png"], "can be read in two ways"),
+    "domains": (
+        ["amazon|dslr|webcam/images/bike|bottle/1.png"],
+        r"in them \(bike/, bottle/\), which can be read in two ways",
+    ),
     "train beside what is no part": (["train|unseen/cat|dog/1.png"], "can be read in two ways"),
     "one part twice": (
         ["train|Training|test/cat|dog/1.png"],
