@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ class NamesFile:
 
     def names_each(self, classes: Sequence[str]) -> bool:
         """Whether the file has an entry with the class and a name for each of `classes`."""
+        if not classes:
+            return False
         try:
             columns = self._divided(classes)[1]
         except InputError:
@@ -174,6 +176,9 @@ class NamesFile:
     def _check_near(self, entries: list[Entry], known: _Known) -> None:
         """Make sure that no more than a few entries look as if they had an id beside the name. Raises InputError."""
         for separator in AFTER_NUMBERS:
+            holding = sum(map(_with(separator), (entry.text for entry in entries)))
+            if separator != "	" and holding * 2 < len(entries):
+                continue
             pairs = [_partition(entry.text, separator, known) for entry in entries]
             heads = [head if rest else "" for head, rest in pairs]
             between = {"\t": "tab", " ": "blank"}.get(separator, repr(separator))
@@ -292,6 +297,8 @@ def _beside(texts: list[str], known: _Known) -> Iterator[tuple[Column, list[str]
     """The columns that stand before or behind something else in all texts, and that, the likeliest first."""
     for part, separators in ((_partition, AFTER_NUMBERS), (_rpartition, SEPARATORS)):
         for separator in separators:
+            if not all(map(_with(separator), texts)):
+                continue
             pairs = [part(text, separator, known) for text in texts]
             heads, rests = [head for head, _ in pairs], [rest for _, rest in pairs]
             if not all(heads) or not all(rests):
@@ -323,6 +330,11 @@ def _rpartition(text: str, separator: str, known: _Known) -> tuple[str, str]:
             return text[place + len(separator) :].strip(), text[:place].strip()
     rest, _, head = text.rpartition(separator)
     return head.strip().strip("\"'"), rest.strip()
+
+
+def _with(separator: str) -> Callable[[str], bool]:
+    """Whether a text holds the separator; a blank may be a tab."""
+    return lambda text: separator in text or separator == " " and "\t" in text
 
 
 def _places(text: str, separator: str) -> list[int]:
