@@ -170,7 +170,7 @@ def check_split(split: Split, source: str | Path) -> None:
 
 
 def check_names(names: Mapping[int, str], source: str | Path) -> None:
-    """Make sure that the names of classes, by label, can be names. Two classes of one name are a warning.
+    """Make sure that the names of classes, by label, can be names. Two classes of one name, as CLIP reads it, are a warning.
 
     Raises:
         InputError: one is empty, too long, or has characters that are not seen.
@@ -179,10 +179,11 @@ def check_names(names: Mapping[int, str], source: str | Path) -> None:
     for label, name in names.items():
         if problem := odd_name(name):
             raise InputError(f"{source}: the class name of label {label} {problem}, expected a text; correct it")
-        if known.setdefault(name, label) != label:
+        first = known.setdefault(" ".join(name.casefold().replace("_", " ").split()), label)  # as CLIP reads it
+        if first != label:
+            called = f"both called {name!r}" if names[first] == name else f"called {names[first]!r} and {name!r}"
             log_once(
-                logging.WARNING,
-                f"{source}: labels {known[name]} and {label} are both called {name!r}, no prompt can tell them apart",
+                logging.WARNING, f"{source}: labels {first} and {label} are {called}, no prompt can tell them apart"
             )
 
 

@@ -353,6 +353,12 @@ def test_classes_that_do_not_fit(tmp_path, read, folders, message):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_names_that_clip_reads_alike(tmp_path, read, caplog):
+    photos(tmp_path, "Great_Dane", "great dane", "pug")
+    assert len(read(tmp_path).classnames) == 3
+    assert "labels 0 and 1 are called 'Great_Dane' and 'great dane', no prompt can tell them apart" in caplog.text
+
+
 def test_what_is_told(tmp_path, read, caplog):
     photos(tmp_path, "train/cat", "train/dog", "test/cat")
     shutil.copy(tmp_path / "train/cat/0.png", tmp_path / "train/dog/9.png")

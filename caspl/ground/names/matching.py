@@ -177,7 +177,7 @@ class NamesFile:
         """Make sure that no more than a few entries look as if they had an id beside the name. Raises InputError."""
         for separator in AFTER_NUMBERS:
             holding = sum(map(_with(separator), (entry.text for entry in entries)))
-            if separator != "	" and holding * 2 < len(entries):
+            if separator != "\t" and holding * 2 < len(entries):
                 continue
             pairs = [_partition(entry.text, separator, known) for entry in entries]
             heads = [head if rest else "" for head, rest in pairs]
