@@ -38,10 +38,16 @@ KEYS = [
     tokens_key(
         "TRAINER.COOP.N_CTX", TOKENS, "Context tokens; where CTX_INIT is given, as many as it has words", least=1
     ),
-    Key("TRAINER.COOP.CSC", False, "True: one context for each class in place of one for all"),
+    Key("TRAINER.COOP.CSC", False, "True: one context for each class in place of one for all", recorded=True),
     context_words_key("TRAINER.COOP.CTX_INIT"),
     precision_key("TRAINER.COOP"),
-    Key("TRAINER.COOP.CLASS_TOKEN_POSITION", "end", "Where the class name stands", choices=POSITIONS),
+    Key(
+        "TRAINER.COOP.CLASS_TOKEN_POSITION",
+        "end",
+        "Where the class name stands",
+        choices=POSITIONS,
+        recorded=True,
+    ),
 ]
 
 

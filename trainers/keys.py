@@ -18,7 +18,7 @@ MOST_TEXT_TOKENS, MOST_VISION_TOKENS, MOST_BLOCKS, MOST_WEIGHT = 75, 1_024, 128,
 
 def tokens_key(name: str, tokens: int, about: str, least: int = 0, most: int = MOST_TEXT_TOKENS) -> Key:
     """How many tokens a prompt has."""
-    return Key(name, tokens, about, least=least, most=most)
+    return Key(name, tokens, about, least=least, most=most, recorded=True)
 
 
 def some_tokens(node: str) -> Rule:
@@ -29,7 +29,7 @@ def some_tokens(node: str) -> Rule:
 
 def depth_key(name: str, depth: int, about: str, least: int = 0) -> Key:
     """How many blocks prompts enter."""
-    return Key(name, depth, about, least=least, most=MOST_BLOCKS)
+    return Key(name, depth, about, least=least, most=MOST_BLOCKS, recorded=True)
 
 
 def words_key(name: str, words: str, about: str) -> Key:
@@ -40,6 +40,7 @@ def words_key(name: str, words: str, about: str) -> Key:
         about,
         check=lambda text: not text or "" not in text.replace("_", " ").split(" "),
         rule="empty or words with one space between them",
+        recorded=True,
     )
 
 
@@ -69,6 +70,11 @@ class Declaring:
     def reads(cls, cfg: CfgNode) -> list[Key]:
         """Those of `declared` that it reads with the rest of this configuration."""
         return cls.declared()
+
+    @classmethod
+    def recorded(cls, cfg: CfgNode) -> list[str]:
+        """The names of those of `reads` on which depends what is tested beside the tensors of a model file."""
+        return [key.name for key in cls.reads(cfg) if key.recorded]
 
     @classmethod
     def refuse_unread(cls, cfg: CfgNode) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from dassl.engine import TrainerX
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from caspl.checkpoints.family import read_checkpoint
 from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError, naming
@@ -23,6 +25,7 @@ from caspl.ground.tensors.finite import NotFiniteError, checked_scores
 
 from .keys import Declaring, completed, precision_key
 from .prompt_trainer import check_image_size
+from .recorded import Recording, Use, model_file
 from .registration import register
 
 if TYPE_CHECKING:
@@ -59,14 +62,14 @@ def search(accuracy, strengths: Sequence[float] = STRENGTHS, steps: int = STEPS)
 
 
 @register
-class LinearProbe(Declaring, TrainerX):
+class LinearProbe(Recording, Declaring, TrainerX):
     """L2-regularised logistic regression (lbfgs) on features that are not normalised, of images as in testing.
 
     C is searched on the validation images of the few-shot sample, min(shots, 4) for each class. A run is one random draw:
     the published numbers are means over draws, that is over seeds.
     """
 
-    own_keys = KEYS
+    node, own_keys = "LINEARPROBE", KEYS
     passes_over = ("MODEL.INIT_WEIGHTS", "RESUME")
     checkpoint_name = "linear_probe"
 
@@ -83,6 +86,20 @@ class LinearProbe(Declaring, TrainerX):
         self.classifier = nn.Linear(self.backbone.embedding_width, self.num_classes).to(self.device)
         self.classifier.requires_grad_(False)
         self.register_model(self.checkpoint_name, self.classifier)
+
+    def learned(self) -> nn.Module:
+        return self.classifier
+
+    def class_specific(self, state: Mapping[str, Tensor]) -> bool:
+        return True
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """As Dassl's. Raises InputError where the file is of another network than this command asks for."""
+        if directory:
+            path = model_file(Path(directory) / self.checkpoint_name, epoch)
+            entries = read_checkpoint(path)
+            self.compare(entries, entries["state_dict"], path, Use.TEST, self.classifier)
+        super().load_model(directory, epoch)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

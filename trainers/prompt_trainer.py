@@ -39,6 +39,7 @@ from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
 from .course import Course
 from .keys import Declaring, completed
+from .recorded import Recording, Use, model_file
 from .schedules import reconnect, renewed_schedule
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Declaring, TrainerX, finite.Watched):
+class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -157,6 +158,12 @@ class PromptTrainer(Declaring, TrainerX, finite.Watched):
     def keys(self) -> CfgNode:
         """The method's configuration keys."""
         return self.cfg.TRAINER[self.node]
+
+    def learned(self) -> Learner:
+        return self.model.learner
+
+    def class_specific(self, state: Mapping[str, Tensor]) -> bool:
+        return any(value.dim() == 3 for value in state.values())  # [C, N, D]
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Learner:
         """The learner of the adapting prompts; its parameters that need gradients are trained."""
@@ -345,22 +352,32 @@ class PromptTrainer(Declaring, TrainerX, finite.Watched):
         """Load the learner from `directory`: `model.pth.tar-<epoch>`, or the best model where `epoch` is None.
 
         Files that the family's own code wrote are understood too, see docs/checkpoints.md.
-        Raises InputError where there is no such file, naming those that are there, and where tensors are missing or misshapen.
+        Raises InputError where there is no such file, naming those that are there, where the file is of another network than
+        this command asks for (see recorded.py), and where tensors are missing or misshapen.
         """
         if not directory:
+            if path := self.cfg.MODEL.INIT_WEIGHTS:  # then what is tested are its prompts
+                self.fill(self.model.learner, Path(path), Use.TEST)
             log.info("Note that load_model() is skipped as no pretrained model is given")
             return
         self.loaded_from = Path(directory)
         for name, model in self._models.items():
-            path = Path(directory) / name / (f"model.pth.tar-{epoch}" if epoch is not None else "model-best.pth.tar")
-            checkpoint = read_checkpoint(path)
-            self.load_learner(model, released_prompts(checkpoint["state_dict"], method=self.method), path)
-            log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, checkpoint.get("epoch"))
+            path = model_file(Path(directory) / name, epoch)
+            finished = self.fill(model, path, Use.TEST)
+            log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, finished)
 
     def start_from(self, learner: Learner, path: Path) -> None:
         """Fill a new learner with the prompts of a model file (MODEL.INIT_WEIGHTS). Raises InputError as `load_model`."""
-        self.load_learner(learner, released_prompts(read_checkpoint(path)["state_dict"], method=self.method), path)
+        self.fill(learner, path, Use.START)
         log.info('Training starts from the prompts in "%s"', path)
+
+    def fill(self, learner: Learner, path: Path, use: Use) -> int | None:
+        """Compare a model file with this run and fill `learner` with its prompts; gives its epoch."""
+        checkpoint = read_checkpoint(path)
+        state = released_prompts(checkpoint["state_dict"], method=self.method)
+        self.compare(checkpoint, state, path, use, learner)
+        self.load_learner(learner, state, path)
+        return checkpoint.get("epoch")
 
     def starting_point(self, directory: str, finished: int) -> str:
         path = Path(directory) / self.checkpoint_name / f"model.pth.tar-{finished}"

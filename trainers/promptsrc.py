@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, listed
 from caspl.ground.keys import Key, Rule
 from caspl.ground.tensors.shapes import differences, shapes_of
+from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
 from .keys import MOST_WEIGHT, independent_keys, some_tokens
@@ -48,6 +50,10 @@ KEYS = [
         "True: average CLIP's frozen weights, too, in fp16, which moves them by some 1e-4, as the reference does",
     ),
 ]
+
+
+AVERAGE = "average of CLIP's frozen weights"
+AVERAGED = (*(f"TRAINER.PROMPTSRC.GPA_{name}" for name in ("FROZEN", "MEAN", "STD")), "OPTIM.MAX_EPOCH")
 
 
 def gpa_weights(mean: float, std: float, epochs: int) -> list[float]:
@@ -135,8 +141,17 @@ class PromptSRC(IVLP):
             self.average_frozen()
         super().after_epoch()
 
+    def parts(self, learner: Learner) -> dict[str, str]:
+        keys = self.keys
+        weights = gpa_weights(keys.GPA_MEAN, keys.GPA_STD, self.max_epoch) if keys.GPA_FROZEN else "none"
+        return super().parts(learner) | {AVERAGE: str(weights)}
+
+    def deciding(self) -> dict[str, Sequence[str]]:
+        return super().deciding() | {AVERAGE: AVERAGED}
+
     def average_frozen(self) -> None:
         if self.keys.GPA_FROZEN:
+            _ = self.backbone.fingerprint  # of the CLIP that the command names, before its weights are rounded
             average_frozen(self.backbone.model, self.gpa_weights)
 
     def save_prompts(self) -> None:

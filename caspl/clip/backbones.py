@@ -63,6 +63,12 @@ class Backbone:
         weight = self.model.token_embedding.weight
         return weight[ids.to(weight.device)].detach().float()
 
+    def spelled(self, embeddings: Tensor) -> str:
+        """The phrase whose token embeddings [N, D] these are, as `embed` gives them."""
+        weight = self.model.token_embedding.weight.detach().float()
+        ids = torch.cdist(embeddings.to(weight), weight).argmin(dim=1)
+        return self.tokenizer.decode(ids.tolist()).strip()
+
     @property
     def has_vit(self) -> bool:
         """Whether the image tower is a ViT that prompts can be put into."""

@@ -19,6 +19,12 @@ from ..ground.errors import QuantityError
 log = logging.getLogger(__name__)
 
 CHOICES = ("fp32", "fp16", "bf16", "amp")
+EXACTNESS = ("float32", "float16", "bfloat16")  # formats that are computed in, the most exact first
+
+
+def computed_in(name: str) -> str:
+    """Which of EXACTNESS the precision `name` computes in on a GPU; the least exact for a name that there is not."""
+    return {"fp32": "float32", "fp16": "float16", "amp": "float16"}.get(name, "bfloat16")
 
 
 def at_least_float32(values: torch.Tensor) -> torch.Tensor:
@@ -39,6 +45,11 @@ class Precision:
     weights: torch.dtype
     device_type: str
     autocast_dtype: torch.dtype | None = None
+
+    @property
+    def computes_in(self) -> str:
+        """Which of EXACTNESS products are rounded to."""
+        return str(self.autocast_dtype or self.weights).removeprefix("torch.")
 
     def autocast(self) -> AbstractContextManager:
         """The context to run forward passes in."""

@@ -78,6 +78,7 @@ class Key:
             always read.
         unread: nothing here reads it; it is there for files that were written for other code.
         meant_by_true: the text that True stands for in files of other code; None: True is none of its values.
+        recorded: what is tested can depend on it, so that model files say what it was.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Key:
     read_with: tuple[str, tuple[Any, ...]] | None = None
     unread: bool = False
     meant_by_true: str | None = None
+    recorded: bool = False
 
     def __post_init__(self) -> None:
         kind = self.kind or type(self.default)

@@ -92,6 +92,10 @@ class TrainerBase(finite.Watched):
             self._models[name].train(mode == "train")
 
     # ------------------------------------------------------------ files
+    def run_facts(self) -> dict[str, Any]:
+        """Return what model files are to say of the run, in the entry `run`: plain values. {} = there is no such entry."""
+        return {}
+
     def save_model(
         self,
         epoch: int,
@@ -102,8 +106,9 @@ class TrainerBase(finite.Watched):
     ) -> None:
         """Write a file per model to `directory`/<name>.
 
-        Each holds `state_dict`, `epoch` (finished epochs), `optimizer` and `scheduler` (their states or None) and
-        `val_result` (percent or None). Raises DivergedError, and writes nothing, where `check_models` does.
+        Each holds `state_dict`, `epoch` (finished epochs), `optimizer` and `scheduler` (their states or None),
+        `val_result` (percent or None) and, where there are any, the `run_facts` as `run`. Raises DivergedError, and writes
+        nothing, where `check_models` does.
 
         Args:
             epoch: the epoch just trained, from 0.
@@ -113,6 +118,7 @@ class TrainerBase(finite.Watched):
             model_name: file name; "" = `model.pth.tar-<epoch>`.
         """
         self.check_models()
+        facts = self.run_facts()
         for name in self.get_model_names():
             optim, sched = self._optims[name], self._scheds[name]
             save_checkpoint(
@@ -122,6 +128,7 @@ class TrainerBase(finite.Watched):
                     "optimizer": None if optim is None else optim.state_dict(),
                     "scheduler": None if sched is None else sched.state_dict(),
                     "val_result": None if val_result is None else float(val_result),
+                    **({"run": facts} if facts else {}),
                 },
                 os.path.join(directory, name),
                 is_best=is_best,
