@@ -7,6 +7,7 @@ settings that explain them. Files of before there was the entry have less beside
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -123,4 +124,4 @@ def by_name(entries: Sequence[Named]) -> dict[str, str]:
 
 def written(value: Any) -> str:
     """A value as it is written on the command line, before a shell's quotation marks."""
-    return str(list(value) if isinstance(value, (list, tuple)) else value)
+    return json.dumps(list(value)) if isinstance(value, (list, tuple)) else str(value)
