@@ -21,7 +21,7 @@ from yacs.config import CfgNode
 from caspl.checkpoints.family import REMEDY
 from caspl.checkpoints.headers import RunHeader
 from caspl.clip.backbones import Backbone
-from caspl.clip.fingerprint import same_network
+from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import EXACTNESS, Precision, computed_in
 from caspl.ground.errors import InputError
 from caspl.ground.files import replacing
@@ -229,11 +229,13 @@ class Comparison:
         old, new = self.there.fingerprint, self.here.fingerprint
         if old is None:
             yield from self._changed([BACKBONE])
-        elif not same_network(old, new):
-            name = self.there.settings.get(BACKBONE, "")
-            if name != self.settings[BACKBONE]:
-                self.back[BACKBONE] = name
-            yield f"{BACKBONE} was {_word(name)} ({old}) and is {_word(self.settings[BACKBONE])} ({new})"
+            return
+        name = self.settings[BACKBONE]
+        if other := mismatch(self.there.settings.get(BACKBONE, "another CLIP"), old, name, new):
+            if other.name not in ("", name):
+                self.back[BACKBONE] = other.name
+            way = "" if other.name else f" ({other.remedy})"
+            yield f"{BACKBONE} is {_word(name)}, but {other.said}{way}"
 
     def _classes(self, class_specific: bool) -> Iterator[str]:
         old, new = self.there.classnames, self.here.classnames

@@ -103,7 +103,7 @@ WRONG = {
     "not specific": ("specific", (*NEW, "TRAINER.COOP.CSC", "False"), ("CSC was True and is False", 'with "five"')),
     "position": ("plain", ("TRAINER.COOP.CLASS_TOKEN_POSITION", "middle"), ("POSITION was end and is middle",)),
     "middle": ("middle", ("TRAINER.COOP.CLASS_TOKEN_POSITION", "front"), ("POSITION was middle and is front",)),
-    "CLIP": ("plain", ("MODEL.BACKBONE.NAME", "{clip}"), ("MODEL.BACKBONE.NAME was demo/student (", "clip.pt (")),
+    "CLIP": ("plain", ("MODEL.BACKBONE.NAME", "{clip}"), ("clip.pt, but network demo/student (", "clip.pt (")),
     "interpolation": ("plain", ("INPUT.INTERPOLATION", "nearest"), ("INTERPOLATION was bicubic and is nearest",)),
     "mean": ("rest", ("INPUT.PIXEL_MEAN", "[0.5, 0.5, 0.5]"), ("PIXEL_MEAN was '[0.48", "is '[0.5, 0.5, 0.5]'")),
     "no mean": ("words", ("INPUT.TRANSFORMS", "['random_flip']"), ("INPUT.TRANSFORMS was ",)),
@@ -337,7 +337,7 @@ def test_the_entry_is_all_that_is_new_in_a_file(name, made):
     ("name", "more", "said"),
     [
         ("specific", NEW, 'it is class-specific, for 5 classes, and here are 5, without "zero"'),
-        ("plain", ("MODEL.BACKBONE.NAME", "{clip}"), "MODEL.BACKBONE.NAME was demo/student"),
+        ("plain", ("MODEL.BACKBONE.NAME", "{clip}"), "clip.pt, but network demo/student ("),
         ("middle", ("TRAINER.COOP.CLASS_TOKEN_POSITION", "end"), "POSITION was middle and is end"),
         ("words", ("TRAINER.VPT.CTX_INIT", "one"), "CTX_INIT was 'a photo of a' and is one"),
         ("plain", NEW, ""),
