@@ -195,23 +195,28 @@ def _quoted(raw: Any) -> str:
 
 
 def _hint(value: Any, present: Any, key: Key | None) -> str:
-    """Say what to write instead, as a file and a shell take it, where that can be guessed; the key's default is an example."""
+    """Say what to write instead, as a file and a shell take it; where that cannot be guessed, the default as an example."""
     wanted, example = type(present), key.default if key else present
-    if value is None:
+    guesses: list[Any] = []
+    if wanted is str and type(value) in (int, float):
+        guesses = [str(value)]
+    elif wanted is int and isinstance(value, float) and value.is_integer():
+        guesses = [int(value)]
+    elif wanted in (list, tuple) and not isinstance(value, dict):
+        guesses = [[value]]
+    elif wanted is bool:
+        guesses = list(key.choices if key and key.choices else (True, False))
+    guesses = [guess for guess in guesses if key is None or not key.problem(guess)]
+    if value is None or not guesses and example in ("", [], ()):
         return "; leave the key out"
-    if wanted is str:
-        if isinstance(value, (bool, list, tuple, dict)):
-            return "; write a text, or leave the key out"
-        return f'; write "{value}"' if key else f"; write \"'{shown(value)}'\""
-    if wanted is bool:
-        return f"; write {' or '.join(map(str, key.choices))}" if key and key.choices else "; write True or False"
-    if wanted in (list, tuple):
-        if not isinstance(value, dict) and (key is None or not key.problem([value])):
-            return f'; write "[{value!r}]"'
-        return f'; write for example "{example}"' if example else ""
-    if wanted is int and isinstance(value, float) and value.is_integer():
-        return f"; write {int(value)}"
-    return f"; write for example {example}"
+    if guesses:
+        return f"; write {' or '.join(map(_as_written, guesses))}"
+    return f"; write for example {_as_written(example)}"
+
+
+def _as_written(value: Any) -> str:
+    """A value in a file and in a shell: quotation marks where one of them needs some."""
+    return str(value) if isinstance(value, (bool, int, float)) else f'"{value}"'
 
 
 def _word(value: Any) -> str:

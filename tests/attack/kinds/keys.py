@@ -69,28 +69,28 @@ def cases(sound: Sound, seed: int) -> Iterator[Case]:
 
     for key in declared():
         for number, value in enumerate(VALUES):
-            if not impossible(key, value):
+            in_file = (number + seed) % 2 and key.name not in GIVEN
+            if not impossible(key, value, value.value if in_file else key.taken(value.option)):
                 continue
-            trainer = "KgCoOp" if key.name == "TRAINER.COOP.W" else READERS.get(key.section, "CoOp")
+            of_kgcoop = key.name in ("TRAINER.COOP.W", "TRAINER.COOP.ALPHA")
+            trainer = "KgCoOp" if of_kgcoop else READERS.get(key.section, "CoOp")
             what = f"{key.name} {value.what}"
-            if (number + seed) % 2 and key.name not in GIVEN:
+            if in_file:
                 prepare = partial(write, trainer=trainer, text=nested(key.name, value.yaml))
                 argv = sound.digits(trainer, "--config-file", "case.yaml")
                 yield Case("key in a file", "train", what, argv, (key.name, "case.yaml, line"), prepare)
-            elif not (
-                key.kind is str and value.what in ("NaN", "infinity", "1e400")
-            ):  # behind the flags those are texts
+            else:
                 argv = sound.digits(trainer, key.name, value.option)
                 yield Case("key in a command", "train", what, argv, (key.name,))
 
 
-def impossible(key: Any, value: Value) -> bool:
-    """Whether the key's declaration, or what numbers are at all, says that it cannot have the value."""
+def impossible(key: Any, value: Value, read: Any) -> bool:
+    """Whether the key's declaration, or what numbers are at all, says that it cannot have what is `read` of the value."""
     if value.what == "many digits":
         return key.kind in (int, float, bool)
     if key.kind in (int, float) and value.what in NO_NUMBERS:
         return True
-    return bool(key.problem(value.value))
+    return bool(key.problem(read))
 
 
 def nested(name: str, value: str) -> str:
