@@ -76,7 +76,9 @@ def _by_both(place: Place, dataset: str | None, trainer: str | None, log: Log) -
         if known_dataset(place.dataset):
             wrong.append(("DATASET.NAME", dataset, place.dataset))
         root, name = root / place.dataset, dataset
-    if trainer and trainer != place.trainer:
+    if trainer and _same(place.trainer, trainer):
+        method = trainer  # in its own spelling
+    elif trainer:
         if known_trainer(place.trainer):
             wrong.append(("TRAINER.NAME", trainer, place.trainer))
         elif trainer.lower() not in place.trainer.lower():  # else a variant of it: CoOp_cross
@@ -97,7 +99,7 @@ def _by_log(place: Place, said: Mentions, log: Log) -> Identity | None:
     source = mentions(log.model_dir or "").datasets
     if said.datasets - source and dataset_name(name) not in said.datasets and name not in ANY_DATASET:
         wrong.append(("DATASET.NAME", name, ", ".join(sorted(said.datasets))))
-    if said.trainers and not any(trainer.lower() in other.lower() for other in said.trainers):
+    if said.trainers and not any(_same(trainer, other) for other in said.trainers) and known_trainer(trainer):
         wrong.append(("TRAINER.NAME", trainer, ", ".join(sorted(said.trainers))))
     _refuse([*wrong, *_numbers(shots, place.seed, log), *_backbone(config, log)])
     shots = log.number_of("DATASET.NUM_SHOTS") if shots is None else shots

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from ...ground.errors import InputError
@@ -23,6 +23,7 @@ ARGUMENT = re.compile(r"(\w{1,60}): ?(.*)")
 KEY = re.compile(r"( *)(\w{1,60}):(?: (.*))?")
 BOOSTED_BY_BASE_NAMES = re.compile(r"Boosting prompts from .*\(names of base classes only\)")
 COUNT = re.compile(r"\d[\d,]{0,14}", re.ASCII)
+MOST_RUNS, CONFIG_LINES = 1_000, 10_000
 ROUNDED = 0.51  # percent by which the accuracy that is printed may differ from that of the counts
 
 # Keys that change no number, or only say where things lie
@@ -149,8 +150,10 @@ class Log:
 
 
 def read_logs(path: Path) -> list[Log]:
-    """The runs of one log file, oldest first. Raises OSError where it can't be read."""
-    parts = list(_split(read_lines(path)))
+    """The runs of one log file, oldest first. Raises OSError where it can't be read, InputError for too many."""
+    parts = list(islice(_split(read_lines(path)), MOST_RUNS + 1))
+    if len(parts) > MOST_RUNS:
+        raise InputError(f"it holds more than {MOST_RUNS} runs")
     return [_read(lines, Log(path, number, len(parts))) for number, lines in enumerate(parts, 1)]
 
 
@@ -175,8 +178,8 @@ def _split(lines: list[str]) -> Iterator[list[str]]:
 def _read(lines: list[str], log: Log) -> Log:
     end = next((i for i, line in enumerate(lines) if _ends_config(line)), len(lines))
     start = lines.index(CONFIG) if CONFIG in lines else 0
-    log.arguments = {m[1]: m[2].strip() for m in map(ARGUMENT.fullmatch, lines[:start]) if m}
-    log.config = _config(lines[start:end])
+    log.arguments = {m[1]: m[2].strip() for m in map(ARGUMENT.fullmatch, lines[: min(start, CONFIG_LINES)]) if m}
+    log.config = _config(lines[start : min(end, start + CONFIG_LINES)])
     split, block, said = log.says("TEST.SPLIT") or "test", None, {}
     for line in map(str.strip, lines):
         if match := EVALUATION.fullmatch(line):

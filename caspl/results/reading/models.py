@@ -19,17 +19,25 @@ class Trainings:
     """The trainings that were found, by the folder that their logs and the tests' command lines call theirs."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._by_name: dict[str, list[Entry]] = defaultdict(list)
-        for entry in entries:
-            for name in {folder_of(entry.log.says("OUTPUT_DIR") or ""), entry.folder.as_posix()} - {""}:
-                self._by_name[name].append(entry)
+        self._entries = [
+            (entry, {folder_of(entry.log.says("OUTPUT_DIR") or ""), entry.folder.as_posix()}) for entry in entries
+        ]
 
     def of(self, log: Log, folder: Path) -> Entry | None:
         """The training whose model a log in `folder` tests; of several of that name, as in a copied tree, the nearest."""
-        found = self._by_name.get(folder_of(log.model_dir or ""), [])
+        model = folder_of(log.model_dir or "")
+        found = [entry for entry, names in self._entries if model in names] or [
+            entry for entry, names in self._entries if any(_ends_alike(model, name) for name in names)
+        ]
         near = {entry.folder: len(commonpath((entry.folder, folder))) for entry in found}
         nearest = [entry for entry in found if near[entry.folder] == max(near.values())]
         return nearest[-1] if len({entry.folder for entry in nearest}) == 1 else None
+
+
+def _ends_alike(one: str, other: str) -> bool:
+    """Whether two names of a folder may be the same, one of them given from further above."""
+    shorter, longer = sorted((one, other), key=len)
+    return "/" in shorter and longer.endswith(f"/{shorter}")
 
 
 def follow(identity: Identity, log: Log, training: Entry | None) -> tuple[Identity, str | None]:
@@ -131,7 +139,10 @@ def twins(runs: Sequence[Run]) -> dict[Run, str]:
             same[replace(run, accuracy=None, path="", part="", epoch=None)].append(run)
     wrong = {}
     for group in same.values():
-        for run in group if len(group) > 1 else ():
-            other = next(other for other in group if other is not run)
-            wrong[run] = f"it is the same run as {other.path}, of which none is taken; keep the one that counts"
+        for run in group:
+            other = next((other for other in group if other.accuracy != run.accuracy), None)
+            if other is not None:
+                wrong[run] = (
+                    f"it is the same run as {other.path} with another result; none is taken, keep the one that counts"
+                )
     return wrong

@@ -36,7 +36,7 @@ LAYOUTS = tuple(
         r"(?P<root>.*)/(?P<trainer>ZeroshotCLIP2?)/(?P<config>[^/]+)/(?P<dataset>(?!seed_?\d{1,9}$)[^/]+)(?:/test)?",
     )
 )
-ANYWHERE = re.compile(rf"(?P<root>.*)/{SEED}")  # the folder says no more than the seed
+ANYWHERE = re.compile(r"(?P<root>.*)/seed_?(?P<seed>\d{1,9})(?P<behind>/.+)?")  # the folder says no more than the seed
 EXPECTED = (
     "base2new/{train_base,test_base,test_new,test_all}/<dataset>/shots_<K>/<trainer>/<config>/seed<k>, "
     "<dataset>/<trainer>/<config>_<K>shots/seed<k>, evaluation/<trainer>/<config>_<K>shots/<dataset>/seed<k> "
@@ -72,7 +72,7 @@ def places(folder: Path) -> Iterator[Place]:
             said = {name: None if value is None else visible(value) for name, value in match.groupdict().items()}
             config = (said.get("config") or "") + (said.get("tag") or "")
             yield Place(
-                root=Path(match["root"] or "/"),
+                root=Path((match["root"] or "/") + (said.get("behind") or "")),
                 dataset=said.get("dataset"),
                 trainer=said.get("trainer"),
                 config="/".join(filter(None, (config, said.get("suffix")))),

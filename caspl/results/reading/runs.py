@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ...ground.errors import InputError, cause
-from ..names import BEHIND_BOOSTING, SOURCE, VARIANTS
+from ..names import SOURCE, VARIANTS
 from .agreement import LABEL_FREE, REMEDY, Identity, identify
 from .logs import Log, logs_of, read_logs
 from .models import Trainings, follow, mark_inductive, seen_classes, tell_epochs_apart, twins
@@ -102,7 +102,7 @@ def _run(entry: Entry, trainings: Trainings, top: Path) -> Run:
         seed=identity.seed,
         classes=classes,
         accuracy=log.accuracy(),
-        inductive=identity.trainer.startswith(BEHIND_BOOSTING[:-1]) and _base_names_only(log),
+        inductive=identity.trainer.startswith("CasPL") and _base_names_only(log),
         backbone=log.says("MODEL.BACKBONE.NAME"),
         part=identity.part,
         is_test=log.tests_a_model or identity.part not in ("", "train_base"),
@@ -200,30 +200,34 @@ def _check_classes(found: str | None, expected: str, part: str) -> None:
 
 # ------------------------------------------------------------ the runs of one folder
 def _choose(entries: list[Entry], top: Path, found: Found) -> list[Run]:
-    """Of equal runs the newest finished one; what has no result is noted where it is the newest of all."""
-    groups = defaultdict(list)
+    """Of equal runs, which are given oldest first, the newest finished one; what has no result is noted where it is newer."""
+    groups: dict[Run, list[Entry]] = {}
     for entry in entries:
-        groups[replace(entry.run, accuracy=None, epoch=None, inductive=False, path="")].append(entry)
-    chosen = {}
+        key = _key(entry.run)
+        groups[key] = [*groups.pop(key, []), entry]  # in the order of their newest runs
+    chosen: dict[Run, Run] = {}
     for key, own in groups.items():
-        finished = [entry for entry in own if entry.run.accuracy is not None] or own[-1:]
-        different = next(filter(None, (entry.log.difference(finished[-1].log) for entry in finished)), None)
+        finished = [entry for entry in own if entry.run.accuracy is not None]
+        last = (finished or own)[-1]
+        different = next(filter(None, (entry.log.difference(last.log) for entry in finished)), None)
         if different:
-            found.left_out.append(
-                (
-                    _relative(finished[0].folder, top),
-                    f"it holds runs of different configurations ({different}), of which none is taken; "
-                    f"give each a folder of its own, or keep the one that counts",
-                )
+            why = (
+                f"it holds runs of different configurations ({different}), of which none is taken; give each a folder of its "
+                f"own, or keep the one that counts"
             )
-        else:
-            chosen[key] = finished[-1].run
-    newest = entries[-1]
-    key = replace(newest.run, accuracy=None, epoch=None, inductive=False, path="")
-    if newest.run.accuracy is None and key in chosen:
-        final = newest.log.final
-        if final is None:
-            found.unfinished.append((newest.run.path, chosen[key]))
-        else:
-            found.validation.append((newest.run.path, replace(newest.run, accuracy=final.percent())))
+            found.left_out.append((_relative(last.folder, top), why))
+            continue
+        chosen[key] = last.run
+        if last.run.accuracy is not None and not key.is_test:
+            chosen.pop(replace(key, is_test=True), None)  # a test of the model that this training has replaced
+        newest = own[-1]
+        if newest.run.accuracy is None and newest.log.final is None:
+            found.unfinished.append((newest.run.path, last.run))
+        elif newest.run.accuracy is None:
+            found.validation.append((newest.run.path, replace(newest.run, accuracy=newest.log.final.percent())))
     return list(chosen.values())
+
+
+def _key(run: Run) -> Run:
+    """What a table tells apart, within one folder."""
+    return replace(run, accuracy=None, epoch=None, inductive=False, path="")

@@ -14,7 +14,7 @@ ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (c
 
 COLOUR = re.compile(r"\x1b\[[0-9;?]{0,20}[@-~]")
 BAR = re.compile(
-    r".{0,200}?\d{1,3}%\|[^|]{0,300}\|[^\[]{0,60}\[[^\]]{0,100}\]"
+    r".{0,80}?\d{1,3}%\|[^|]{0,300}\|[^\[]{0,60}\[[^\]]{0,100}\]"
 )  # tqdm's; what comes next may share its line
 
 # What loggers put in front of a message: [2026-01-02 03:04:05,678][root][INFO] - ..., INFO:root:..., [01/02 03:04:05 d2]: ...
@@ -42,7 +42,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def _plain(line: str) -> str:
-    if "%|" in line:
-        line = BAR.sub("", line, count=1).lstrip()
-    match = PREFIX.match(line)
-    return line[match.end() :] if match else line
+    if bar := BAR.match(line):
+        line = line[bar.end() :].lstrip()
+    prefix = PREFIX.match(line)
+    return line[prefix.end() :] if prefix else line

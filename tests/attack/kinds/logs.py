@@ -15,6 +15,7 @@ RUN = "base2new/test_new/oxford_pets/shots_16/CoOp/vit_b16/seed1"
 OTHER = "base2new/test_new/oxford_pets/shots_16/CoOp/vit_b16/seed2"
 RESULT = "Evaluate on the *test* set\n=> result\n* total: {}\n* correct: {}\n* accuracy: {}%\n* error: 0.0%\n"
 GOOD = RESULT.format("100", "50", "50.0")
+SAYS = "** Config **\nDATASET:\n  NAME: {}\nSEED: {}\n"
 LEFT_OUT = "a run's log that cannot be is named and left out; the others count"
 LOGS: tuple[tuple[str, bytes], ...] = (
     ("total 0", RESULT.format("0", "0", "0.0").encode()),
@@ -24,6 +25,14 @@ LOGS: tuple[tuple[str, bytes], ...] = (
     ("an accuracy of 5,000 digits", b"Evaluate on the *test* set\n=> result\n* accuracy: " + b"9" * 5_000 + b"%\n"),
     ("an accuracy of dots", b"Evaluate on the *test* set\n=> result\n* accuracy: 1.2.3%\n"),
     ("a total of commas", RESULT.format(",", ",", "1.0").encode()),
+    ("another dataset's", (SAYS.format("SUN397", 2) + GOOD).encode()),
+    ("another seed's", (SAYS.format("OxfordPets", 7) + GOOD).encode()),
+    (
+        "of two configurations",
+        "".join(SAYS.format("OxfordPets", 2) + f"OPTIM:\n  LR: {r}\n" + GOOD for r in (1, 2)).encode(),
+    ),
+    ("of thousands of runs", SAYS.format("OxfordPets", 2).encode() * 5_000),
+    ("of lines of brackets", b"[INFO" * 100_000 + b"\n 9%|x|[" * 10_000),
     ("empty", b""),
     ("binary", bytes(range(256)) * 20),
 )

@@ -70,6 +70,12 @@ AGREEMENTS = {
     "weights of another maker": (SHOT, {"backbone": "ViT-B-16:laion2b"}, "OxfordPets CoOp"),
     "a file of weights": (SHOT, {"backbone": "/weights/mine.pt"}, "OxfordPets CoOp"),
     "a variant of the trainer": (SHOT.replace("CoOp", "CoOp_long"), {}, "OxfordPets CoOp_long"),
+    "lower case": (SHOT.lower(), {}, "OxfordPets CoOp"),
+    "a method on top of another": (
+        "exp/CoOp/seed1",
+        {"trainer": "ExtrasLinearProbeCoOp"},
+        "OxfordPets ExtrasLinearProbeCoOp",
+    ),
     "a folder for something else": ("pets/CoOp/vit_b16_16shots/seed1", {}, "OxfordPets CoOp"),
     "a link's or a checkout's name above": (
         "CoOp/oxford_pets/MaPLe/c_16shots/seed1",
@@ -134,3 +140,12 @@ def test_one_run_in_two_folders_is_taken_from_neither(tmp_path, capsys):
     main([str(tmp_path), "--format", "csv"])
     out, err = capsys.readouterr()
     assert err.count("it is the same run as") == 2 and out.count("\n") == 2
+
+
+def test_one_model_tested_twice_with_one_result(tmp_path, capsys):
+    put(tmp_path, SHOT, made(80, output="o/a"))
+    put(tmp_path, SHOT.replace("seed1", "seed1/evaluation"), made(81, output="o/a/evaluation", model="o/a"))
+    put(tmp_path, SHOT.replace("seed1", "seed01"), made(81, output="o/b", model="o/a"))
+    main([str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert "left out" not in err and "81.00" in out

@@ -115,6 +115,10 @@ FORKS = {
         {"exp/a/seed4": BASE | {"seed": 4, "output": "runs/a"}, "exp/a new/seed4": NEW | {"seed": 4, "model": "runs/a/"}},
         BOTH,
     ),
+    "any folder, tests deeper inside": (
+        {"exp/a/seed4": BASE | {"seed": 4}, "exp/a/seed4/on new/e50": NEW | {"seed": 4, "model": "/home/me/exp/a/seed4"}},
+        BOTH,
+    ),
     "a layout's names in other places": ({"exp/run3/vit_16shots/seed1": {}}, [("few_shot", "OxfordPets", "all")]),
     "own images by their folder": ({"o/birds/CoOp/c_16shots/seed1": {"dataset": "folder"}}, [("few_shot", "birds", "all")]),
     "own images called like a benchmark": (

@@ -20,6 +20,7 @@ SEVERAL = {
     "run twice": (FEW, [made(70) + made(80)], {(1, "all"): [80]}, []),
     "finished, then begun again": (FEW, [made(70) + KILLED], {(1, "all"): [70]}, []),
     "trained, then tested": (FEW, [made(70) + made(71, **EVALUATED)], {(1, "all"): [70, 71]}, []),
+    "trained, tested, trained again": (FEW, [made(70) + made(71, **EVALUATED) + made(80)], {(1, "all"): [80]}, []),
     "two rates": (FEW, [made(70, lr=0.1) + made(80, lr=0.2)], {}, ["OPTIM.LR 0.1 and 0.2"]),
     "two rates, two files": (FEW, [made(70, lr=0.1), made(80, lr=0.2)], {}, ["OPTIM.LR 0.1 and 0.2"]),
     "two lengths of training": (FEW, [made(70, epochs=10), made(80, epochs=50)], {}, ["OPTIM.MAX_EPOCH 10 and 50"]),
@@ -73,6 +74,13 @@ def test_a_refused_run_is_named_by_its_place_in_the_file(tmp_path):
     put(tmp_path, FEW, KILLED + made(70, seed=2) + made(80))
     found = find_runs(tmp_path)
     assert [name for name, _ in found.left_out] == [f"{FEW}/log.txt (run 2 of 3)"]
+
+
+def test_each_kind_of_run_that_lacks_a_result_is_noted(tmp_path):
+    put(tmp_path, ANY, made(None, shots=1) + made(80, shots=2, split="val") + made(90, shots=4) + made(None, shots=8))
+    found = find_runs(tmp_path)
+    assert [run.shots for _, run in found.unfinished] == [1, 8]
+    assert [run.shots for _, run in found.validation] == [2] and [run.shots for run in found.runs] == [4]
 
 
 def test_the_training_after_its_test_is_the_newest_and_unfinished(tmp_path):

@@ -1,6 +1,7 @@
 """The same log, whatever system, terminal or logger it passed through."""
 
 import codecs
+import time
 
 import pytest
 from logs_made import made, put, result
@@ -78,3 +79,21 @@ NOT_RESULTS = {
 def test_what_is_no_result(tmp_path, text):
     put(tmp_path, FOLDER, made(80, classes="base", end=text))
     assert not find_runs(tmp_path).runs
+
+
+ENDLESS = {
+    "runs": "** Config **\n" * 20_000,
+    "bars": " 5%|x|[a]" * 200_000,
+    "brackets": "[INFO" * 300_000,
+    "colours": "\x1b[32m%|[2026-" * 100_000,
+    "configuration": "A:\n A:\n  A:\n" * 50_000,
+    "loggers": "12:00:00 - INFO - INFO - a - a " * 30_000,
+}
+
+
+@pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
+def test_no_log_takes_long(tmp_path, text):
+    put(tmp_path, FOLDER, text)
+    begin = time.perf_counter()
+    assert not find_runs(tmp_path).runs
+    assert time.perf_counter() - begin < 10
