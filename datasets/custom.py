@@ -12,10 +12,10 @@ from typing import Any
 from caspl.ground.errors import InputError
 from caspl.ground.texts import nfc, shown
 
-from .files.keys import data_paths, names_file, setting
+from .files.keys import data_paths, dataset_root, names_file, setting
 from .files.registry import register
 from .files.storage import is_only_looking
-from .own.cells import ENDINGS, conversion, is_table
+from .own.cells import ENDINGS, beside, conversion, is_table
 from .own.copies import find_copies
 from .own.folders import read_folder
 from .own.rows import divided, label_rows
@@ -58,7 +58,13 @@ class ImageFolder(SplitDataset):
             )
         self.source, self.names = paths[0], names_file(cfg)
         self.columns = setting(cfg, "COLUMNS")
-        super().__init__(cfg)
+        hint = beside(self.source, dataset_root(cfg))
+        try:
+            super().__init__(cfg)
+        except InputError as error:
+            raise InputError(f"{error}; {hint}" if hint else str(error)) from None
+        if hint:
+            logger.warning("The folders of %s are read as classes; %s", self.source, hint)
 
     def locate(self, root: str) -> str:
         stem, suffix = os.path.splitext(os.path.basename(self.source))

@@ -6,16 +6,18 @@ import codecs
 import csv
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TextIO
 
 from caspl.ground.errors import InputError
 from caspl.ground.files import TEXT_BYTES, as_json, load_json, regular
-from caspl.ground.images import is_image
+from caspl.ground.images import is_clutter, is_image
 from caspl.ground.keys import LONGEST
 from caspl.ground.texts import repeated, shown
+
+from .parts import named
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json")
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -78,6 +80,28 @@ def conversion(path: str) -> str:
     old, new = as_json(path, LONGEST), as_json(f"{stem}.csv", LONGEST)
     code = f"import pandas; pandas.{PANDAS[ending.lower()]}({old}).to_csv({new}, index=False)"
     return f"convert it: python -c {shlex.quote(code)}"
+
+
+def beside(folder: str, root: str) -> str:
+    """How to read the table that lies in a folder, as a clause; "" where none does. Paths are relative to the root."""
+    if not os.path.isdir(folder):
+        return ""
+    names = sorted(name for name in os.listdir(folder) if is_table(name) and not name.lower().endswith(".json"))
+    names = [name for name in names if not is_clutter(name)]
+    said = {name: named(os.path.splitext(name)[0]) for name in names}
+    train = [name for name in names if said[name] and said[name].part == "train"]
+    others = [name for name in names if not said[name] and "submission" not in name.lower()]
+    if not train and not others:
+        return ""
+    table = (train or others)[0]
+    path = os.path.relpath(os.path.join(folder, table), root)
+    return f"the table {table} beside them is not read: to read it, write {key_of('DATASET.PATHS', [path])}"
+
+
+def key_of(name: str, value: Sequence[str]) -> str:
+    """A key and its list of texts as a command line takes them."""
+    text = repr(list(value))
+    return f'{name} "{text}"' if not set(text) & set('"$`\\!') else f"{name} {shlex.quote(text)}"
 
 
 def read_cells(path: str) -> Table:

@@ -18,7 +18,7 @@ from caspl.ground.texts import shown
 
 from ..files.keys import COLUMNS
 from ..splits.annotations import natural
-from .cells import Table, plain
+from .cells import Table, key_of, plain
 from .classes import has_numbers, one_to_one
 from .lookup import Lookup
 from .parts import named
@@ -93,9 +93,7 @@ def part_of(word: str) -> str:
 
 def advice(roles: Mapping[str, str]) -> str:
     """DATASET.COLUMNS as a command line takes it, for columns as the file calls them."""
-    entries = repr([f"{role}={header}" for role, header in roles.items()])
-    quoted = f'"{entries}"' if not set(entries) & set('"$`\\!') else "'" + entries.replace("'", "'\"'\"'") + "'"
-    return f"DATASET.COLUMNS {quoted}"
+    return key_of("DATASET.COLUMNS", [f"{role}={header}" for role, header in roles.items()])
 
 
 def choice(table: Table, roles: Mapping[str, str], role: str, column: str) -> str:

@@ -9,15 +9,21 @@ import time
 from pathlib import Path
 
 import pytest
+from dassl.utils import reset_logger
 from PIL import Image
+from sklearn.datasets import load_digits
 from yacs.config import CfgNode
 
+from caspl.datasets import __main__ as of_datasets
 from caspl.datasets.custom import ImageFolder
 from caspl.datasets.files.keys import KEYS, extend_cfg
+from caspl.datasets.own.rows import label_rows
 from caspl.datasets.own.tables import read_table
 from caspl.ground.errors import InputError
 from caspl.ground.keys import problems
+from caspl.ground.names.matching import NamesFile
 
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 IDS = [f"0{number:x}c" for number in range(12)]
 CLASSES = ("ant", "bee", "cat")
 
@@ -123,15 +129,15 @@ def test_what_was_read_is_read_as_it_was(folder, caplog):
     assert [row.part for row in read_table(str(folder / "t.csv"), followed(said))] == words
 
 
-def followed(sentence: str) -> list[str]:
-    """The value of DATASET.COLUMNS that a sentence advises, as it goes through a shell and a configuration."""
+def followed(sentence: str, key: str = "COLUMNS") -> list[str]:
+    """The value of a key of DATASET that a sentence advises, as it goes through a shell and a configuration."""
     cfg = CfgNode({"DATASET": {}})
     extend_cfg(cfg)
-    words = shlex.split(sentence[re.search(r"DATASET\.COLUMNS [\"']\[", sentence).start() :])
+    words = shlex.split(sentence[re.search(rf"DATASET\.{key} [\"']\[", sentence).start() :])
     cfg.merge_from_list(words[:2])
     again = CfgNode.load_cfg(cfg.dump())  # YAML
-    assert list(cfg.DATASET.COLUMNS) == again.DATASET.COLUMNS and not problems(cfg, KEYS)
-    return list(cfg.DATASET.COLUMNS)
+    assert list(cfg.DATASET[key]) == again.DATASET[key] and not problems(cfg, KEYS)
+    return list(cfg.DATASET[key])
 
 
 UNCLEAR = [
@@ -460,14 +466,104 @@ def test_columns_of_a_folder(folder, make_cfg):
         ImageFolder(cfg)
 
 
-def test_a_hundred_thousand_rows(tmp_path):
+NAMES = [
+    # the first label, the file of names, the names of the first and last class; "" where it is refused
+    (0, "\n".join("abcdefghijkl"), "al"),
+    (1, "\n".join("abcdefghijkl"), "al"),
+    (1, "\n".join(f"{n} {name}" for n, name in enumerate("abcdefghijkl", 1)), "al"),
+    (0, "\n".join(f"{n} {name}" for n, name in enumerate("abcdefghijkl", 1)), ""),
+    (1, "\n".join(f"{n} {name}" for n, name in enumerate("abcdefghijkl")), ""),
+    (0, "\n".join("abcdefghijk"), ""),
+]
+
+
+@pytest.mark.parametrize(("first", "names", "ends"), NAMES)
+def test_names_of_numbers(folder, first, names, ends):
+    """Also where labels count from 1; numbers beside the names are those of the labels, or nobody's."""
+    images(folder, "*.png")
+    (folder / "t.csv").write_text("image,label\n" + "".join(f"{name},{n}.0\n" for n, name in enumerate(IDS, first)))
+    (folder / "names.txt").write_text(names)
+    rows = read_table(str(folder / "t.csv"))
+    file = NamesFile(folder / "names.txt", "the file of class names")
+    if not ends:
+        with pytest.raises(
+            InputError, match="has the numbers . to 1. beside its names, expected|holds 11 names, expected 12"
+        ):
+            label_rows(rows, "t.csv", file)
+        return
+    items = label_rows(rows, "t.csv", file)
+    assert [item.label for item in items] == list(range(12))
+    assert items[0].classname + items[-1].classname == ends
+
+
+def test_a_folder_with_a_table_in_it_names_it(folder, make_cfg, caplog):
+    """As one unzips it: images in one folder, and the table beside that; or folders that happen to look like classes."""
+    images(folder, "train_images/*.png")
+    for name in ("sample_submission.csv", "test.csv", "train.csv"):
+        (folder / name).write_text(PLAIN)
+    cfg = make_cfg(folder)
+    with pytest.raises(
+        InputError, match=r"the table train\.csv beside them is not read: to read it, write DATASET"
+    ) as caught:
+        ImageFolder(cfg)
+    cfg.DATASET.PATHS = followed(str(caught.value), "PATHS")
+    assert ImageFolder(cfg).classnames == list(CLASSES)
+    parts = images(folder / "parts", "part 1/*.png", "part 2/*.png")
+    (parts / "meta.csv").write_text(PLAIN)
+    cfg.DATASET.PATHS = ["parts"]
+    assert ImageFolder(cfg).classnames == ["part 1", "part 2"]
+    assert "are read as classes; the table meta.csv beside them is not read" in caplog.text
+    assert "DATASET.PATHS \"['parts/meta.csv']\"" in caplog.text
+
+
+@pytest.mark.slow
+def test_from_a_table_as_kaggle_has_it_to_a_trained_run(tmp_path, monkeypatch):
+    """A thousand digits: ids without ending, numbers without names, images in a folder of their own, some without labels.
+
+    The first sentence says what is missing, and nothing else is changed.
+    """
+    import train
+
+    digits = load_digits()
+    rows = ["id_code,diagnosis"]
+    for number, (image, label) in enumerate(zip(digits.images[:1050], digits.target[:1050], strict=True)):
+        place = tmp_path / ("train_images" if number < 1000 else "test_images") / f"{number * 7919:012x}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray((image * 15).astype("uint8")).save(place)
+        rows += [f"{place.stem},{label}"] if number < 1000 else []
+    (tmp_path / "train.csv").write_text("\r\n".join([*rows, ""]))
+    check = ["check", "ImageFolder", "--root", str(tmp_path), "DATASET.PATHS", "['train.csv']"]
+    assert of_datasets.main(check) == 2
+    names = ["DATASET.CLASSNAMES", "names.txt"]  # as the sentence says; see above
+    (tmp_path / "names.txt").write_text("zero\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n")
+    assert of_datasets.main([*check, *names]) == 0
+    assert not (tmp_path / ".caspl").exists()
+
+    def run(trainer: str, *options: str) -> str:
+        words = ["--root", str(tmp_path), "--seed", "1", "--trainer", trainer, "--output-dir", str(tmp_path / trainer)]
+        words += ["--dataset-config-file", str(CONFIGS / "datasets" / "image_folder.yaml")]
+        words += ["--config-file", str(CONFIGS / "trainers" / trainer / "digits.yaml")]
+        try:
+            assert train.main([*words, *check[-2:], *names, *options]) == 0
+        finally:
+            reset_logger()
+        return (tmp_path / trainer / "log.txt").read_text()
+
+    run("CasPLBoost", "OPTIM.MAX_EPOCH", "1", "DATASET.NUM_SHOTS", "16", "TEST.NO_TEST", "True")
+    boosting = ["TRAINER.CASPL.BOOSTING", str(tmp_path / "CasPLBoost")]
+    log = run("CasPL_CoOp", "DATASET.NUM_SHOTS", "4", "OPTIM.MAX_EPOCH", "20", *boosting)
+    accuracy = float(re.search(r"\* accuracy: ([0-9.]+)%", log)[1])
+    assert accuracy > 30  # 10 by chance
+
+
+def test_many_rows(tmp_path):
     """Time grows with the rows and not faster: a column of ids, one of classes, and some more."""
-    for number in range(20_000):
+    for number in range(8_000):
         folder = tmp_path / f"{number % 50}"
         folder.mkdir(exist_ok=True)
         (folder / f"{number:05}.jpg").touch()
     seconds = []
-    for count in (5_000, 20_000):
+    for count in (2_000, 8_000):
         rows = (f"{n:05},{n % 40},{n / 3:.2f},{n % 7}\n" for n in range(count))
         (tmp_path / "t.csv").write_text("id_code,label,age,site\n" + "".join(rows))
         start = time.process_time()
