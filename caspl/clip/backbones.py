@@ -128,7 +128,7 @@ def load_backbone(name: str) -> Backbone:
     with torch.random.fork_rng(devices=[]):
         loaded = load_model(name)
         size, mean, std = _settings(loaded.model, name)
-        tokenizer = _tokenizer(loaded.architecture, loaded.model)
+        tokenizer = _tokenizer(loaded.architecture, loaded.model, name)
         return Backbone(name, loaded.model, tokenizer, size, mean, std, loaded.assumed)
 
 
@@ -148,12 +148,18 @@ def _settings(model: nn.Module, name: str) -> tuple[tuple[int, int], tuple[float
     return (height, width), mean, std
 
 
-def _tokenizer(architecture: str, model: nn.Module) -> Callable:
+def _tokenizer(architecture: str, model: nn.Module, name: str) -> Callable:
     what = f"the tokenizer of {architecture}"
     with fetching(what) if architecture.startswith("hf-hub:") else reading(what):
         text = (open_clip.get_model_config(architecture) or {}).get("text_cfg", {})
     if isinstance(model, open_clip.CLIP) and not text.get("hf_tokenizer_name"):  # CLIPA, for one, has BERT's
-        return clip_tokenizer(model.context_length)
+        tokenizer = clip_tokenizer(model.context_length)
+        if model.vocab_size < tokenizer.vocab_size:
+            raise InputError(
+                f"{name} knows {model.vocab_size:,} tokens, CLIP's tokenizer has {tokenizer.vocab_size:,}: its texts are those "
+                f"of another tokenizer; name another model"
+            )
+        return tokenizer
     with fetching(what):
         return open_clip.get_tokenizer(architecture)
 

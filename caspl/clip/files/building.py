@@ -19,6 +19,9 @@ from ...ground.tensors.shapes import differences, shapes_of
 
 EOT = 49407  # [EOS] in CLIP's vocabulary, and its last token
 HEAD_WIDTH = 64  # of OpenAI's models
+MOST_TENSORS = 4_096  # of a CLIP and of what stands under the same prefix; the largest has some 1,500
+MOST_BLOCKS = MOST_TENSORS // 12
+MOST_POSITIONS = 4_096  # of a text, a mask of whose square is built; the longest that is known has 248
 # By the names that Hugging Face has for them (transformers.activations); of several names for one the first is written
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "quick_gelu": QuickGELU,
@@ -80,12 +83,25 @@ def build(tensors: Mapping[str, Tensor], facts: Facts, path: object) -> open_cli
     ]:
         raise InputError(f"{path} does not fit its configuration: {listed(wrong)}; take both from one place")
     make = partial(_make, sizes, facts, path)
-    with torch.device("meta"):  # no memory is taken for what won't fit
-        check_fit(tensors, make().state_dict(), path)
-    model = make()
-    fill(model, tensors)
+    model = filled(make, lambda empty: check_fit(tensors, empty.state_dict(), path) or tensors, path)
     model.visual.image_mean, model.visual.image_std = facts.mean, facts.std
     return model.eval()
+
+
+def filled(
+    make: Callable[[], open_clip.CLIP], tensors_for: Callable[[nn.Module], Mapping[str, Tensor]], path: object
+) -> open_clip.CLIP:
+    """The model that `make` builds, with the tensors that `tensors_for` has for it; before they fit no memory is taken."""
+    with torch.device("meta"):
+        empty = make()
+    if empty.context_length > MOST_POSITIONS:
+        raise InputError(
+            f"{path} is of texts of {empty.context_length:,} tokens, expected at most {MOST_POSITIONS:,}; name another"
+        )
+    tensors = tensors_for(empty)
+    model = make()
+    fill(model, tensors)
+    return model
 
 
 def check_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: object) -> None:

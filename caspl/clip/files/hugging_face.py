@@ -24,7 +24,7 @@ from ...ground.errors import InputError
 from ...ground.files import as_json
 from ..blocks import check_blocks
 from .building import ACTIVATIONS, EOT, Facts, TowerFacts, activation_of, is_plain
-from .layouts import Layout
+from .layouts import INSIDE, Layout
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Tensors
@@ -54,6 +54,7 @@ JOINED = "attn.in_proj"
 
 def sources(name: str) -> tuple[str, ...]:
     """The names in Hugging Face's layout of what a tensor of open_clip's CLIP is made of; none where it has no place for it."""
+    name = name.removeprefix(INSIDE)
     if name in NAMES:
         return (NAMES[name],)
     if not (found := BLOCK.fullmatch(name)):
@@ -69,7 +70,7 @@ def join(name: str, tensors: Sequence[Tensor]) -> Tensor:
     """The tensor `name` of open_clip's CLIP, from those that `sources` names."""
     if len(tensors) > 1:
         return torch.cat(list(tensors))
-    return tensors[0].T.contiguous() if name in TRANSPOSED else tensors[0]
+    return tensors[0].T.contiguous() if name.removeprefix(INSIDE) in TRANSPOSED else tensors[0]
 
 
 def split(name: str, tensor: Tensor) -> dict[str, Tensor]:
@@ -209,8 +210,8 @@ def _normalisation(preprocessor: Mapping[str, Any]) -> tuple[tuple[float, ...], 
     if preprocessor.get("do_normalize", True) is False:
         return (0.0,) * 3, (1.0,) * 3
     return (
-        preprocessor.get("image_mean", open_clip.OPENAI_DATASET_MEAN),
-        preprocessor.get("image_std", open_clip.OPENAI_DATASET_STD),
+        preprocessor.get("image_mean") or open_clip.OPENAI_DATASET_MEAN,
+        preprocessor.get("image_std") or open_clip.OPENAI_DATASET_STD,
     )
 
 

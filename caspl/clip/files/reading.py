@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
-import torch
 from torch import Tensor, nn
 
 from ...ground.errors import InputError, first_line
 from ...ground.files import as_json
 from . import hugging_face
-from .building import Facts, build, check_fit, fill
+from .building import MOST_BLOCKS, Facts, build, check_fit, fill, filled
 from .containers import opened_weights
 from .folders import (
     HUGGING_FACE,
@@ -90,7 +89,8 @@ def _facts(folder: Path) -> Facts:
 # ---------------------------------------------------------------------------------------------------------------------
 # open_clip's configuration
 # ---------------------------------------------------------------------------------------------------------------------
-FOREIGN = ("timm_model_name", "hf_model_name", "hf_tokenizer_name")  # what is of other libraries, which might fetch it
+# What is of other libraries, which might fetch it, and what is computed at a size that only the file chooses
+FOREIGN = ("timm_model_name", "hf_model_name", "hf_tokenizer_name", "pos_embed_type")
 
 
 def _as_configured(config: Path, files: Sequence[Path], path: Path) -> nn.Module:
@@ -102,6 +102,9 @@ def _as_configured(config: Path, files: Sequence[Path], path: Path) -> nn.Module
         raise InputError(
             f'{config} has {as_json(settings)} under "model_cfg", expected both towers; take an unaltered file'
         )
+    layers = [tower.get("layers") for tower in towers]
+    if most := [value for value in layers if isinstance(value, int) and value > MOST_BLOCKS]:
+        raise InputError(f"{config} has {most[0]:,} layers, expected at most {MOST_BLOCKS}; take an unaltered file")
     for key in FOREIGN:
         if value := next((tower[key] for tower in towers if tower.get(key)), None):
             raise InputError(
@@ -109,10 +112,7 @@ def _as_configured(config: Path, files: Sequence[Path], path: Path) -> nn.Module
                 f"with the open_clip model and the weight file"
             )
     make = partial(_from_settings, {key: value for key, value in settings.items() if key != "custom_text"}, config)
-    with torch.device("meta"):
-        tensors = _tensors_for(make(), files, path)
-    model = make()
-    fill(model, tensors)
+    model = filled(make, lambda empty: _tensors_for(empty, files, path), path)
     preprocessing = content.get("preprocess_cfg")
     preprocessing = preprocessing if isinstance(preprocessing, dict) else {}
     model.visual.image_mean = preprocessing.get("mean", open_clip.OPENAI_DATASET_MEAN)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ...ground.errors import InputError, first_line
 from ...ground.quiet import asking_the_hub, quiet
-from .folders import HUGGING_FACE, INDEX, OPEN_CLIP, PREPROCESSORS, shards
+from .folders import HUGGING_FACE, INDEX, OPEN_CLIP, PREPROCESSORS, read_json, shards
+from .hugging_face import facts_of
 
 HUB = "hf:"
 LOG_IN = "hf auth login, or set HF_TOKEN"
@@ -37,6 +38,7 @@ def fetched(reference: str) -> Path:
             f"{name} has no {HUGGING_FACE.config}, expected a CLIPModel of transformers; a repository with {OPEN_CLIP.config} "
             f"is written hf-hub:{name}"
         )
+    facts_of(read_json(config), None, f"{HUGGING_FACE.config} of {name}")  # before long downloads
     folder = config.parent
     commit = folder.name
     for optional in PREPROCESSORS:

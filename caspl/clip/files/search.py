@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...ground.errors import InputError, listed
-from .building import blocks_of, is_resnet
+from .building import MOST_BLOCKS, MOST_TENSORS, blocks_of, is_resnet
 from .containers import Weights
 from .hugging_face import LAYOUT
 from .layouts import PLAIN, TEXT_INSIDE, TEXT_OUTSIDE, Layout
@@ -25,8 +25,6 @@ from .layouts import PLAIN, TEXT_INSIDE, TEXT_OUTSIDE, Layout
 log = logging.getLogger(__name__)
 
 LAYOUTS = (PLAIN, TEXT_INSIDE, TEXT_OUTSIDE, LAYOUT)
-MOST_TENSORS = 4_096  # of a CLIP and of what stands under the same prefix; the largest has some 1,500
-MOST_BLOCKS = MOST_TENSORS // 12
 MOST_PREFIXES = 32  # that are tried: those behind which most names of a CLIP stand
 LONGEST = 4  # parts of a name that is no block's
 # In the towers of some versions of their libraries, and no weights
@@ -79,7 +77,7 @@ def find(weights: Weights, path: object, expected: Expected, hint: str) -> Found
                 _check_towers(inside, wanted, path)
     if not complete:
         raise InputError(f"{path} is no complete CLIP: {nearest[1]}; {hint}")
-    if len(complete) > 1:
+    if len(complete) > 1 and not _equal(weights, complete):
         places = " and ".join(f'"{found.prefix}"' for found in complete)
         raise InputError(
             f"{path} holds {len(complete)} complete CLIPs, under {places}; save the one that you mean to a file of its own"
@@ -87,6 +85,12 @@ def find(weights: Weights, path: object, expected: Expected, hint: str) -> Found
     if further := complete[0].further:
         log.info("%s: ignored beside the CLIP: %s", path, listed(further, most=6))
     return complete[0]
+
+
+def _equal(weights: Weights, complete: Sequence[Found]) -> bool:
+    """Whether the CLIPs of a file are one, which it holds several times."""
+    first, *others = (found.read(weights) for found in complete)
+    return all(first.keys() == other.keys() and all(torch.equal(first[k], other[k]) for k in first) for other in others)
 
 
 def any_clip(layout: Layout, inside: Collection[str]) -> Sequence[str]:

@@ -5,7 +5,6 @@ import pytest
 import torch
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save_file
-from torch import nn
 
 from caspl.clip import backbones, models
 from caspl.clip.backbones import load_backbone
@@ -15,7 +14,7 @@ from caspl.prompting.groups import PromptShape
 from caspl.prompting.image_tower import encode_images
 from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
-from weight_files import read_weights
+from weight_files import read_weights, save_archive
 
 CPU = torch.device("cpu")
 
@@ -29,40 +28,6 @@ def small_openai_model():
         text_cfg=dict(width=64, heads=1, layers=2, vocab_size=49408),
         quick_gelu=True,
     ).eval()
-
-
-def save_archive(model, path):
-    """A TorchScript archive with OpenAI's key names at the top, weights in half precision where OpenAI's are."""
-
-    class Root(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x
-
-    root = Root()
-    open_clip.model.convert_weights_to_lp(model)
-    for name, child in model.named_children():
-        root.add_module(name, Inert.of(child))
-    for name, value in model.named_parameters(recurse=False):
-        root.register_parameter(name, value)
-    for name, number in (("input_resolution", 32), ("context_length", 77), ("vocab_size", 49408)):
-        root.register_buffer(name, torch.tensor(number))
-    torch.jit.save(torch.jit.script(root), path)
-
-
-class Inert(nn.Module):
-    """The parameters of a module under their names, without its code."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-    @staticmethod
-    def of(module):
-        copy = Inert()
-        for name, value in module.named_parameters(recurse=False):
-            copy.register_parameter(name, value)
-        for name, child in module.named_children():
-            copy.add_module(name, Inert.of(child))
-        return copy
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +156,7 @@ class OtherTokenizer:
 
 def test_a_model_of_clips_class_with_another_tokenizer(model, monkeypatch):
     monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: OtherTokenizer())
-    tokenizer = backbones._tokenizer("ViT-H-14-worldwide", model)
+    tokenizer = backbones._tokenizer("ViT-H-14-worldwide", model, "x")
     assert isinstance(tokenizer, OtherTokenizer)
     backbone = backbones.Backbone("worldwide", model, tokenizer, (32, 32), (), ())
     with pytest.raises(InputError, match="worldwide has another tokenizer than CLIP's .OtherTokenizer.* not a student"):
@@ -206,7 +171,7 @@ def test_a_tokenizer_that_cannot_be_fetched_is_one_sentence(model, monkeypatch):
     with pytest.raises(
         InputError, match="tokenizer of ViT-H-14-CLIPA could not be fetched .we couldn't connect.; check"
     ):
-        backbones._tokenizer("ViT-H-14-CLIPA", model)
+        backbones._tokenizer("ViT-H-14-CLIPA", model, "x")
 
 
 def test_resnet_students_take_text_prompts_only():
