@@ -60,6 +60,8 @@ def build_tables(runs: Sequence[Run]) -> dict[str, Table]:
         CROSS_DATASET: transfer(runs, CROSS_DATASET),
         DOMAINS: transfer(runs, DOMAINS),
     }
+    for setting, table in tables.items():
+        _note_images(table, [run for run in runs if run.setting == setting])
     return {setting: table for setting, table in tables.items() if table.rows}
 
 
@@ -85,8 +87,8 @@ def _base_to_new_row(table: Table, method: Method, dataset: str, scores: dict[st
     """Each seed has its own HM."""
     scores = {"base": {}, "new": {}, **scores}
     base, new = scores["base"], scores["new"]
-    mark = _note_seeds(table, f"{dataset}, {method.name}", scores, "; HM is over the common ones")
     hm = {seed: harmonic_mean(base[seed], new[seed]) for seed in base if seed in new}
+    mark = _note_seeds(table, f"{dataset}, {method.name}", scores, "; HM is over the common ones" if hm else "")
     cells = [
         _cell({**scores, "HM": hm}.get(column, {}), find(method, BASE_TO_NEW, dataset, column.lower()))
         for column in table.columns
@@ -251,6 +253,18 @@ def _note_configs(table: Table, methods: Iterable[Method], cell: str) -> None:
         if len(method.configs) > 1:
             configs = ", ".join(method.configs)
             table.notes.append(f"{method.name}: one row for configurations that have no {cell} in common: {configs}.")
+
+
+def _note_images(table: Table, runs: Iterable[Run]) -> None:
+    """Numbers on other images do not compare: a dataset with images missing, a part of it, another split."""
+    counts: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for run in runs:
+        if run.images is not None:
+            counts[run.dataset, run.classes].setdefault(run.images, run.path)
+    for (dataset, classes), paths in sorted(counts.items()):
+        if len(paths) > 1:
+            of = ", ".join(f"{images:,} ({paths[images]})" for images in sorted(paths))
+            table.notes.append(f"{dataset}, {classes} classes: not tested on the same images everywhere, but on {of}.")
 
 
 def _note_seeds(table: Table, row: str, scores: dict[str, Seeds], consequence: str = "") -> str:

@@ -115,6 +115,12 @@ class Log:
         return (tests or self.results or [None])[-1]
 
     @property
+    def images(self) -> int | None:
+        """Of the final result, where they are counted."""
+        total = (self.final.total or "").replace(",", "") if self.final is not None else ""
+        return int(total) if re.fullmatch(r"\d{1,15}", total, re.ASCII) else None
+
+    @property
     def base_to_new_splits(self) -> bool:
         """PromptKD's way: one run over all classes, whose val images are the base classes' test, and its test the new ones'."""
         return self.says("TRAINER.MODAL") == "base2novel"

@@ -131,12 +131,23 @@ def seen_classes(runs: Sequence[Run]) -> dict[Run, str]:
     return wrong
 
 
+def without_retested(runs: Sequence[Run]) -> list[Run]:
+    """The runs without the trainings whose model was tested again in their own folder: that test counts."""
+
+    def of_folder(run: Run) -> Run:
+        folder = Path(run.path).parent.as_posix()
+        return replace(run, accuracy=None, images=None, epoch=None, is_test=False, path=folder)
+
+    tested = {of_folder(run) for run in runs if run.is_test and run.accuracy is not None}
+    return [run for run in runs if run.is_test or of_folder(run) not in tested]
+
+
 def twins(runs: Sequence[Run]) -> dict[Run, str]:
     """Runs in several folders that a table can't tell apart, none of which is taken."""
     same = defaultdict(list)
     for run in runs:
         if run.accuracy is not None:
-            same[replace(run, accuracy=None, path="", part="", epoch=None)].append(run)
+            same[replace(run, accuracy=None, images=None, path="", part="", epoch=None)].append(run)
     wrong = {}
     for group in same.values():
         for run in group:

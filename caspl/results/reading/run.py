@@ -30,6 +30,7 @@ class Run:
     part: str  # the folder that says what the run is: train_base, test_new, evaluation ...; "" where there is none
     is_test: bool  # of a model that another run has trained, or nobody
     epoch: str | None  # at whose end the model was tested; None: the last, or unknown
+    images: int | None  # that it was tested on, where the log counts them
     root: str  # what stands in front of the layout, relative to the folder that is collected
     path: str  # of the log, likewise
 

@@ -15,7 +15,7 @@ from ...ground.errors import InputError, cause
 from ..names import SOURCE, VARIANTS
 from .agreement import LABEL_FREE, REMEDY, Identity, identify
 from .logs import Log, logs_of, read_logs
-from .models import Trainings, follow, mark_inductive, seen_classes, tell_epochs_apart, twins
+from .models import Trainings, follow, mark_inductive, seen_classes, tell_epochs_apart, twins, without_retested
 from .places import TESTED
 from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Found, Run
 
@@ -41,7 +41,7 @@ def find_runs(folder: Path) -> Found:
         wrong = reasons(runs)
         found.left_out.extend((run.path, why) for run, why in wrong.items())
         runs = [run for run in runs if run not in wrong]
-    found.runs.extend(run for run in runs if run.accuracy is not None)
+    found.runs.extend(run for run in without_retested(runs) if run.accuracy is not None)
     return found
 
 
@@ -107,6 +107,7 @@ def _run(entry: Entry, trainings: Trainings, top: Path) -> Run:
         part=identity.part,
         is_test=log.tests_a_model or identity.part not in ("", "train_base"),
         epoch=log.epoch,
+        images=log.images,
         root=_relative(identity.root, top),
         path=_relative(log.path, top),
     )
@@ -230,4 +231,4 @@ def _choose(entries: list[Entry], top: Path, found: Found) -> list[Run]:
 
 def _key(run: Run) -> Run:
     """What a table tells apart, within one folder."""
-    return replace(run, accuracy=None, epoch=None, inductive=False, path="")
+    return replace(run, accuracy=None, epoch=None, inductive=False, images=None, path="")

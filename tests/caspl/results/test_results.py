@@ -261,6 +261,19 @@ def test_seeds_that_differ_are_marked(tmp_path, capsys):
     assert "average" not in "".join(line for line in out.splitlines() if line.startswith("|"))
 
 
+def test_another_number_of_test_images_is_noted(tmp_path, capsys):
+    for seed, total in ((1, 10_000), (2, 1_000), (3, 10_000)):
+        folder = tmp_path / "digits" / "CoOp" / "cfg_16shots" / f"seed{seed}"
+        write(folder, ours(80).replace(block(80), block(80, total)))
+    write(tmp_path / "dtd" / "CoOp" / "cfg_16shots" / "seed1", ours(80))
+    _, out, _ = run(tmp_path, capsys)
+    seen = "1,000 (digits/CoOp/cfg_16shots/seed2/log.txt), 10,000 (digits/CoOp/cfg_16shots/seed1/log.txt)"
+    assert (
+        f"- digits, all classes: not tested on the same images everywhere, but on {seen}.\n" in out
+        and "DTD, all" not in out
+    )
+
+
 def test_an_average_says_what_it_is_without(tmp_path, capsys):
     for dataset in ("digits", "dtd", "eurosat"):
         base2new(tmp_path, dataset, "CoOp", "cfg", {1: (80, 20)})
