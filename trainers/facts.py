@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,14 @@ class Known:
     sources: tuple[Path, ...] = ()  # the files that say so
     fingerprint: str | None = None
     classnames: Sequence[str] | None = None
-    parts: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
 
-def known(entries: Mapping[str, Any], path: Path) -> Known:
+Decided = Callable[[Mapping[str, Any]], dict[str, str]]  # from settings: the parts that they alone decide
+
+
+def known(entries: Mapping[str, Any], path: Path, decided: Decided) -> Known:
     """What the entries of the model file `path` say of its run, else the files beside its folder.
 
     Raises InputError where what they say is not as `Facts` declares it.
@@ -72,7 +76,7 @@ def known(entries: Mapping[str, Any], path: Path) -> Known:
     beside = path.with_name(BESIDE)
     source = path if ENTRY in entries else beside
     if source is beside and not beside.is_file():
-        return _known_beside(path.absolute().parent.parent)
+        return _known_beside(path.absolute().parent.parent, decided)
     try:
         content = entries[ENTRY] if source is path else load_json(regular(beside, LARGEST).read_text(encoding="utf-8"))
         facts = parse(Facts, content)
@@ -81,41 +85,35 @@ def known(entries: Mapping[str, Any], path: Path) -> Known:
     return Known((source,), facts.fingerprint, facts.classnames, by_name(facts.parts), by_name(facts.settings))
 
 
-def _known_beside(folder: Path) -> Known:
+def _known_beside(folder: Path, decided: Decided) -> Known:
     """What a run of before there was the entry has left in its folder; a file that is damaged is passed over with a warning."""
-    told = []
-    for name, read in ((RunHeader.file_name, _of_prompts), (RESUMED, _of_configuration)):
+    found = Known()
+    for name, add in ((RunHeader.file_name, _add_prompts), (RESUMED, partial(_add_configuration, decided))):
         path = folder / name
         try:
-            told += [read(path)] if path.is_file() else []
-        except (ValueError, LookupError, AttributeError) as error:  # an InputError is a ValueError
+            if path.is_file():
+                add(found, path)
+                found.sources += (path,)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # an InputError is a ValueError
             log.warning("%s is of no use to compare the run with: %s", path, error)
-    if not told:
-        return Known()
-    sources, settings = (path for each in told for path in each.sources), {}
-    for each in told:
-        settings |= each.settings
-    return replace(told[0], sources=tuple(sources), settings=settings)
+    return found
 
 
-def _of_prompts(path: Path) -> Known:
+def _add_prompts(found: Known, path: Path) -> None:
     header = read_header(path, RunHeader)
     keys = (TRAINER, BACKBONE, CLASSES[0], *IMAGES[:2], *IMAGES[-2:])
     images = (header.size, header.interpolation, header.mean, header.std)
     values = (header.trainer, header.backbone, header.dataset, *images)
-    return Known(
-        (path,),
-        header.backbone_fingerprint,
-        header.classnames,
-        {AFTER_NAME: str(header.groups[0].after_name)},
-        dict(zip(keys, map(written, values), strict=True)),
-    )
+    found.fingerprint, found.classnames = header.backbone_fingerprint, header.classnames
+    found.parts[AFTER_NAME] = str(header.groups[0].after_name)
+    found.settings.update(zip(keys, map(written, values), strict=True))
 
 
-def _of_configuration(path: Path) -> Known:
+def _add_configuration(decided: Decided, found: Known, path: Path) -> None:
     entries, _ = read_entries(path, REMEDY)
     values = flat(load_yaml(entries["config"]))
-    return Known((path,), settings={key: written(value) for key, value in values.items()})
+    found.parts.update(decided(values))
+    found.settings.update({key: written(value) for key, value in values.items()})
 
 
 def by_name(entries: Sequence[Named]) -> dict[str, str]:

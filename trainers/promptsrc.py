@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,6 @@ from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, listed
 from caspl.ground.keys import Key, Rule
 from caspl.ground.tensors.shapes import differences, shapes_of
-from caspl.prompting.learners import Learner
 
 from .ivlp import IVLP
 from .keys import MOST_WEIGHT, independent_keys, some_tokens
@@ -141,10 +141,10 @@ class PromptSRC(IVLP):
             self.average_frozen()
         super().after_epoch()
 
-    def parts(self, learner: Learner) -> dict[str, str]:
-        keys = self.keys
-        weights = gpa_weights(keys.GPA_MEAN, keys.GPA_STD, self.max_epoch) if keys.GPA_FROZEN else "none"
-        return super().parts(learner) | {AVERAGE: str(weights)}
+    @classmethod
+    def decided(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        averaged, *given = (values.get(key) for key in AVERAGED)
+        return super().decided(values) | {AVERAGE: str(gpa_weights(*given)) if averaged else "none"}
 
     def deciding(self) -> dict[str, Sequence[str]]:
         return super().deciding() | {AVERAGE: AVERAGED}

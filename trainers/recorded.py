@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
 from caspl.checkpoints.family import REMEDY
 from caspl.checkpoints.headers import RunHeader
@@ -25,7 +24,7 @@ from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import EXACTNESS, Precision, computed_in
 from caspl.ground.errors import InputError
 from caspl.ground.files import replacing
-from caspl.ground.keys import MISSING, value_of
+from caspl.ground.keys import MISSING, flat, value_of
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.torch_files import read_entries
 from caspl.ground.texts import shown, visible
@@ -64,24 +63,20 @@ class Use(Enum):
 # ---------------------------------------------------------------------------------------------------------------------
 # What is here
 # ---------------------------------------------------------------------------------------------------------------------
-def preparation(cfg: CfgNode) -> str:
-    """How test images are prepared, in words that are the same where it is."""
-    inputs = cfg.INPUT
-    steps = [f"{written(inputs.SIZE)} pixels", f"{inputs.INTERPOLATION}"]
-    if "normalize" in inputs.TRANSFORMS:
-        steps.append(f"mean {_numbers(inputs.PIXEL_MEAN)}, deviation {_numbers(inputs.PIXEL_STD)}")
-    if "instance_norm" in inputs.TRANSFORMS:
+def preparation(values: Mapping[str, Any]) -> str:
+    """How test images are prepared by the settings IMAGES, in words that are the same where it is."""
+    size, interpolation, transforms, mean, deviation = (values[key] for key in IMAGES)
+    steps = [f"{written(size)} pixels", interpolation]
+    if "normalize" in transforms:
+        steps.append(f"mean {[*map(float, mean)]}, deviation {[*map(float, deviation)]}")
+    if "instance_norm" in transforms:
         steps.append("each by itself")
     return ", ".join(steps)
 
 
-def _numbers(values: Sequence[float]) -> list[float]:
-    return [float(value) for value in values]
-
-
-def unlearned(learner: nn.Module | None, backbone: Backbone) -> dict[str, str]:
+def unlearned(learner: nn.Module, backbone: Backbone) -> dict[str, str]:
     """What of a learner's prompts is not learned: words, and where the class name stands."""
-    parts = [] if learner is None else list(learner.modules())
+    parts = list(learner.modules())
     words = [words for part in parts if (words := getattr(part, "words", None)) is not None and len(words)]
     after = sum(getattr(part, "after_name", 0) for part in parts)
     return {WORDS: " ".join(map(backbone.spelled, words)), AFTER_NAME: str(after)}
@@ -114,9 +109,14 @@ class Recording:
         """What is neither learned nor CLIP, by names for messages."""
         return {
             **unlearned(learner, self.backbone),
-            PREPARATION: preparation(self.cfg),
+            **self.decided(flat(self.cfg)),
             PRECISION: self.precision.computes_in,
         }
+
+    @classmethod
+    def decided(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """Those of the `parts` that follow from the values of settings, by their keys, alone."""
+        return {PREPARATION: preparation(values)}
 
     def deciding(self) -> dict[str, Sequence[str]]:
         """The keys that decide each of the `parts`."""
@@ -153,7 +153,7 @@ class Recording:
 
         `entries` are the file's, `state` its tensors by the names of `learner`, which is to take them.
         """
-        there = known(entries, path)
+        there = known(entries, path, self.decided)
         if not there.sources:
             log.info(
                 "%s does not say what it was trained as (it has no entry %s, and the folder of its run no %s and no %s), so "

@@ -25,6 +25,7 @@ RUNS = {  # name: trainer, settings
     "words": ("VPT", ()),
     "rest": ("MaPLe", ()),
     "averaged": ("PromptSRC", ("TRAINER.PROMPTSRC.GPA_FROZEN", "True", "TRAINER.PROMPTSRC.GPA_MEAN", "1")),
+    "sources": ("PromptSRC", ()),
     "cascade": ("CasPL_IVLP", ()),
     "template": ("ProGrad", ("TRAINER.COOP.N_CTX", "6", "TRAINER.COOP.CTX_INIT", "template")),
     "phase 1": ("CasPLBoost", ()),
@@ -240,6 +241,19 @@ BESIDE = {
         ),
     ),
 }
+
+
+OLDER_MAY = {  # what is known of an older run decides, too
+    "averaged": ("OPTIM.LR", "0.5"),
+    "sources": ("OPTIM.MAX_EPOCH", "9", "TRAINER.PROMPTSRC.GPA_MEAN", "3"),
+    "plain": (*NEW, "INPUT.TRANSFORMS", "['normalize', 'random_flip']", "OPTIM.MAX_EPOCH", "9"),
+    "rest": (*NEW, "TRAINER.MAPLE.PREC", "fp32"),
+}
+
+
+@pytest.mark.parametrize("name", OLDER_MAY)
+def test_what_may_differ_from_an_older_run(name, load, made, tmp_path):
+    load(name, *OLDER_MAY[name], folder=without_entry(made(name), tmp_path / "old", "resume.pth.tar"))
 
 
 @pytest.mark.parametrize("files", BESIDE)
