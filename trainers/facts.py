@@ -78,9 +78,9 @@ def known(entries: Mapping[str, Any], path: Path, decided: Decided) -> Known:
     if source is beside and not beside.is_file():
         return _known_beside(path.absolute().parent.parent, decided)
     try:
-        content = entries[ENTRY] if source is path else load_json(regular(beside, LARGEST).read_text(encoding="utf-8"))
-        facts = parse(Facts, content)
-    except ValueError as error:
+        told = json.dumps(entries[ENTRY]) if source is path else regular(beside, LARGEST).read_text(encoding="utf-8")
+        facts = parse(Facts, load_json(told))
+    except (ValueError, TypeError, RecursionError) as error:  # also of what JSON has no words for
         raise InputError(f"what {source} says of its run: {error}; {REMEDY}") from None
     return Known((source,), facts.fingerprint, facts.classnames, by_name(facts.parts), by_name(facts.settings))
 
@@ -94,7 +94,13 @@ def _known_beside(folder: Path, decided: Decided) -> Known:
             if path.is_file():
                 add(found, path)
                 found.sources += (path,)
-        except (ValueError, LookupError, AttributeError, TypeError) as error:  # an InputError is a ValueError
+        except (
+            ValueError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            ArithmeticError,
+        ) as error:  # an InputError is a ValueError
             log.warning("%s is of no use to compare the run with: %s", path, error)
     return found
 

@@ -144,7 +144,7 @@ class PromptSRC(IVLP):
     @classmethod
     def decided(cls, values: Mapping[str, Any]) -> dict[str, str]:
         averaged, *given = (values.get(key) for key in AVERAGED)
-        return super().decided(values) | {AVERAGE: str(gpa_weights(*given)) if averaged else "none"}
+        return super().decided(values) | {AVERAGE: str([*map(float, given)]) if averaged else "none"}
 
     def deciding(self) -> dict[str, Sequence[str]]:
         return super().deciding() | {AVERAGE: AVERAGED}
