@@ -116,7 +116,10 @@ class ImageFolder(SplitDataset):
         return bool(self.names) and self.names.names_each([nfc(name) for name in folders])
 
     def make_split(self) -> Split:
-        return Split(*split_classes(self.items, rng=random.Random(0)))
+        try:
+            return Split(*split_classes(self.items, rng=random.Random(0)))
+        except InputError as error:
+            raise InputError(f"{self.source}: {error}") from None
 
     def check_images(self, split: Split) -> None:
         super().check_images(split)

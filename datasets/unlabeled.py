@@ -18,6 +18,7 @@ from caspl.ground.texts import nfc, repeated
 from .files.keys import class_subset, data_paths, names_file, setting
 from .files.registry import register
 from .files.shards import CHUNK, ImageStream, Loose, Shard, count_images, expand
+from .own.cells import is_table
 from .own.parts import groups
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,11 @@ def images_and_shards(path: str) -> tuple[list[str], list[str]]:
         paths = expand(path)
         wrong = [path for path in paths if not path.lower().endswith(".tar")]
         if wrong:
-            raise InputError(f"{wrong[0]} (DATASET.PATHS) is no folder and no .tar file, expected either; correct it")
+            hint = "a table is read by DATASET.NAME ImageFolder, and its labels not by boosting"
+            raise InputError(
+                f"{wrong[0]} (DATASET.PATHS) is no folder and no .tar file, expected either; "
+                f"{hint if is_table(wrong[0]) else 'correct it'}"
+            )
         return [], paths
     for division in groups(folders_in(path)).values():
         logger.warning(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from caspl.ground.errors import InputError
-from caspl.ground.texts import shown
+from caspl.ground.texts import LONGEST_NAME, shown
 
 from ..splits.annotations import natural
 from .cells import Table
@@ -16,6 +16,7 @@ TRUTH = {"true": 1, "false": 0}
 MISSING = {"", "nan", "<na>", "nat"}  # also what pandas writes for a cell without a value
 NUMBERS = re.compile(r"[0-9]+(?:[\s,;|]+[0-9]+)*")
 SEPARATORS = ("|", ";", ",", "/", "&", "+", " ")
+MOST_WORDS = 30  # beyond which nothing is looked for, which takes the longer the more there are
 SURE = ("|", ";")  # which hardly a name has
 
 
@@ -95,7 +96,7 @@ def check_single(table: Table, name: str) -> None:
     Raises:
         InputError: there is such a cell.
     """
-    values = dict.fromkeys(filter(None, table.columns[name]))
+    values = [value for value in dict.fromkeys(table.columns[name]) if 0 < len(value) <= LONGEST_NAME]
     value = next((value for value in values if value[0] == "[" and value[-1] == "]"), None)
     if value is None and all(map(NUMBERS.fullmatch, values)):
         value = next((value for value in values if not is_number(value)), None)
@@ -115,7 +116,9 @@ def _joined(values: dict[tuple[str, ...], str], separator: str) -> str | None:
     several = [labels for labels in values if len(labels) > 1 and all(labels)]
     counts = Counter(label for labels in values for label in set(labels))
     one_more = [
-        labels for labels in several if any((*labels[:at], *labels[at + 1 :]) in values for at in range(len(labels)))
+        labels
+        for labels in several
+        if len(labels) < MOST_WORDS and any((*labels[:at], *labels[at + 1 :]) in values for at in range(len(labels)))
     ]
     if several and len(several) >= 2 * len(counts) and len(one_more) * 2 > len(several):
         return values[several[0]]

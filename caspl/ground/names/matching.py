@@ -109,10 +109,10 @@ class NamesFile:
         if "number" in kinds:
             ordered = sorted(zip(map(int, kinds["number"]), entries, names, strict=True))
             entries, names = [entry for _, entry, _ in ordered], [name for *_, name in ordered]
-            own = set(map(int, classes)) if all(map(_is_number, classes)) else set()
-            if own & {
+            numbers = set(map(int, classes)) if all(map(_is_number, classes)) else set()
+            if not numbers.isdisjoint(
                 number for number, *_ in ordered
-            }:  # not all, or they were the classes; then 1 is not what comes first
+            ):  # of other classes: one of the two counts from 1
                 raise InputError(
                     f"{self.place} has the numbers {ordered[0][0]} to {ordered[-1][0]} beside its names, expected those of the "
                     f"classes, {classes[0]} to {classes[-1]}; correct them, or leave them out where the names are in order"
