@@ -118,15 +118,15 @@ def _row(run: Run) -> tuple:
 
 
 def seen_classes(runs: Sequence[Run]) -> dict[Run, str]:
-    """The tests on new classes of models that were trained on all classes, and why they count for nothing."""
+    """The tests on base or new classes of models that were trained on all classes, and why they count for nothing."""
     all_classes = {(run.dataset, run.model): run for run in runs if not run.is_test and run.setting == FEW_SHOT}
     wrong = {}
     for run in runs:
         training = all_classes.get((run.dataset, run.model))
-        if training is not None and run.is_test and run.classes == "new":
+        if training is not None and run.is_test and run.classes != "all":
             wrong[run] = (
-                f"{training.path} trained on all classes (SUBSAMPLE_CLASSES), but it tests that model on new classes as "
-                f"if they were unseen; train with DATASET.SUBSAMPLE_CLASSES base, or remove one of the two"
+                f"{training.path} trained on all classes (SUBSAMPLE_CLASSES), but it tests that model on {run.classes} classes as "
+                f"if the new ones were unseen; train with DATASET.SUBSAMPLE_CLASSES base, or remove one of the two"
             )
     return wrong
 

@@ -379,7 +379,7 @@ def test_training_on_all_classes_in_train_base_is_few_shot(tmp_path, capsys):
     assert line(out, "dataset", "method") == ["seeds", "4"] and line(out, "DTD", "PromptSRC + CasPL") == ["1", "70.00"]
     write(tmp_path / "base2new" / "test_new" / "dtd" / "shots_4" / "CasPL_PromptSRC" / "few" / "seed1", ours(70, "new"))
     status, out, err = run(tmp_path, capsys)
-    assert status == 0 and "trained on all classes" in err and "as if they were unseen" in err
+    assert status == 0 and "trained on all classes" in err and "as if the new ones were unseen" in err
     assert "Base to new" not in out and line(out, "DTD", "PromptSRC + CasPL") == ["1", "70.00"]
 
 

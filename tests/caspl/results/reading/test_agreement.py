@@ -121,6 +121,15 @@ def test_a_test_of_a_model_whose_training_contradicts_its_folder(tmp_path, capsy
     assert f"left out: {test}: the log of the model that it tests, " in err and "error: no results below" in err
 
 
+@pytest.mark.parametrize("classes", ["base", "new"])
+def test_a_model_of_all_classes_has_no_base_and_new(tmp_path, classes, capsys):
+    put(tmp_path, SHOT, made(80, output="o/a"))
+    put(tmp_path, "exp/seed1", made(70, classes=classes, model="o/a"))
+    main([str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert f"it tests that model on {classes} classes" in err and "70.00" not in out and "80.00" in out
+
+
 def test_backbones_never_share_a_row(tmp_path, capsys):
     for seed, backbone, percent in ((1, "RN50", 60), (2, "ViT-B/16", 80), (3, "ViT-B-16:openai", 90)):
         put(
