@@ -125,8 +125,8 @@ def seen_classes(runs: Sequence[Run]) -> dict[Run, str]:
         training = all_classes.get((run.dataset, run.model))
         if training is not None and run.is_test and run.classes != "all":
             wrong[run] = (
-                f"{training.path} trained on all classes (SUBSAMPLE_CLASSES), but it tests that model on {run.classes} classes as "
-                f"if the new ones were unseen; train with DATASET.SUBSAMPLE_CLASSES base, or remove one of the two"
+                f"{training.path} trained on all classes (SUBSAMPLE_CLASSES), but it tests that model on {run.classes} classes "
+                f"as if the new ones were unseen; train with DATASET.SUBSAMPLE_CLASSES base, or remove one of the two"
             )
     return wrong
 
