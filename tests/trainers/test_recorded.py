@@ -291,7 +291,6 @@ BAD_ENTRIES = {
     "a field too few": ({"fingerprint": "a"}, "it lacks classnames"),
     "another type": ({"classnames": 3}, "classnames has 3, expected a list"),
     "tensors": (torch.ones(3), "Tensor is not JSON"),
-    "bytes": ({"images": b"x", "parts": {3: b"x"}}, "is not JSON"),
     "no names": ({"settings": [["a", "b"]]}, r"settings\[0\] is "),
 }
 
