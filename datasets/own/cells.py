@@ -170,7 +170,7 @@ def _rows(file: TextIO, path: str) -> Iterator[tuple[int, dict[str, str]]]:
             if any(cell.strip() for cell in row[len(header) :]):
                 raise InputError(
                     f"line {reader.line_num} of {path} has more values than there are columns; put values that hold "
-                    f"{DELIMITERS[delimiter]} in quotes"
+                    f"{DELIMITERS[delimiter]} in quotes, or, where the rows begin with their numbers, name that column, too"
                 )
             yield reader.line_num, {name: row[at] if at < len(row) else "" for name, at in places.items()}
     except csv.Error as error:

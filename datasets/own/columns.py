@@ -115,6 +115,11 @@ def _image_column(table: Table, lookup: Lookup, roles: Mapping[str, str]) -> str
         ]
         if len(like) == 1:
             return like[0]
+        if len(table.columns) < 2:
+            raise InputError(
+                f"{table.path} has the one column {table.headers()}, expected two or more with commas, semicolons, tabs or "
+                f"bars between them, one with the images and one with their classes; correct it"
+            )
         example = next(iter([*like, *files, *names]), "")
         raise InputError(
             f"{table.path} has the columns {table.headers()}, and none names images that are in {table.folder} or the folders "

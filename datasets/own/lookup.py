@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from caspl.ground.images import is_image, list_files
@@ -12,6 +12,8 @@ from caspl.ground.texts import nfc
 
 from ..files.places import list_names
 from .parts import named
+
+FEW = 0.1  # a share of the values that may be found by chance
 
 
 class Found(NamedTuple):
@@ -33,13 +35,13 @@ class Lookup:
         self._listed: dict[str, set[str]] = {}
         self._by_end: dict[int, dict[str, list[str]]] = {}
 
-    def find(self, values: Sequence[str], parts: Sequence[str] = ()) -> Found:
+    def find(self, values: Sequence[str], parts: Sequence[str] = (), classes: Sequence[str] = ()) -> Found:
         """What each value names.
 
         Where most are paths of files, relative to the folder or absolute and in it, these are meant. Else a value is the end
         of a path of an image: all of it, or without its first folders, as few as can be and for all values the same number.
         A name without the ending of an image is one whatever the ending; backslashes separate folders, too. Of several files
-        that is meant which lies in the one folder that all values are found in, else in that of its part, one of `parts`.
+        that is meant which lies in the one folder that all values are found in, else in that of its class and of its part.
         """
         written = [self._inside(value) for value in values]
         there = [self._exists(value) for value in written]
@@ -51,11 +53,11 @@ class Lookup:
             share = Found([self._ending(path[dropped:]) for path in names], False).share
             if share > most:
                 best, most = dropped, share
-            if most >= 0.5:
+            if most > FEW:  # with fewer folders it is the others' files that would be found for what is missing
                 break
         ends = [path[best:] for path in names]
         files = [self._ending(end) for end in ends] if most else [[] for _ in values]
-        return Found(_fewer(files, [len(end) for end in ends], parts), False)
+        return Found(_fewer(files, [len(end) for end in ends], parts, classes), False)
 
     def _inside(self, value: str) -> str:
         return os.path.relpath(value.replace("\0", "?"), self.folder) if os.path.isabs(value) else value
@@ -90,10 +92,9 @@ class Lookup:
         return self._by_end[len(names)].get("/".join(names), [])
 
 
-def _fewer(files: list[list[str]], lengths: list[int], parts: Sequence[str]) -> list[list[str]]:
-    """Of several files for a value, the one in the folder that all values have a file in; else the one of its part."""
-    several = {tuple(found): length for found, length in zip(files, lengths, strict=True) if len(found) > 1}
-    if not several:
+def _fewer(files: list[list[str]], lengths: list[int], parts: Sequence[str], classes: Sequence[str]) -> list[list[str]]:
+    """Of several files for a value, the one in the folder that all values have a file in; else that of its class, its part."""
+    if all(len(found) < 2 for found in files):
         return files
     folders = {
         tuple(found): {file: _above(file, length) for file in found}
@@ -103,14 +104,17 @@ def _fewer(files: list[list[str]], lengths: list[int], parts: Sequence[str]) -> 
     common = set.intersection(*(set(found.values()) for found in folders.values()))
     if len(common) == 1:
         return [[file for file in found if folders[tuple(found)][file] in common] for found in files]
-    of_part = {
-        found: {part: [file for file in found if part in _parts_above(file)] for part in {*parts} - {""}}
-        for found in several
-    }
-    parts = parts or [""] * len(files)
+
+    @cache
+    def chosen(found: tuple[str, ...], name: str, part: str) -> list[str]:
+        of_class = [file for file in found if name in map(nfc, file.split("/")[:-1])] or found
+        of_part = [file for file in of_class if part in _parts_above(file)] or of_class
+        return list(of_part)
+
+    nothing = [""] * len(files)
     return [
-        chosen if len(found) > 1 and len(chosen := of_part[tuple(found)].get(part, [])) == 1 else found
-        for found, part in zip(files, parts, strict=True)
+        chosen(tuple(found), nfc(name), part) if len(found) > 1 else found
+        for found, name, part in zip(files, classes or nothing, parts or nothing, strict=True)
     ]
 
 

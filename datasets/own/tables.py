@@ -31,7 +31,7 @@ def read_table(path: str, given: Sequence[str] = ()) -> list[ImageRow]:
     roles = find_columns(table, lookup, given)
     keys, names = _classes(table, roles)
     parts = _parts(table, roles["split"]) if "split" in roles else [""] * len(keys)
-    images = _images(table, roles["path"], lookup, parts)
+    images = _images(table, roles["path"], lookup, parts, names)
     rows = [ImageRow(*row) for row in zip(images, keys, names, parts, strict=True)]
     _check_once(table, rows)
     _tell_of_spellings(table, names)
@@ -65,14 +65,14 @@ def _parts(table: Table, name: str) -> list[str]:
     return [parts[word] for word in table.columns[name]]
 
 
-def _images(table: Table, name: str, lookup: Lookup, parts: Sequence[str]) -> list[str]:
+def _images(table: Table, name: str, lookup: Lookup, parts: Sequence[str], classes: Sequence[str]) -> list[str]:
     """The path of each image, from the folder of the table."""
     values = table.columns[name]
     for row, value in enumerate(values):
         if not value:
             check_cell(table, name, row)
     own_part = part_of(os.path.splitext(os.path.basename(table.path))[0])
-    found = lookup.find(values, [part or own_part for part in parts])
+    found = lookup.find(values, [part or own_part for part in parts], classes)
     missing = []
     for row, (value, files) in enumerate(zip(values, found.files, strict=True)):
         if len(files) > 1:

@@ -234,6 +234,23 @@ def test_images_in_several_folders(folder):
     ]
 
 
+def test_images_with_the_same_names_in_the_folders_of_their_classes(folder):
+    images(folder, *(f"{part}/{name}/*.png" for part in ("train", "test") for name in CLASSES))
+    rows = [(name, kind, ("train", "Test")[n % 2]) for n, name in enumerate(IDS) for kind in CLASSES]
+    (folder / "t.csv").write_text("\n".join(["filename,class,split", *map(",".join, rows)]))
+    meant = [f"{part.lower()}/{kind}/{name}.png" for name, kind, part in rows]
+    assert [row.impath for row in read_table(str(folder / "t.csv"))] == meant
+
+
+def test_what_is_missing_is_not_taken_from_another_class(folder):
+    images(folder, "dog/*.png", *(f"cat/{name}.png" for name in IDS[:4]))
+    (folder / "t.csv").write_text(lines("image,label", "data/cat/{id}.png,{name}"))
+    with pytest.raises(
+        InputError, match=rf"8 of the 12 images that .* are missing, the first is data/cat/{IDS[4]}\.png"
+    ):
+        read_table(str(folder / "t.csv"))
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 PLAIN = lines("image,label", "{id}.png,{name}")
 OBJECTS = [{"image": f"{name}.png", "label": CLASSES[n % 3]} for n, name in enumerate(IDS)]
@@ -271,6 +288,7 @@ MISTAKES = {
         ("where,label\nz,0\n", r'has the columns "where", "label", and none names images that are in'),
         ("image,label\nz,0\n", 'none of the 1 images that .* lists in "image" is in .* the first would be z'),
         ("image,label\nx,0\ny,1\nz,1\n", r"1 of the 3 images that .* lists are missing, the first is z \(line 4\)"),
+        ("path label\nx 0\n", 'has the one column "path label", expected two or more with commas'),
         ("path,split\nx,train\n", 'has the columns "path", "split", and none that could be the class of an image'),
         ("image,caption\nx,a man\ny,a dog\n", 'has the columns "image", "caption", and none that could be the class'),
         (
