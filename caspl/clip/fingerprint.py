@@ -29,7 +29,7 @@ def fingerprint_of(model: nn.Module, image_size: tuple[int, int], weights: Mappi
     others beside them. The same in half and in single precision, on whatever device.
     """
     towers = getattr(model, "text", model), model.visual
-    activations, heads = zip(*(_tower_facts(tower) for tower in towers), strict=True)
+    activations, heads = zip(*(tower_facts(tower) for tower in towers), strict=True)
     digest = _digest(model.state_dict() if weights is None else weights)
     return f"{digest}/{'+'.join(dict.fromkeys(activations))}/{'+'.join(heads)}/{'x'.join(map(str, image_size))}"
 
@@ -60,7 +60,7 @@ def mismatch(name_there: str, there: str, name_here: str, here: str) -> Mismatch
     """What is other in the CLIP here, by the names and fingerprints of both; None for the same network."""
     if same_network(there, here):
         return None
-    old, new = map(_facts, (there, here))
+    old, new = map(facts_of_fingerprint, (there, here))
     if not old or not new or there.partition("/")[0] != here.partition("/")[0]:
         said = f"network {name_there} ({there}) there and {name_here} ({here}) here"
         return Mismatch(said, name_there, f"choose {name_there}")
@@ -71,7 +71,7 @@ def mismatch(name_there: str, there: str, name_here: str, here: str) -> Mismatch
     return Mismatch(f"the same weights, but {', '.join(other)}", name, remedy)
 
 
-def _facts(fingerprint: str) -> tuple[str, ...]:
+def facts_of_fingerprint(fingerprint: str) -> tuple[str, ...]:
     """What stands behind the hash, in the order of FACTS; () where nothing does."""
     whole = re.fullmatch(r"\w+/([^/]+)/([^/+]+)\+([^/+]+)/([^/]+)", fingerprint)
     return whole.groups() if whole else ()
@@ -86,7 +86,7 @@ def _digest(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _tower_facts(tower: nn.Module) -> tuple[str, str]:
+def tower_facts(tower: nn.Module) -> tuple[str, str]:
     """The activations and the numbers of heads of a tower; in OpenAI's layout those of its blocks, not what a patch adds to it.
 
     Several, as a Swin transformer has, are joined by commas; "none" where there are none (a ConvNeXt has no heads).
@@ -94,12 +94,15 @@ def _tower_facts(tower: nn.Module) -> tuple[str, str]:
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
     mlps = [block.mlp for block in blocks] if blocks is not None else [tower]
     attentions = [block.attn for block in blocks] if blocks is not None else [tower]
-    names = {_activation(leaf) for part in mlps for leaf in part.modules() if ACTIVATION.search(type(leaf).__name__)}
+    names = {
+        activation_name(leaf) for part in mlps for leaf in part.modules() if ACTIVATION.search(type(leaf).__name__)
+    }
     heads = {_heads(part) for attention in attentions for part in attention.modules()}
     return ",".join(sorted(names - {""})) or "none", ",".join(map(str, sorted(heads - {0}))) or "none"
 
 
-def _activation(module: nn.Module) -> str:
+def activation_name(module: nn.Module) -> str:
+    """What a fingerprint calls an activation; "" for a module with others in it."""
     if any(module.children()):
         return ""
     tanh = getattr(module, "approximate", "none") == "tanh"  # nn.GELU

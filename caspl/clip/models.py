@@ -39,6 +39,7 @@ from .files.repositories import HUB, fetched
 from .names.known import (
     DEMO_NAMES,
     OPENAI_NAMES,
+    QUICKGELU,
     file_of,
     is_model,
     open_clip_model,
@@ -47,6 +48,7 @@ from .names.known import (
     tags_of,
     trained_with_quickgelu,
 )
+from .names.shapes import of_the_same_shape, otherwise
 from .names.suggestions import unknown
 
 CLIP_CACHE = Path("~/.cache/clip")  # where OpenAI's code, and so every CoOp checkout, keeps its archives
@@ -110,7 +112,21 @@ def _load(name: str) -> Loaded:
 
 def _read(path: Path) -> Loaded:
     found = read_clip(path)
-    return Loaded(found.model, CLIPS_OWN, found.assumed)
+    if found.named and (other := otherwise(found.named)):
+        quick = f"{found.named}{QUICKGELU}"
+        forced = f", or {quick}:{path} if QuickGELU was forced upon it" if is_model(quick) else ""
+        raise InputError(
+            f"{path} names {found.named} as its model, which has {other}, but where a file is named alone, QuickGELU and heads "
+            f"of 64 channels are taken; write {found.named}:{path}{forced}"
+        )
+    if found.assumed and not found.named:
+        alike = of_the_same_shape(found.model)
+        log.info(
+            "%s does not say its %s: QuickGELU and heads of 64 channels are taken, as OpenAI's models have; for another model "
+            "write MODEL:FILE%s",
+            *(path, " and ".join(sorted(found.assumed)), f", such as {alike}:{path}" if alike else ""),
+        )
+    return Loaded(found.model, CLIPS_OWN, frozenset() if found.named else found.assumed)
 
 
 def _check_numbers(model: nn.Module, name: str) -> None:
@@ -151,7 +167,7 @@ def _load_of(model: str, source: str, name: str) -> tuple[nn.Module, str]:
 
 def build_open_clip(architecture: str, *, quickgelu: bool = False) -> nn.Module:
     """open_clip's model of that name, whose weights are filled in next."""
-    with leaving_out("No pretrained weights loaded"):
+    with leaving_out("No pretrained weights loaded"):  # open_clip logs by the root
         return open_clip.create_model(architecture, pretrained=None, load_weights=False, force_quick_gelu=quickgelu)
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import platform
+import shutil
 import stat
 import tempfile
 import time
@@ -45,7 +46,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     asked = Path(path)
     _check_replaceable(asked)
     path = Path(os.path.realpath(asked)) if asked.is_symlink() else asked
-    temporary = path.with_name(f"{_prefix(path)}{_node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
@@ -68,6 +69,36 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; when the block succeeds it takes the place of `path`, and of all that is in it.
+
+    A process killed at any moment leaves a whole folder or none. Raises OSError as `replacing`.
+    """
+    place = Path(os.path.realpath(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(place)
+    temporary, old = (_temporary(place) for _ in range(2))
+    temporary.mkdir()
+    try:
+        yield temporary
+        for written in temporary.iterdir():
+            with written.open("rb+") as file:
+                os.fsync(file.fileno())
+        if place.exists():
+            place.replace(old)
+        temporary.replace(place)
+    except OSError as error:
+        if error.errno and (error.filename is None or str(error.filename).startswith(str(temporary))):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+    finally:
+        if old.exists() and not place.exists():
+            old.replace(place)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_writable(path: str | Path, name: str, *, folder: bool = False) -> None:
@@ -137,6 +168,11 @@ def _prefix(path: Path) -> str:
     return f".{path.name[:40]}."  # a temporary name must not be too long where `path` is not
 
 
+def _temporary(path: Path) -> Path:
+    """A new name beside `path`, by which `_remove_leftovers` knows it."""
+    return path.with_name(f"{_prefix(path)}{_node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+
+
 def _node() -> str:
     return "".join(c for c in platform.node() if c.isalnum())[:16] or "local"
 
@@ -157,7 +193,7 @@ def _remove_leftovers(path: Path) -> None:
         with suppress(OSError):  # another process may be removing the same file
             dead = parts[0] == _node() and not _is_running(int(parts[1]))
             if dead or time.time() - entry.stat().st_mtime > STALE_SECONDS:
-                os.unlink(entry.path)
+                shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
 
 
 def _is_running(process_id: int) -> bool:

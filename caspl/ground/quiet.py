@@ -28,10 +28,10 @@ def quiet(*names: str) -> Iterator[None]:
 
 @contextmanager
 def leaving_out(*beginnings: str) -> Iterator[None]:
-    """Inside, what the root's logger says with one of these beginnings is left out, and nothing else."""
+    """Inside, the root's logger gives warnings and errors only, and none with one of these beginnings."""
 
     def other(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(beginnings)
+        return record.levelno >= logging.WARNING and not record.getMessage().startswith(beginnings)
 
     root = logging.getLogger()
     root.addFilter(other)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 import caspl
 from caspl.__main__ import main
 from caspl.ground.images import read_image
-from caspl.use.export import Classifier, export_onnx, export_program, export_state_dict
+from caspl.use.export import export_onnx, export_program, export_state_dict
+from caspl.use.exports.checked import Classifier
 from registered import CASCADED, PROMPT_LEARNERS, tiers
 
 DEPTHS = ("TRAINER.CASPL.DEPTH_TEXT", "2", "TRAINER.CASPL.DEPTH_VISION", "3")

@@ -11,11 +11,11 @@ from typing import Any
 import open_clip
 from torch import Tensor, nn
 
-from ...ground.errors import InputError, first_line
+from ...ground.errors import InputError, first_line, listed
 from ...ground.files import as_json
 from . import hugging_face
 from .building import MOST_BLOCKS, Facts, build, check_fit, fill, filled
-from .containers import opened_weights
+from .containers import Weights, opened_weights
 from .folders import (
     HUGGING_FACE,
     OPEN_CLIP,
@@ -24,7 +24,8 @@ from .folders import (
     read_json,
     weight_files,
 )
-from .search import any_clip, find
+from .said import TOKEN_IDS, contradictions, facts_in, facts_of_weights, model_named_in, with_all_tokens
+from .search import Expected, Found, any_clip, find
 
 SCALARS = {"logit_scale", "logit_bias"}
 _HINT = "for the weights of an open_clip model write MODEL:{}"
@@ -32,10 +33,14 @@ _HINT = "for the weights of an open_clip model write MODEL:{}"
 
 @dataclass(frozen=True)
 class Read:
-    """A CLIP out of files, in float32, and which of "activation" and "heads" nothing in them tells: OpenAI's are assumed."""
+    """A CLIP out of files, in float32, and which of "activation" and "heads" nothing in them tells: OpenAI's are assumed.
+
+    `named` is the model that a training program's checkpoint names in words, where it is one that is known here.
+    """
 
     model: nn.Module
     assumed: frozenset[str] = frozenset()
+    named: str = ""
 
 
 def read_clip(path: Path) -> Read:
@@ -51,28 +56,46 @@ def read_clip(path: Path) -> Read:
         return Read(_as_configured(folder / OPEN_CLIP.config, files, path))
     facts = _facts(folder) if kind else None  # these say of what class a model is, should it be one that is not read
     with opened_weights(files) as weights:
-        found = find(weights, path, any_clip, _HINT.format(path))
-        tensors = found.read(weights)
+        found, tensors = _found(weights, path, any_clip, _HINT.format(path))
     if kind is None and found.layout is hugging_face.LAYOUT and (folder / HUGGING_FACE.config).is_file():
         facts = _facts(folder)
     elif kind is None and found.layout is not hugging_face.LAYOUT and (folder / OPEN_CLIP.config).is_file():
         return Read(_as_configured(folder / OPEN_CLIP.config, files, path))
-    facts = facts or Facts()
-    return Read(build(tensors, facts, path), facts.assumed)
+    facts = facts or facts_in(files) or facts_of_weights(tensors) or Facts()
+    return Read(build(tensors, facts, path), facts.assumed, model_named_in(path) if facts.assumed else "")
 
 
 def fill_from(model: nn.Module, path: Path) -> nn.Module:
-    """Put the weights of a file into `model`, of any class of open_clip. Raises InputError as `read_clip`."""
-    fill(model, _tensors_for(model, [path], path))
+    """Put the weights of a file into `model`, of any class of open_clip.
+
+    Raises InputError as `read_clip`, and where the file, or the configuration beside it, says that it is of another network.
+    """
+    tensors = _tensors_for(model, [path], path)
+    beside = (path.parent / HUGGING_FACE.config).is_file() and path.name in HUGGING_FACE.files
+    said = _facts(path.parent) if beside else facts_in([path]) or facts_of_weights(tensors)
+    if said and (other := [*dict.fromkeys(contradictions(said, model))]):
+        whose = f"the {HUGGING_FACE.config} beside {path}" if beside else f"{path}"
+        raise InputError(
+            f"{whose} says {listed(other)}; write {path.parent if beside else path} without a model's name"
+        )
+    fill(model, tensors)
     return model
+
+
+def _found(weights: Weights, path: Path, expected: Expected, hint: str) -> tuple[Found, Mapping[str, Tensor]]:
+    """The one CLIP in a file, and its tensors. Raises InputError as `find`."""
+    others = {name: read for name, read in weights.items() if name != TOKEN_IDS}
+    found = find(others, path, expected, hint)
+    tensors = found.read(others)
+    return found, with_all_tokens(tensors, weights[TOKEN_IDS]()) if TOKEN_IDS in weights else tensors
 
 
 def _tensors_for(model: nn.Module, files: Sequence[Path], path: Path) -> dict[str, Tensor]:
     """The tensors for `model`, which may lie on no device, by its names and of its shapes."""
     expected = model.state_dict()
     with opened_weights(files) as weights:
-        found = find(weights, path, lambda *_: tuple(expected), "name the model whose weights they are")
-        tensors = found.read(weights)
+        _, found = _found(weights, path, lambda *_: tuple(expected), "name the model whose weights they are")
+        tensors = dict(found)
     for name in SCALARS & tensors.keys() & expected.keys():  # of one number, in a list or not
         if tensors[name].numel() == expected[name].numel():
             tensors[name] = tensors[name].reshape(expected[name].shape)

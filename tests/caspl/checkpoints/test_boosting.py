@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import open_clip
 import pytest
 import torch
 
 from boosting_files import make_header
 from caspl.checkpoints.boosting import load_boosting, save_boosting
-from caspl.clip.backbones import load_backbone
+from caspl.clip.backbones import Backbone, load_backbone
+from caspl.clip.demo import ARCHITECTURES
 from caspl.ground.errors import InputError
 from caspl.prompting.groups import random_entries
 from caspl.prompting.learners import Prompts
@@ -64,6 +66,19 @@ def test_other_weights_are_refused_with_both_sides(saved):
         "96",
     ):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("w.pt", "write demo/student:w.pt"), ("ViT-B-16:/a/w.pt", "write demo/student:/a/w.pt")]
+)
+def test_the_same_weights_in_another_network_are_refused_with_just_that(saved, student, name, remedy):
+    """As a file that does not say its activation may be taken for it."""
+    model = open_clip.CLIP(**ARCHITECTURES["student"].arguments(49408), quick_gelu=False)
+    model.load_state_dict(student.model.state_dict())
+    other = Backbone(name, model, student.tokenizer, student.image_size, student.mean, student.std)
+    said = f"is {name}, but the boosting prompts of .* belong to another student: the same weights, but activation quickgelu "
+    with pytest.raises(InputError, match=f"{said}there and gelu here; {remedy}, or train phase 1 on {name}"):
+        load_boosting(saved[0], other)
 
 
 def test_a_file_that_knows_the_hash_of_the_weights_alone(saved, prompts, student):
