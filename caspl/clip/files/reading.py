@@ -70,8 +70,8 @@ def fill_from(model: nn.Module, path: Path) -> nn.Module:
 
     Raises InputError as `read_clip`, and where the file, or the configuration beside it, says that it is of another network.
     """
-    tensors = _tensors_for(model, [path], path)
-    beside = (path.parent / HUGGING_FACE.config).is_file() and path.name in HUGGING_FACE.files
+    found, tensors = _tensors_for(model, [path], path)
+    beside = found.layout is hugging_face.LAYOUT and (path.parent / HUGGING_FACE.config).is_file()
     said = _facts(path.parent) if beside else facts_in([path]) or facts_of_weights(tensors)
     if said and (other := [*dict.fromkeys(contradictions(said, model))]):
         whose = f"the {HUGGING_FACE.config} beside {path}" if beside else f"{path}"
@@ -90,17 +90,17 @@ def _found(weights: Weights, path: Path, expected: Expected, hint: str) -> tuple
     return found, with_all_tokens(tensors, weights[TOKEN_IDS]()) if TOKEN_IDS in weights else tensors
 
 
-def _tensors_for(model: nn.Module, files: Sequence[Path], path: Path) -> dict[str, Tensor]:
-    """The tensors for `model`, which may lie on no device, by its names and of its shapes."""
+def _tensors_for(model: nn.Module, files: Sequence[Path], path: Path) -> tuple[Found, dict[str, Tensor]]:
+    """The CLIP of `files` with its tensors for `model`, which may lie on no device, by its names and of its shapes."""
     expected = model.state_dict()
     with opened_weights(files) as weights:
-        _, found = _found(weights, path, lambda *_: tuple(expected), "name the model whose weights they are")
-        tensors = dict(found)
+        found, read = _found(weights, path, lambda *_: tuple(expected), "name the model whose weights they are")
+        tensors = dict(read)
     for name in SCALARS & tensors.keys() & expected.keys():  # of one number, in a list or not
         if tensors[name].numel() == expected[name].numel():
             tensors[name] = tensors[name].reshape(expected[name].shape)
     check_fit(tensors, expected, path)
-    return tensors
+    return found, tensors
 
 
 def _facts(folder: Path) -> Facts:
@@ -135,7 +135,7 @@ def _as_configured(config: Path, files: Sequence[Path], path: Path) -> nn.Module
                 f"with the open_clip model and the weight file"
             )
     make = partial(_from_settings, {key: value for key, value in settings.items() if key != "custom_text"}, config)
-    model = filled(make, lambda empty: _tensors_for(empty, files, path), path)
+    model = filled(make, lambda empty: _tensors_for(empty, files, path)[1], path)
     preprocessing = content.get("preprocess_cfg")
     preprocessing = preprocessing if isinstance(preprocessing, dict) else {}
     model.visual.image_mean = preprocessing.get("mean", open_clip.OPENAI_DATASET_MEAN)

@@ -50,7 +50,8 @@ def _facts(activations: str, text_heads: str, image_heads: str, _: str) -> Facts
 def facts_of_weights(tensors: Mapping[str, Tensor]) -> Facts | None:
     """Activation and heads of weights that are a demo model's, in whatever precision; None for all others."""
     for name, shape in demo.ARCHITECTURES.items():
-        if tuple(tensors["text_projection"].shape) != (shape.text_width, shape.embed_dim):
+        projection = tensors.get("text_projection")  # towers of other classes have none
+        if projection is None or tuple(projection.shape) != (shape.text_width, shape.embed_dim):
             continue
         own = demo.load_demo_model(name).state_dict()
         if own.keys() == tensors.keys() and all(
@@ -64,8 +65,8 @@ def facts_of_weights(tensors: Mapping[str, Tensor]) -> Facts | None:
 
 def with_all_tokens(tensors: Mapping[str, Tensor], ids: Tensor) -> Mapping[str, Tensor]:
     """The tensors of a demo model's own file, which has rows of the token embedding for the tokens `ids` alone, made whole."""
-    rows = tensors["token_embedding.weight"]
-    whole = ids.shape == rows.shape[:1] and not ids.is_floating_point()
+    rows = tensors.get("token_embedding.weight")
+    whole = rows is not None and len(rows) > 0 and ids.shape == rows.shape[:1] and not ids.is_floating_point()
     if not whole or int(ids.min()) < 0 or int(ids.max()) >= demo.VOCABULARY:
         return tensors
     return demo.with_all_tokens({**tensors, TOKEN_IDS: ids})
