@@ -45,8 +45,11 @@ def test_only_what_is_read_is_checked_all_at_once(cfg):
         completed(cfg, declared("CasPL_KgCoOp"))
     cfg.OPTIM.LR = -1.0  # Dassl's own, a matter of the host
     cfg.TRAINER.COOP.N_CTX, cfg.TRAINER.COOP.W = 4, 0
-    cfg.TRAINER.COOP.CTX_INIT = False  # as some hosts write "none"
-    completed(cfg, declared("CasPL_KgCoOp"))
+    for theirs, ours in ((False, ""), (True, "template"), (None, ""), ("'x'", "'x'")):  # a host has read its texts
+        cfg.TRAINER.COOP.CTX_INIT = theirs
+        found = completed(cfg, declared("CasPL_KgCoOp")).TRAINER.COOP
+        assert found["CTX_INIT"] == ours
+        assert cfg.TRAINER.COOP.CTX_INIT is theirs
 
 
 def test_a_dropped_node_is_missed(cfg):
