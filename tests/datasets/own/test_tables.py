@@ -106,10 +106,11 @@ def test_ids_are_no_labels_and_labels_no_ids(folder):
 
 @pytest.mark.parametrize("words", [("train", "val", "test"), ("Training", "dev", "TESTING"), ("TRAIN", "eval", "Test")])
 @pytest.mark.parametrize("header", ["split", "data set", "whatever"])
-def test_a_column_of_parts(folder, words, header):
+@pytest.mark.parametrize("image", ["image", "path"])
+def test_a_column_of_parts(folder, words, header, image):
     images(folder, "*.png")
     rows = [f"{name}.png,{CLASSES[n % 3]},{words[n // 3 % 3]}" for n, name in enumerate(IDS)]
-    (folder / "t.csv").write_text("\n".join([f"image,label,{header}", *rows]))
+    (folder / "t.csv").write_text("\n".join([f"{image},label,{header}", *rows]))
     parts = [row.part for row in read_table(str(folder / "t.csv"))]
     assert parts == [("train", "val", "test")[n // 3 % 3] for n in range(12)]
 
