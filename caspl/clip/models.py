@@ -100,7 +100,8 @@ def _load(name: str) -> Loaded:
     if name in OPENAI_NAMES:
         return Loaded(_load_openai(name, quickgelu_config(name)), quickgelu_config(name))
     if name.startswith("hf-hub:"):
-        return Loaded(_create(name, None, name), name)
+        hint = f"; a CLIPModel of transformers is written {HUB}{name.removeprefix('hf-hub:')}"
+        return Loaded(_create(name, None, name, hint), name)
     if name.startswith(HUB):
         return _read(fetched(name))
     if is_model(architecture) and (source in tags_of(architecture) or file_of(source).is_file()):

@@ -82,8 +82,8 @@ prompts, header = from_pretrained("{repo_id}", load_backbone({json.dumps(header.
 
 def base_model(student: str) -> str | None:
     """The Hub's name of the model that a backbone's name stands for; None where that is not certain."""
-    if student.startswith("hf-hub:"):
-        return student.removeprefix("hf-hub:")
+    if found := re.fullmatch("(hf-hub|hf):([^@]*)(@.*)?", student):
+        return found[2]
     model, _, tag = student.partition(":")
     address = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "")  # org/name/ or org/name/file
     return OPENAI_ON_HUB.get(student) or "/".join(address.split("/")[:2]) or None

@@ -52,7 +52,7 @@ def _opened(path: Path) -> Iterator[Weights]:
     if not path.is_file():
         raise InputError(f"no weight file at {path}; correct the path")
     try:
-        with _safetensors(path) if path.suffix == ".safetensors" else _pickled(path) as weights:
+        with _safetensors(path) if is_safetensors(path) else _pickled(path) as weights:
             if not weights:
                 raise InputError(
                     f"{path} holds no tensors that can be read without running code; expected the state dict of a CLIP"
@@ -67,10 +67,16 @@ def _opened(path: Path) -> Iterator[Weights]:
         ) from error
 
 
+def is_safetensors(path: Path) -> bool:
+    """By what is in a file, since the Hub's cache knows no endings of names: behind eight bytes begins a table in JSON."""
+    with regular(path).open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
 @contextmanager
 def _safetensors(path: Path) -> Iterator[Weights]:
     try:
-        check_table(regular(path))
+        check_table(path)
     except ValueError as error:
         raise UnreadableError(str(error)) from error
     with safe_open(path, framework="pt") as file:

@@ -170,16 +170,14 @@ VISION_SIZES = {
 
 
 def _section(config: Mapping[str, Any], name: str, path: object) -> Mapping[str, Any]:
-    """A tower's part, with what old files have beside it under `<name>_dict` and the library puts above it."""
-    merged: dict[str, Any] = {}
-    for key in (name, f"{name}_dict"):
-        section = config.get(key)
-        if section is not None and not isinstance(section, dict):
-            raise InputError(
-                f"{path} has {as_json(section)} under {key}, expected a tower's settings; take an unaltered file"
-            )
-        merged |= section or {}
-    return merged
+    """A tower's part; old files may have it under `<name>_dict`, which then counts alone, as it does for the library."""
+    key = f"{name}_dict" if config.get(f"{name}_dict") is not None else name
+    section = config.get(key)
+    if section is not None and not isinstance(section, dict):
+        raise InputError(
+            f"{path} has {as_json(section)} under {key}, expected a tower's settings; take an unaltered file"
+        )
+    return section or {}
 
 
 def _tower(section: Mapping[str, Any], defaults: Mapping[str, Any], where: str, path: object) -> TowerFacts:
@@ -213,6 +211,13 @@ def _normalisation(preprocessor: Mapping[str, Any]) -> tuple[tuple[float, ...], 
         preprocessor.get("image_mean") or open_clip.OPENAI_DATASET_MEAN,
         preprocessor.get("image_std") or open_clip.OPENAI_DATASET_STD,
     )
+
+
+def size_of(preprocessor: Mapping[str, Any]) -> int | str | None:
+    """The side of the square images that a preprocessor cuts, or what stands there instead; None where nothing does."""
+    size = preprocessor.get("crop_size")
+    height, width = (size.get("height"), size.get("width")) if isinstance(size, dict) else (size, size)
+    return height if height == width and isinstance(height, int | None) else as_json(size)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from .said import TOKEN_IDS, contradictions, facts_in, facts_of_weights, model_n
 from .search import Expected, Found, any_clip, find
 
 SCALARS = {"logit_scale", "logit_bias"}
+log = logging.getLogger(__name__)
 _HINT = "for the weights of an open_clip model write MODEL:{}"
 
 
@@ -105,8 +107,11 @@ def _tensors_for(model: nn.Module, files: Sequence[Path], path: Path) -> tuple[F
 
 def _facts(folder: Path) -> Facts:
     """What Hugging Face's configurations in a folder say."""
-    path = folder / HUGGING_FACE.config
-    return hugging_face.facts_of(read_json(path), preprocessor_of(folder), path)
+    path, preprocessor = folder / HUGGING_FACE.config, preprocessor_of(folder)
+    facts = hugging_face.facts_of(read_json(path), preprocessor, path)
+    if (size := hugging_face.size_of(preprocessor or {})) not in (None, facts.image_size):
+        log.info("%s: images of %s pixels, as its %s says, not %s", folder, facts.image_size, path.name, size)
+    return facts
 
 
 # ---------------------------------------------------------------------------------------------------------------------

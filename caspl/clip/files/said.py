@@ -16,6 +16,7 @@ from .. import demo
 from ..fingerprint import activation_name, facts_of_fingerprint, tower_facts
 from ..names.known import is_model
 from .building import ACTIVATIONS, Facts, TowerFacts
+from .containers import is_safetensors
 
 FINGERPRINT = "fingerprint"  # in the header of a state dict of `caspl export`
 TOKEN_IDS = "token_ids"  # whose rows of CLIP's token embedding a demo model's own file has
@@ -29,7 +30,7 @@ RUN_OF_OPEN_CLIP = re.compile(r".*\bmodel_(.+?)-lr_.*")
 def facts_in(files: Sequence[Path]) -> Facts | None:
     """Activation and heads, where a file's header tells the fingerprint of its network; None where none does."""
     for path in files:
-        if path.suffix == ".safetensors":
+        if is_safetensors(path):
             with safe_open(path, framework="pt") as file:
                 told = facts_of_fingerprint((file.metadata() or {}).get(FINGERPRINT, ""))
             if told:
@@ -85,7 +86,7 @@ def contradictions(facts: Facts, model: nn.Module) -> Iterator[str]:
 
 def model_named_in(path: Path) -> str:
     """The name of the model that a training program has left in its checkpoint; "" where there is none that is known here."""
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         return ""
     with opened(path) as content:
         named = [name for name in _names(content.root) if is_model(name)]

@@ -171,6 +171,8 @@ def test_a_tower_without_prompts(saved, student, tmp_path):
         ("ViT-B-16:laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K"),
         ("ViTamin-S:datacomp1b", "jienengchen/ViTamin-S"),
         ("hf-hub:org/clip", "org/clip"),
+        ("hf:org/clip", "org/clip"),
+        ("hf:org/clip@v1", "org/clip"),
         ("RN50", None),
         ("demo/student", None),
         ("/data/ViT-B-16.pt", None),

@@ -145,7 +145,7 @@ def old_configuration(model, folder):
     save(model, folder)
     config = json.loads((folder / "config.json").read_text())
     config["vision_config_dict"] = config.pop("vision_config")
-    config["vision_config"] = {"hidden_size": 1}
+    config["vision_config"] = {"hidden_size": 1, "hidden_act": "gelu"}
     for key in ("layer_norm_eps", "max_position_embeddings", "vocab_size", "hidden_act", "eos_token_id"):
         config["text_config"].pop(key)
     (folder / "config.json").write_text(json.dumps(config))
@@ -353,6 +353,17 @@ def test_how_images_are_normalised(change, mean, std, model, tmp_path):
         assert (backbone.mean, backbone.std) == (mean, std)
         path.unlink()
         path = tmp_path / "processor_config.json"
+
+
+@pytest.mark.parametrize("size, told", [(32, None), (64, "64"), ({"height": 64, "width": [3]}, "height"), ([], "[]")])
+def test_a_preprocessor_of_other_images_is_told(size, told, model, tmp_path, caplog):
+    save(model, tmp_path)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"crop_size": size}))
+    with caplog.at_level("INFO"):
+        assert load_backbone(str(tmp_path)).image_size == (32, 32)
+    lines = [line for line in caplog.messages if "images of 32 pixels, as its config.json says" in line]
+    assert len(lines) == bool(told) and all(told in line for line in lines)
 
 
 @pytest.mark.parametrize(

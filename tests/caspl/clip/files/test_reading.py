@@ -99,6 +99,7 @@ def ema(state):
 FILES = {
     "a state dict": saved(dict),
     "before PyTorch 1.6": lambda model, path: torch.save(state_of(model), path, _use_new_zipfile_serialization=False),
+    "safetensors": lambda model, path: save_file(state_of(model), path),
     "half precision": saved(lambda state: {key: value.half() for key, value in state.items()}),
     "double precision": saved(lambda state: {key: value.double() for key, value in state.items()}),
     "open_clip's training": open_clip_checkpoint,
