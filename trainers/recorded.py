@@ -27,7 +27,7 @@ from caspl.ground.files import replacing
 from caspl.ground.keys import MISSING, flat, value_of
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.torch_files import read_entries
-from caspl.ground.texts import shown, visible
+from caspl.ground.texts import as_read, shown, visible
 
 from .facts import (
     AFTER_NAME,
@@ -242,7 +242,7 @@ class Comparison:
         what = "it is class-specific, for" if class_specific else "it is trained on"
         if old is None:
             yield from self._changed(CLASSES)
-        elif [_plain(name) for name in old] != [_plain(name) for name in new]:
+        elif [as_read(name) for name in old] != [as_read(name) for name in new]:
             settings = "".join(f"; {clause}" for clause in self._changed(CLASSES))
             yield f"{what} {len(old)} classes, and here are {len(new)}, {_other_names(old, new)}{settings}"
 
@@ -267,16 +267,11 @@ def _word(value: str) -> str:
     return visible(shlex.quote(value))
 
 
-def _plain(name: str) -> str:
-    """A class name as the tokenizer tells it from others."""
-    return name.replace("_", " ").lower()
-
-
 def _other_names(old: Sequence[str], new: Sequence[str]) -> str:
     """How two lists of classes differ."""
-    known, here = {_plain(name) for name in old}, {_plain(name) for name in new}
-    gone = [shown(name, 40) for name in old if _plain(name) not in here]
-    come = [shown(name, 40) for name in new if _plain(name) not in known]
+    known, here = {as_read(name) for name in old}, {as_read(name) for name in new}
+    gone = [shown(name, 40) for name in old if as_read(name) not in here]
+    come = [shown(name, 40) for name in new if as_read(name) not in known]
     parts = [f"{sign} {_some(names)}" for sign, names in (("without", gone), ("with", come)) if names]
     return ", ".join(parts) or "the same in another order"
 

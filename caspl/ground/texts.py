@@ -44,6 +44,16 @@ def nfc(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def letters(name: str) -> str:
+    """The letters and digits of a name, by which it is known however it is written: case, blanks, dashes left out."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def as_read(name: str) -> str:
+    """A class name as CLIP reads it: names that are equal here are one text to it."""
+    return " ".join(nfc(name).replace("_", " ").casefold().split())
+
+
 def without_wnid(name: str) -> str:
     """A name without the WordNet id in front: "Chihuahua" of "n02085620-Chihuahua", as folders are called."""
     return re.sub(rf"^{WNID.pattern}[-_. ,]+(?=\S)", "", name)

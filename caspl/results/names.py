@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from ..ground.texts import letters
 
 # Configuration file or registry name, in lower case without punctuation -> name in the papers, in their order.
 DATASETS = {
@@ -48,7 +48,7 @@ PUBLISHED_BACKBONES = ("ViT-B/16", "ViT-B-16:openai", "ViT-B-16-quickgelu:openai
 
 def known_dataset(name: str) -> str | None:
     """The name in the tables of what a folder or a registry calls `name`; None where that is no dataset known here."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    plain = letters(name)
     return DATASETS.get(plain) or UNPUBLISHED.get(plain)
 
 

@@ -9,6 +9,7 @@ from dassl.utils import listdir_nohidden
 
 from caspl.ground.errors import InputError
 from caspl.ground.images import is_clutter, is_folder
+from caspl.ground.texts import letters
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz")
 
@@ -69,7 +70,7 @@ def find_dataset(root: str, name: str, marks: Iterable[str], others: Iterable[st
                 f"{start}: the root is one level too high, the folder lies in {entry}/; pass --root "
                 f"{os.path.join(root, entry)}"
             )
-    alike = [entry for entry in entries if _letters(entry) == _letters(name)]
+    alike = [entry for entry in entries if letters(entry) == letters(name)]
     if alike:
         raise InputError(f"{start}, found {alike[0]}/, expected {name}/; rename it")
     raise InputError(f"{start}, expected it in the root; extract the dataset there or correct --root (DATASET.ROOT)")
@@ -97,7 +98,3 @@ def find_image_folder(dataset_dir: str, names: Sequence[str]) -> str:
     if archives:
         raise InputError(f"{start}, found the archive {archives[0]}; extract it in {dataset_dir}")
     raise InputError(f"{start}, expected the images in it; extract them there")
-
-
-def _letters(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())

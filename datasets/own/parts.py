@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from caspl.ground import texts
 from caspl.ground.errors import InputError
 
 WORDS = {
@@ -74,5 +75,5 @@ def check_once(parts: dict[str, str], folder: str) -> None:
 
 def letters(name: str) -> str:
     """What is left of a class name where case, separators, accents' spelling and a plural's s are not looked at."""
-    plain = "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum())
+    plain = texts.letters(unicodedata.normalize("NFKC", name))
     return plain.removesuffix("s") or plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from caspl.ground.errors import InputError
 from caspl.ground.texts import nfc, shown
@@ -34,7 +34,6 @@ def read_table(path: str, given: Sequence[str] = ()) -> list[ImageRow]:
     images = _images(table, roles["path"], lookup, parts, names)
     rows = [ImageRow(*row) for row in zip(images, keys, names, parts, strict=True)]
     _check_once(table, rows)
-    _tell_of_spellings(table, names)
     return rows
 
 
@@ -105,19 +104,6 @@ def _missing(table: Table, name: str, rows: list[int]) -> str:
         f"folder in it, the first would be {value}, whatever its folders and, where it has none, its ending; put the table "
         f"into the folder above its images"
     )
-
-
-def _tell_of_spellings(table: Table, names: Iterable[str]) -> None:
-    spelt: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        other = spelt.setdefault(" ".join(nfc(name).casefold().replace("_", " ").split()), name)
-        if other != name:
-            logger.warning(
-                "%s has the classes %r and %r, which are two classes; if they are one, write them alike",
-                table.path,
-                other,
-                name,
-            )
 
 
 def _check_once(table: Table, rows: list[ImageRow]) -> None:

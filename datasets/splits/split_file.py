@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from caspl.ground.errors import InputError
 from caspl.ground.files import TEXT_BYTES, as_json, load_json, regular
-from caspl.ground.texts import odd_name
+from caspl.ground.texts import as_read, odd_name
 
 from ..files.places import absence, list_names
 from ..files.storage import log_once
@@ -179,11 +179,14 @@ def check_names(names: Mapping[int, str], source: str | Path) -> None:
     for label, name in names.items():
         if problem := odd_name(name):
             raise InputError(f"{source}: the class name of label {label} {problem}, expected a text; correct it")
-        first = known.setdefault(" ".join(name.casefold().replace("_", " ").split()), label)  # as CLIP reads it
+        first = known.setdefault(as_read(name), label)
         if first != label:
-            called = f"both called {name!r}" if names[first] == name else f"called {names[first]!r} and {name!r}"
+            called, way = f"called {names[first]!r} and {name!r}", "; if they are one class, write them alike"
+            if names[first] == name:
+                called, way = f"both called {name!r}", ""
             log_once(
-                logging.WARNING, f"{source}: labels {first} and {label} are {called}, no prompt can tell them apart"
+                logging.WARNING,
+                f"{source}: labels {first} and {label} are {called}, no prompt can tell them apart{way}",
             )
 
 

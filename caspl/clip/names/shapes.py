@@ -9,9 +9,9 @@ import open_clip
 from open_clip.transformer import VisionTransformer
 
 from .. import demo
+from ..files.building import HEAD_WIDTH
 from .known import QUICKGELU, open_clip_model
 
-HEAD_WIDTH = 64
 SHAPES = {
     "vision_cfg": {"image_size": 224, "patch_size": 16, "width": 768, "layers": 12, "mlp_ratio": 4.0},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 512, "layers": 12, "mlp_ratio": 4.0},

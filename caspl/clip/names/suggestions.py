@@ -11,7 +11,7 @@ from pathlib import Path
 import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 
-from ...ground.texts import shown
+from ...ground.texts import letters, shown
 from .known import DEMO_NAMES, DRIVE, OPENAI_NAMES, file_of, is_model, like_a_path, open_clip_model, split, tags_of
 
 CLOSE = 0.8  # of difflib's ratio: "ViT-B/61" is as near to "ViT-B/16" as this allows
@@ -93,7 +93,7 @@ def _with_tag(name: str) -> str:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[\W_]|px$", "", name.lower())
+    return letters(name).removesuffix("px")
 
 
 def _of_somebody(name: str) -> bool:

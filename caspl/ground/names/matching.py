@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from ..texts import WNID, nfc, odd_name, repeated, without_wnid
+from ..texts import WNID, letters, nfc, odd_name, repeated, without_wnid
 from .reading import Entry, is_header, read_entries
 
 logger = logging.getLogger(__name__)
@@ -117,10 +117,10 @@ class NamesFile:
                     f"{self.place} has the numbers {ordered[0][0]} to {ordered[-1][0]} beside its names, expected those of the "
                     f"classes, {classes[0]} to {classes[-1]}; correct them, or leave them out where the names are in order"
                 )
-        of = {_plain(key): key for key in classes}
+        of = {letters(key): key for key in classes}
         for entry, key, name in zip(entries, classes, names, strict=True):
-            other = of.get(_plain(name), key)
-            if other != key and _plain(key) != _plain(other):
+            other = of.get(letters(name), key)
+            if other != key and letters(key) != letters(other):
                 raise InputError(
                     f"{entry.where} of {self.place} calls the class {key!r} {name!r}, which is another class, expected names "
                     f"in the order of the classes; write a line of class, tab, name for each"
@@ -256,7 +256,7 @@ class _Known:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = list(classes)
         self._exact = set(classes)
-        self._plain = {_plain(key): key for key in classes}
+        self._plain = {letters(key): key for key in classes}
         if len(self._plain) < len(self._exact) or "" in self._plain:
             self._plain = {}
         self._wnids = {found[0]: key for key in classes if (found := WNID.match(key))}  # n02085620-Chihuahua
@@ -266,7 +266,7 @@ class _Known:
         if not self._exact:
             return None
         text = nfc(text).strip().strip("\"'").removeprefix("./").rstrip("/")
-        return text if text in self._exact else self._plain.get(_plain(text)) or self._wnids.get(text)
+        return text if text in self._exact else self._plain.get(letters(text)) or self._wnids.get(text)
 
     def in_order(self, heads: list[str]) -> bool:
         """Whether no head is a class other than that of its own place."""
@@ -276,10 +276,6 @@ class _Known:
     def has(self, text: str) -> bool:
         """Whether a class is called just so."""
         return text in self._exact
-
-
-def _plain(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())
 
 
 def _is_number(text: str) -> bool:

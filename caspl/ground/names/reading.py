@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..files import load_json, read_text
-from ..texts import nfc, odd_name
+from ..texts import letters, nfc, odd_name
 
 HEADER = {"id", "index", "idx", "number", "label", "labelid", "class", "classes", "classid", "classname", "name", "names"} | {
     "folder", "directory", "dir", "wnid", "wordnetid", "synset", "synsets", "words", "category", "title", "target"
@@ -52,7 +52,7 @@ def is_header(entry: Entry) -> bool:
     text = entry.text.casefold()
     for mark in "\t,;:|":
         text = text.replace(mark, " ")
-    words = ["".join(c for c in word if c.isalnum()) for word in text.split()]
+    words = [letters(word) for word in text.split()]
     return len(words) > 1 and set(words) <= HEADER
 
 

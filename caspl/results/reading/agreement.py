@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...ground.errors import InputError
-from ...ground.texts import visible
+from ...ground.texts import letters, visible
 from ..names import ANY_DATASET, TRAINERS, dataset_name, known_dataset, known_trainer
 from .logs import Log
 from .places import BACKBONE, Mentions, Place, backbone_said, mentions, places
@@ -64,8 +64,7 @@ def _fits(said: str, logged: str | None, known: object) -> bool:
 
 
 def _same(one: str, other: str) -> bool:
-    one, other = dataset_name(one), dataset_name(other)
-    return re.sub(r"[\W_]", "", one.lower()) == re.sub(r"[\W_]", "", other.lower())
+    return letters(dataset_name(one)) == letters(dataset_name(other))
 
 
 def _by_both(place: Place, dataset: str | None, trainer: str | None, log: Log) -> Identity:
@@ -126,7 +125,7 @@ def _numbers(shots: int | None, seed: int | None, log: Log) -> list[tuple[str, o
 def _backbone(config: str, log: Log) -> list[tuple[str, object, object]]:
     said, name = backbone_said(config), log.says("MODEL.BACKBONE.NAME") or ""
     logged = BACKBONE.match(re.sub("[-/]", "_", name))
-    if said and logged and said.lower().replace("_", "") != logged[1].lower().replace("_", ""):
+    if said and logged and letters(said) != letters(logged[1]):
         return [("MODEL.BACKBONE.NAME", name, said)]
     return []
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from caspl.ground.texts import Visible, in_csv, in_figure, in_markdown, sentence, tell, visible
+from caspl.ground.texts import Visible, as_read, in_csv, in_figure, in_markdown, letters, sentence, tell, visible
 
 SOUND = [
     "ViT-B/16",
@@ -83,3 +83,18 @@ def test_spreadsheets_run_nothing(name):
 
 def test_figures_leave_mathematics_alone():
     assert in_figure(r"$\frac$") == r"\$\frac\$"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "known_alike", "read_alike"),
+    [
+        ("Oxford_Pets", "oxfordpets", True, False),
+        ("polar_bear", "Polar  bear", True, True),
+        ("e\u0301t\u00e9", "\u00c9t\u00e9", False, True),  # an accent beside its letter
+        ("ViT-B/16", "vit_b16", True, False),
+        ("ant", "ants", False, False),
+    ],
+)
+def test_names_that_are_alike(one, other, known_alike, read_alike):
+    assert (letters(one) == letters(other)) is known_alike
+    assert (as_read(one) == as_read(other)) is read_alike

@@ -452,15 +452,6 @@ def test_images_listed_twice_are_told(folder, caplog):
     assert "in the lines 2 and 3, which are in train and in test" in caplog.messages[-1]
 
 
-def test_classes_that_differ_in_their_spelling_are_told(folder, caplog):
-    images(folder, "*.png")
-    (folder / "t.csv").write_text(PLAIN.replace("ant\n", "Polar bear\n", 2).replace("ant", "polar_bear"))
-    read_table(str(folder / "t.csv"))
-    assert caplog.messages[-1].endswith(
-        "'Polar bear' and 'polar_bear', which are two classes; if they are one, write them alike"
-    )
-
-
 # --- the whole dataset -----------------------------------------------------------------------------------------------
 def test_a_corrected_table_works(folder, make_cfg):
     """What fails keeps nothing; and a class that changes later keeps its image where it is."""
