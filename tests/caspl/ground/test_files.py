@@ -12,7 +12,7 @@ import pytest
 
 from caspl.ground import files
 from caspl.ground.errors import InputError
-from caspl.ground.files import check_writable, load_json, read_lines, regular, replacing
+from caspl.ground.files import check_writable, load_json, read_lines, regular, replacing, replacing_folder
 
 ROOT = Path(__file__).parents[3]
 
@@ -43,6 +43,44 @@ def test_files_get_the_mode_of_the_umask(tmp_path, umask):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("before", [None, (), ("old.txt", "more.txt")])
+@pytest.mark.parametrize("through", ["folder", "link"])
+def test_a_folder_appears_when_it_is_whole(before, through, tmp_path):
+    folder, path = tmp_path / "new" / "folder", tmp_path / "new" / "folder"
+    if before is not None:
+        folder.mkdir(parents=True)
+        for name in before:
+            (folder / name).write_text(name)
+    if through == "link":
+        (path := tmp_path / "link").symlink_to(folder)
+    with pytest.raises(ValueError, match="^mine$"), replacing_folder(path) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise ValueError("mine")
+    assert sorted(os.listdir(folder)) == sorted(before) if before is not None else not folder.exists()
+    with replacing_folder(path) as temporary:
+        (temporary / "a.txt").write_text("whole")
+    assert os.listdir(folder) == ["a.txt"] and os.listdir(folder.parent) == ["folder"] and path.resolve() == folder
+
+
+@pytest.mark.slow
+def test_leftovers_of_a_killed_writer_of_a_folder_are_removed(tmp_path):
+    child = "import os, sys\nfrom caspl.ground.files import replacing_folder\n"
+    child += "with replacing_folder(sys.argv[1]) as t:\n    (t / 'a').write_text('half'); os.kill(os.getpid(), 9)\n"
+    subprocess.run([sys.executable, "-c", child, str(tmp_path / "clip")], cwd=ROOT, check=False)
+    (leftover,) = os.listdir(tmp_path)
+    assert leftover.startswith(".clip.") and leftover.endswith(".tmp")
+    with replacing_folder(tmp_path / "clip") as temporary:
+        (temporary / "a").write_text("whole")
+    assert os.listdir(tmp_path) == ["clip"]
+
+
+def test_a_disk_that_refuses_a_folder_is_named(tmp_path):
+    with pytest.raises(OSError) as caught, replacing_folder(tmp_path / "clip") as temporary:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary / "a"))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "clip"))
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.slow
