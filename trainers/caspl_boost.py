@@ -130,6 +130,9 @@ class CasPLBoost(PromptTrainer):
         _ = self.teacher_backbone  # one that cannot be loaded is told before anything is written
         super().before_train()
 
+    def networks(self) -> dict[str, str]:
+        return super().networks() | {self.keys.TEACHER: self.teacher_backbone.fingerprint}
+
     @naming({"template": "TRAINER.CASPL.TEMPLATE"})
     def prepare(self) -> None:
         cfg, names, teacher = self.cfg, self.dm.dataset.classnames[: self.taught], self.teacher_backbone

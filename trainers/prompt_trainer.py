@@ -25,6 +25,7 @@ from caspl.checkpoints.headers import RunHeader
 from caspl.checkpoints.run import save_run
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
+from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import resolve_precision
 from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError, listed, naming
@@ -331,9 +332,21 @@ class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
         return batch["img"].to(self.device), batch["label"].to(self.device)
 
     def extra_state(self) -> dict:
-        return {"scaler": self.scaler.state_dict(), "course": self.course.state()}
+        return {"scaler": self.scaler.state_dict(), "course": self.course.state(), "networks": self.networks()}
+
+    def networks(self) -> dict[str, str]:
+        """The fingerprint of each CLIP that training depends on, by its name."""
+        return {self.backbone.name: self.backbone.fingerprint}
 
     def load_extra_state(self, state: dict) -> None:
+        """As Dassl's. Raises InputError where a CLIP is another one under the same name, a file that was replaced."""
+        here, there = self.networks(), state.get("networks", {})
+        for name in here.keys() & there.keys():  # the configuration, and so the names, have been compared
+            if other := mismatch(name, there[name], name, here[name]):
+                raise InputError(
+                    f"the run in {self.output_dir} cannot go on with another {name}: {other.said}; {other.remedy}, or choose "
+                    f"another --output-dir"
+                )
         self.course = Course.of_state(state.get("course", {}))
         if state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])

@@ -63,12 +63,14 @@ def mismatch(name_there: str, there: str, name_here: str, here: str) -> Mismatch
     old, new = map(facts_of_fingerprint, (there, here))
     if not old or not new or there.partition("/")[0] != here.partition("/")[0]:
         said = f"network {name_there} ({there}) there and {name_here} ({here}) here"
+        if name_there == name_here:  # a file that was replaced
+            return Mismatch(said, "", f"bring back what was {name_here} then")
         return Mismatch(said, name_there, f"choose {name_there}")
     other = [f"{what} {a} there and {b} here" for what, a, b in zip(FACTS, old, new, strict=True) if a != b]
     file = split(name_here)[1]
     name = named_for(name_there, file) or (name_there if name_there != name_here else "")
     remedy = f"write {name}" if name else f"write MODEL:{file} with the name of the model that has these"
-    return Mismatch(f"the same weights, but {', '.join(other)}", name, remedy)
+    return Mismatch(f"the same weights computed otherwise, {', '.join(other)}", name, remedy)
 
 
 def facts_of_fingerprint(fingerprint: str) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ def test_quickgelu_behind_any_name(tmp_path):
     plain, quick = (load_backbone(f"ViT-S-16-alt{end}:{tmp_path / 'w.pt'}") for end in ("", "-quickgelu"))
     assert plain.fingerprint.replace("/gelu/", "/quickgelu/") == quick.fingerprint
     other = mismatch(plain.name, plain.fingerprint, quick.name, quick.fingerprint)
-    assert other.said == "the same weights, but activation gelu there and quickgelu here"
+    assert other.said == "the same weights computed otherwise, activation gelu there and quickgelu here"
     assert other.name == plain.name and other.remedy == f"write {plain.name}"
     assert is_known(quick.name)
 
@@ -210,37 +210,37 @@ HASH, OTHER = "0123456789abcdef", "f" * 16
         (
             ("ViT-B-32:laion2b_e16", f"{HASH}/gelu/8+12/224x224"),
             ("/tmp/clip.pt", f"{HASH}/quickgelu/8+12/224x224"),
-            "the same weights, but activation gelu there and quickgelu here",
+            "the same weights computed otherwise, activation gelu there and quickgelu here",
             "write ViT-B-32:/tmp/clip.pt",
         ),
         (
             ("ViT-B/16", f"{HASH}/quickgelu/8+12/224x224"),
             ("ViT-B-16:/tmp/clip.pt", f"{HASH}/gelu/8+12/224x224"),
-            "the same weights, but activation quickgelu there and gelu here",
+            "the same weights computed otherwise, activation quickgelu there and gelu here",
             "write ViT-B/16:/tmp/clip.pt",
         ),
         (
             ("RN50", f"{HASH}/quickgelu+relu/8+32/224x224"),
             ("RN50:/tmp/clip.pt", f"{HASH}/gelu+relu/8+32/224x224"),
-            "the same weights, but activation quickgelu+relu there and gelu+relu here",
+            "the same weights computed otherwise, activation quickgelu+relu there and gelu+relu here",
             "write RN50-quickgelu:/tmp/clip.pt",
         ),
         (
             ("demo/student", f"{HASH}/quickgelu/2+2/32x32"),
             ("w.pt", f"{HASH}/quickgelu/1+1/32x32"),
-            "the same weights, but text heads 2 there and 1 here, image heads 2 there and 1 here",
+            "the same weights computed otherwise, text heads 2 there and 1 here, image heads 2 there and 1 here",
             "write demo/student:w.pt",
         ),
         (
             ("/a/w.pt", f"{HASH}/quickgelu/2+2/32x32"),
             ("ViT-B-16:/a/w.pt", f"{HASH}/gelu/2+2/32x32"),
-            "the same weights, but activation quickgelu there and gelu here",
+            "the same weights computed otherwise, activation quickgelu there and gelu here",
             "write /a/w.pt",
         ),
         (
             ("/a/w.pt", f"{HASH}/quickgelu/2+2/32x32"),
             ("/a/w.pt", f"{HASH}/gelu/2+2/32x32"),
-            "the same weights, but activation quickgelu there and gelu here",
+            "the same weights computed otherwise, activation quickgelu there and gelu here",
             "write MODEL:/a/w.pt with the name of the model that has these",
         ),
         (
@@ -253,7 +253,7 @@ HASH, OTHER = "0123456789abcdef", "f" * 16
             ("demo/student", f"{HASH}/"),
             ("demo/student", f"{HASH}/quickgelu/3+4/32x32"),
             f"network demo/student ({HASH}/) there and demo/student ({HASH}/quickgelu/3+4/32x32) here",
-            "choose demo/student",
+            "bring back what was demo/student then",
         ),
     ],
 )
