@@ -90,7 +90,7 @@ def _pickled(path: Path) -> Iterator[Weights]:
 
 
 def _named(root: object) -> Iterator[tuple[str, TensorNote]]:
-    """All tensors in nested dictionaries and modules by their dotted names; what is no such thing is not looked at."""
+    """All tensors in nested dictionaries, lists and modules by their dotted names; what is no such thing is not looked at."""
     steps = 0
     left = [("", root, 0)]
     while left:
@@ -101,10 +101,13 @@ def _named(root: object) -> Iterator[tuple[str, TensorNote]]:
                 raise UnreadableError("its dictionaries hold more than any checkpoint does")
             if isinstance(value, TensorNote):
                 yield f"{prefix}{key}", value
-            elif isinstance(value, dict | Unknown):
+            elif isinstance(value, dict | list | tuple | Unknown):
                 left.append((prefix if key in PARTS_OF_A_MODULE else f"{prefix}{key}.", value, depth + 1))
 
 
 def _entries(node: object) -> Iterator[tuple[str, object]]:
-    content = node.state if isinstance(node, Unknown) else node
-    yield from ((str(key)[:200], value) for key, value in content.items()) if isinstance(content, dict) else ()
+    if isinstance(node, Unknown):
+        content = node.entries | node.state if isinstance(node.state, dict) else node.entries
+    else:
+        content = node if isinstance(node, dict) else dict(enumerate(node)) if isinstance(node, list | tuple) else {}
+    yield from ((str(key)[:200], value) for key, value in content.items())

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ...ground.errors import InputError, listed
+from ...ground.texts import sentence
 from .building import MOST_BLOCKS, MOST_TENSORS, blocks_of, is_resnet
 from .containers import Weights
 from .hugging_face import LAYOUT
@@ -83,7 +84,7 @@ def find(weights: Weights, path: object, expected: Expected, hint: str) -> Found
             f"{path} holds {len(complete)} complete CLIPs, under {places}; save the one that you mean to a file of its own"
         )
     if further := complete[0].further:
-        log.info("%s: ignored beside the CLIP: %s", path, listed(further, most=6))
+        log.info("%s: ignored beside the CLIP: %s", path, sentence(listed(further, most=6)))
     return complete[0]
 
 

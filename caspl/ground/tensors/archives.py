@@ -47,14 +47,16 @@ class UnknownObjectError(Exception):
 class Unknown:
     """Stands for any class or function that is not known, and for what it would have made. It does nothing.
 
-    `state` is what the pickle gave the object to restore itself from: the attributes, for most classes.
+    `state` is what the pickle gave the object to restore itself from: the attributes, for most classes. `entries` are those of
+    a dictionary of an unknown class, under texts alone.
     """
 
-    __slots__ = ("state",)
+    __slots__ = ("entries", "state")
 
     def __new__(cls, *_: object, **__: object) -> Unknown:
         self = super().__new__(cls)
         self.state = None
+        self.entries: dict[str, object] = {}
         return self
 
     def __setstate__(self, state: object) -> None:
@@ -65,6 +67,8 @@ class Unknown:
 
     def __setitem__(self, key: object, value: object) -> None:
         """Unknown dictionaries are filled with this, unknown lists and sets with what follows."""
+        if isinstance(key, str):
+            self.entries[key] = value
 
     def append(self, item: object) -> None: ...
 
