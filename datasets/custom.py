@@ -17,7 +17,7 @@ from .files.registry import register
 from .files.storage import is_only_looking
 from .own.cells import ENDINGS, beside, conversion, is_table
 from .own.copies import find_copies
-from .own.folders import read_folder
+from .own.folders import WRITE, read_folder
 from .own.rows import divided, label_rows
 from .own.tables import read_table
 from .splits.dataset import SplitDataset
@@ -126,8 +126,8 @@ class ImageFolder(SplitDataset):
         names = {item.classname for part in split for item in part}
         if len({item.label for item in split.train}) == 1:
             raise InputError(
-                f"{self.source} has the one class {min(names)!r}, expected two or more to tell apart; add the others, or "
-                f"correct the path"
+                f"{self.source} has the one class {min(names)!r}, expected two or more to tell apart; add the others, "
+                f"correct the path, or {WRITE}"
             )
 
     def _renewed(self, split: Split) -> Split:

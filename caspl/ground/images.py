@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 # What an image may be. Pillow knows more kinds, some of which are programs: of a picture in EPS it asks Ghostscript.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF")
+# Images that Pillow does not know: of phones, cameras, hospitals, drawings
+OTHER_SUFFIXES = frozenset(
+    (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dcm", ".nii", ".svg")
+)
 MOST_PIXELS = 178_956_970  # above which Pillow calls an image a bomb: half a gigabyte in RGB
 MOST_BYTES = 2**27  # of a file; through as many bytes of junk a decoder searches for seconds
 MOST_STRETCHED = (
@@ -56,7 +60,8 @@ def _suffix(name: str) -> str:
 
 def images_among(files: Sequence[str], folder: str) -> list[str]:
     """The images among the files of a folder; those of a kind that is known and not read are a warning."""
-    others = [file for file in files if _suffix(file) in Image.registered_extensions().keys() - image_suffixes()]
+    kinds = (Image.registered_extensions().keys() | OTHER_SUFFIXES) - image_suffixes()
+    others = [file for file in files if _suffix(file) in kinds]
     if others:
         log.warning(
             "%s in %s%s left out: such files are not read as images, expected %s; convert them",

@@ -55,8 +55,11 @@ def as_read(name: str) -> str:
 
 
 def without_wnid(name: str) -> str:
-    """A name without the WordNet id in front: "Chihuahua" of "n02085620-Chihuahua", as folders are called."""
-    return re.sub(rf"^{WNID.pattern}[-_. ,]+(?=\S)", "", name)
+    """A name without the WordNet id in front: "Chihuahua" of "n02085620-Chihuahua", as folders are called.
+
+    Where no letter follows, the id is all that is said, and stays.
+    """
+    return re.sub(rf"^{WNID.pattern}[-_. ,]+(?=.*[^\W\d_])", "", name)
 
 
 def odd_name(name: str) -> str:

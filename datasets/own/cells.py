@@ -58,7 +58,8 @@ class Table:
 
     def headers(self) -> str:
         """The columns as the file calls them, for a sentence."""
-        return ", ".join(shown(name, 40) for name in self.written.values())[:400]
+        written = [shown(name, 40) for name in self.written.values()]
+        return ", ".join(written[:12]) + (f" and {len(written) - 12:,} more" if written[12:] else "")
 
 
 @lru_cache
@@ -136,6 +137,8 @@ def read_cells(path: str) -> Table:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
     return "" if value is None else str(value).strip()
 
 

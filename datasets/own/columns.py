@@ -120,6 +120,11 @@ def _image_column(table: Table, lookup: Lookup, roles: Mapping[str, str]) -> str
                 f"{table.path} has the one column {table.headers()}, expected two or more with commas, semicolons, tabs or "
                 f"bars between them, one with the images and one with their classes; correct it"
             )
+        if not lookup.images:
+            raise InputError(
+                f"{table.path} has the columns {table.headers()}, and there are no images in {table.folder} or the folders in "
+                f"it; put the table into the folder above the images, or, where its cells are pixels, write these as images"
+            )
         example = next(iter([*like, *files, *names]), "")
         raise InputError(
             f"{table.path} has the columns {table.headers()}, and none names images that are in {table.folder} or the folders "

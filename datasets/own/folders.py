@@ -23,6 +23,8 @@ from .rows import ImageRow
 
 logger = logging.getLogger(__name__)
 
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+WRITE = "write a table (.csv) with the columns path and classname"
 INSIST = "if they are classes, name them in a file (DATASET.CLASSNAMES) with a line of folder, tab, class name for each"
 
 
@@ -62,12 +64,7 @@ def _inside(folder: str) -> list[str]:
     """The folders in `folder`. Raises InputError where there are none, or one that holds all: the path is too high."""
     names = folders_in(folder)
     if not names:
-        hint = (
-            "it holds images itself: pass the folder above"
-            if _loose(folder)
-            else "put the images of each class into one (images without labels are DATASET.NAME UnlabeledImages)"
-        )
-        raise InputError(f"{folder} has no class folders, expected one for each class; {hint}")
+        raise InputError(f"{folder} has no class folders, expected one for each class; {_instead(folder)}")
     inner = _opened(folder)
     inside = folders_in(inner)
     if inner != folder and len(inside) > 1 and not _loose(inner):
@@ -77,6 +74,15 @@ def _inside(folder: str) -> list[str]:
             f"{'one level' if levels == 1 else f'{levels} levels'} too high; pass {inner}"
         )
     return names
+
+
+def _instead(folder: str) -> str:
+    """What to do with a folder that has no folders, as a clause."""
+    if _loose(folder):
+        return f"it holds images itself: pass the folder above, or, where all images lie in this one, {WRITE}"
+    if archives := sorted(name for name in os.listdir(folder) if name.lower().endswith(ARCHIVES)):
+        return f"it holds {archives[0]}: unpack it"
+    return "put the images of each class into one (images without labels are DATASET.NAME UnlabeledImages)"
 
 
 def _opened(folder: str) -> str:
@@ -97,8 +103,20 @@ def _check_meaning(folder: str, tops: list[str]) -> None:
         classes = _several(max(inner, key=len))
         raise InputError(
             f"{folder} holds {_several(tops)}, with folders of the same names in them ({classes}), which can be read in two "
-            f"ways: if {classes} are the classes, rename the folders above them to train, val and test, or pass "
-            f"one of these; {INSIST}"
+            f"ways: if {classes} are the classes, rename the folders above them to train, val and test, put "
+            f"them together, or pass one of these; {INSIST}"
+        )
+    beside = set(map(parts.letters, tops))
+    for name, names in zip(tops, inner, strict=True):
+        if len(names) > 1 and set(map(parts.letters, names)) <= beside:
+            raise InputError(
+                f"{os.path.join(folder, name)} holds folders of the same names as those beside it ({_several(names)}), "
+                f"expected each class once; remove it where it is a copy, else move it elsewhere, or {INSIST}"
+            )
+    if pieces := parts.pieces(tops):
+        raise InputError(
+            f"{folder} holds {_several(pieces)}, whose names tell no classes, expected a folder for each class; move what is "
+            f"in them into one folder and pass it, or {WRITE}, or {INSIST}"
         )
 
 
@@ -121,6 +139,11 @@ def _read_parts(folder: str, tops: list[str], division: dict[str, str]) -> Itera
         raise InputError(
             f"{os.path.join(folder, prefixes[train])} has no class folders, expected one for each class; move the images to "
             f"{train}/<class>/, or write a table of path, classname and split; {INSIST}"
+        )
+    if nested := parts.groups(classes[train]):
+        raise InputError(
+            f"{os.path.join(folder, prefixes[train])} holds {_several(*nested.values())}, which are parts themselves, expected "
+            f"classes; pass it, or move its folders to where {train}/ is; {INSIST}"
         )
     trained = set(map(parts.letters, classes[train]))
     used = {}

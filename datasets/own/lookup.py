@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cache, cached_property
+from itertools import product
 from typing import NamedTuple
 
 from caspl.ground.images import is_image, list_files
@@ -33,30 +34,31 @@ class Lookup:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._listed: dict[str, set[str]] = {}
-        self._by_end: dict[int, dict[str, list[str]]] = {}
+        self._by_end: dict[tuple[int, bool], dict[str, list[str]]] = {}
 
     def find(self, values: Sequence[str], parts: Sequence[str] = (), classes: Sequence[str] = ()) -> Found:
         """What each value names.
 
         Where most are paths of files, relative to the folder or absolute and in it, these are meant. Else a value is the end
         of a path of an image: all of it, or without its first folders, as few as can be and for all values the same number.
-        A name without the ending of an image is one whatever the ending; backslashes separate folders, too. Of several files
-        that is meant which lies in the one folder that all values are found in, else in that of its class and of its part.
+        A name without the ending of an image is one whatever the ending; backslashes separate folders, too; and where hardly
+        any value names a file so, upper and lower case are the same. Of several files that is meant which lies in the one
+        folder that all values are found in, else in that of its class and of its part.
         """
         written = [self._inside(value) for value in values]
         there = [self._exists(value) for value in written]
         if 2 * sum(there) >= len(values):
             return Found([[value] if yes else [] for value, yes in zip(written, there, strict=True)], True)
         names = [_names(value) for value in values]
-        best, most = 0, 0.0
-        for dropped in range(max(map(len, names), default=0)):
-            share = Found([self._ending(path[dropped:]) for path in names], False).share
+        best, most, folded = 0, 0.0, False
+        for fold, dropped in product((False, True), range(max(map(len, names), default=0))):
+            share = Found([self._ending(path[dropped:], fold) for path in names], False).share
             if share > most:
-                best, most = dropped, share
+                best, most, folded = dropped, share, fold
             if most > FEW:  # with fewer folders it is the others' files that would be found for what is missing
                 break
         ends = [path[best:] for path in names]
-        files = [self._ending(end) for end in ends] if most else [[] for _ in values]
+        files = [self._ending(end, folded) for end in ends] if most else [[] for _ in values]
         return Found(_fewer(files, [len(end) for end in ends], parts, classes), False)
 
     def _inside(self, value: str) -> str:
@@ -73,23 +75,24 @@ class Lookup:
         return name in self._listed[folder] or os.path.isfile(os.path.join(self.folder, path))
 
     @cached_property
-    def _images(self) -> list[str]:
+    def images(self) -> list[str]:
         return [file for file in list_files(self.folder) if is_image(file)]
 
-    def _ending(self, names: tuple[str, ...]) -> list[str]:
-        """The images whose paths end with these names."""
+    def _ending(self, names: tuple[str, ...], fold: bool) -> list[str]:
+        """The images whose paths end with these names; `fold`: in whatever case."""
         if not names:
             return []
-        if len(names) not in self._by_end:
+        spelt = str.casefold if fold else str
+        if (len(names), fold) not in self._by_end:
             ends: dict[str, list[str]] = {}
-            for file in self._images:
+            for file in self.images:
                 path = _names(file)
                 if len(path) >= len(names):
-                    end = "/".join(path[-len(names) :])
+                    end = spelt("/".join(path[-len(names) :]))
                     for key in {end, os.path.splitext(end)[0]}:
                         ends.setdefault(key, []).append(file)
-            self._by_end[len(names)] = ends
-        return self._by_end[len(names)].get("/".join(names), [])
+            self._by_end[len(names), fold] = ends
+        return self._by_end[len(names), fold].get(spelt("/".join(names)), [])
 
 
 def _fewer(files: list[list[str]], lengths: list[int], parts: Sequence[str], classes: Sequence[str]) -> list[list[str]]:

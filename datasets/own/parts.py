@@ -17,6 +17,7 @@ WORDS = {
     "eval": ("eval", "evaluation"),  # test, unless there is one beside it
 }
 PLAIN = "images|image|imgs|img|pictures|pics|photos|data|datasets|dataset|sets|set|split|folder|files|samples|examples"
+PIECE = re.compile(f"parts?|batch|batches|folds?|chunks?|shards?|volumes?|archives?|{PLAIN}")
 PART_OF = {word: part for part, words in WORDS.items() for word in words}
 WORD = re.compile(f"(?:{PLAIN})?({'|'.join(sorted(PART_OF, key=len, reverse=True))})?(?:{PLAIN})?")
 
@@ -59,6 +60,14 @@ def settled(parts: dict[str, str]) -> dict[str, str]:
     """`parts` by what says them, with "eval" as the one of test and val that is not there."""
     free = next((part for part in ("test", "val") if part not in parts.values()), "test")
     return {name: free if part == "eval" else part for name, part in parts.items()}
+
+
+def pieces(names: Iterable[str]) -> list[str]:
+    """The names that differ in numbers only and say pieces of a collection: images_part_1 and images_part_2, batch1 ..."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        alike.setdefault(tuple(re.findall(r"[^\W\d_]+", name.casefold())), []).append(name)
+    return next((same for words, same in alike.items() if same[1:] and any(map(PIECE.fullmatch, words))), [])
 
 
 def check_once(parts: dict[str, str], folder: str) -> None:

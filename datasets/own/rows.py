@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import NamedTuple
 
 from caspl.ground.errors import InputError
@@ -13,6 +14,8 @@ from ..splits.split_file import Item, Split, check_names
 from .parts import letters
 
 logger = logging.getLogger(__name__)
+
+WNID_ONLY = re.compile(rf"{WNID.pattern}\b")
 
 
 class ImageRow(NamedTuple):
@@ -76,7 +79,7 @@ def label_rows(rows: list[ImageRow], source: str, names_file: NamesFile | None =
     if names_file:
         names = dict(zip(keys, names_file.for_classes([str(key) for key in keys]), strict=True))
     names = {key: without_wnid(name) for key, name in names.items()}
-    if wnids := [name for name in names.values() if WNID.fullmatch(name)]:
+    if wnids := [found[0] for found in map(WNID_ONLY.match, names.values()) if found]:
         raise InputError(
             f"{source} calls classes by WordNet ids such as {wnids[0]}, expected names, of which prompts are made; name a file "
             f"(DATASET.CLASSNAMES) with a line such as {wnids[0]}, blank, name for each class"
@@ -90,7 +93,21 @@ def label_rows(rows: list[ImageRow], source: str, names_file: NamesFile | None =
         )
     labels = {key: label for label, key in enumerate(keys)}
     check_names({labels[key]: names[key] for key in keys}, source)
+    _tell_of_numbers(list(names.values()), source)
     return [Item(row.impath, labels[row.key], names[row.key]) for row in rows]
+
+
+def _tell_of_numbers(names: list[str], source: str) -> None:
+    """Warn of names that differ in numbers only (1, 2 ...; c0, c1 ...), and of numbers in front of all (001.Albatross)."""
+    alike = len({re.sub(r"\d+", "", name) for name in names}) == 1
+    if len(names) > 1 and (alike or all(re.match(r"\d+[\W_]", name) for name in names)):
+        logger.warning(
+            "%s has classes called %r, %r ...: CLIP is asked for these numbers%s; for other names name a file "
+            "(DATASET.CLASSNAMES) with a line of class, tab, name for each",
+            source,
+            *names[:2],
+            ", which say nothing of an image" if alike else ", too",
+        )
 
 
 def _check_numbers(labels: list[int], source: str) -> None:

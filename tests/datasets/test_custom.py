@@ -303,6 +303,29 @@ def test_a_wordnet_id_is_no_name(tmp_path, read):
     (tmp_path / "t.csv").write_text(csv("path,classname", *(f"{WNIDS[1]}/{n}.png,n01440764" for n in range(4))))
     with pytest.raises(InputError, match=r"t\.csv calls classes by WordNet ids such as n01440764"):
         read(tmp_path, "t.csv")
+    (tmp_path / "b.csv").write_text(csv("path,classname", *(f"{WNIDS[1]}/{n}.png,n01440764 1 2 3 4" for n in range(4))))
+    with pytest.raises(InputError, match=r"b\.csv calls classes by WordNet ids such as n01440764"):
+        read(tmp_path, "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (["1", "2", "10"], "called '1', '10' ...: CLIP is asked for these numbers, which say nothing of an image"),
+        (["c0", "c1"], "called 'c0', 'c1' ...: CLIP is asked for these numbers, which say nothing"),
+        (["001.Crow", "002.Owl"], "called '001.Crow', '002.Owl' ...: CLIP is asked for these numbers, too; for other"),
+        (["Boeing 737", "A320"], ""),
+        (["3D printer", "pug"], ""),
+    ],
+)
+def test_names_of_numbers_are_told(tmp_path, read, caplog, folders, told):
+    photos(tmp_path, *folders)
+    read(tmp_path)
+    assert told in caplog.text and ("CLIP is asked" in caplog.text) == bool(told)
+    caplog.clear()
+    names = "".join(f"{folder}\t{name}\n" for folder, name in zip(folders, ("crow", "owl", "emu"), strict=False))
+    (tmp_path / "names.txt").write_text(names)
+    assert read(tmp_path, names="names.txt").classnames[0] in ("crow", "owl") and "CLIP is asked" not in caplog.text
 
 
 def test_folders_that_a_file_names_are_classes(tmp_path, read):

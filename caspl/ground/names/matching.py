@@ -110,17 +110,15 @@ class NamesFile:
             ordered = sorted(zip(map(int, kinds["number"]), entries, names, strict=True))
             entries, names = [entry for _, entry, _ in ordered], [name for *_, name in ordered]
             numbers = set(map(int, classes)) if all(map(_is_number, classes)) else set()
-            if not numbers.isdisjoint(
-                number for number, *_ in ordered
-            ):  # of other classes: one of the two counts from 1
+            if numbers & {number for number, *_ in ordered}:  # of other classes: one of the two counts from 1
                 raise InputError(
                     f"{self.place} has the numbers {ordered[0][0]} to {ordered[-1][0]} beside its names, expected those of the "
                     f"classes, {classes[0]} to {classes[-1]}; correct them, or leave them out where the names are in order"
                 )
-        of = {letters(key): key for key in classes}
+        of = {_bare(key): key for key in classes}
         for entry, key, name in zip(entries, classes, names, strict=True):
-            other = of.get(letters(name), key)
-            if other != key and letters(key) != letters(other):
+            other = of.get(_bare(name), key)
+            if _bare(other) != _bare(key):
                 raise InputError(
                     f"{entry.where} of {self.place} calls the class {key!r} {name!r}, which is another class, expected names "
                     f"in the order of the classes; write a line of class, tab, name for each"
@@ -276,6 +274,11 @@ class _Known:
     def has(self, text: str) -> bool:
         """Whether a class is called just so."""
         return text in self._exact
+
+
+def _bare(text: str) -> str:
+    """What classes are compared by: without the number or WordNet id in front that folders have (001.Albatross)."""
+    return letters(re.sub(r"^[nN]?\d+[\W_]+(?=.*[^\W\d_])", "", text))
 
 
 def _is_number(text: str) -> bool:

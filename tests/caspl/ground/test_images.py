@@ -81,7 +81,8 @@ def test_endings_follow_from_the_kinds():
 def test_images_of_other_kinds_are_named(caplog):
     assert images_among(["a.jpg", "b.eps", "c.txt", "d.PSD"], "photos") == ["a.jpg"]
     assert caplog.messages[0].startswith("b.eps in photos and 1 more are left out: such files are not read as images")
-    assert images_among(["a.jpg", "c.txt"], "photos") == ["a.jpg"] and len(caplog.messages) == 1
+    assert images_among(["a.jpg", "IMG_1.HEIC"], "phone") == ["a.jpg"] and "IMG_1.HEIC in phone is" in caplog.text
+    assert images_among(["a.jpg", "c.txt"], "photos") == ["a.jpg"] and len(caplog.messages) == 2
 
 
 def chunk(name, content):

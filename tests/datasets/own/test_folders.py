@@ -145,6 +145,11 @@ UNDERSTOOD = {  # what is there, the keys and parts that it is read as, and what
         "",
     ),
     "classes whose names say parts": (["bus|train/1.png"], {("bus", ""), ("train", "")}, ""),
+    "names that end in numbers": (
+        ["Apple 1|Apple 2|Partridge 1/1.png"],
+        {(name, "") for name in ("Apple 1", "Apple 2", "Partridge 1")},
+        "",
+    ),
     "names that say more": (["train station|test tube/1.png"], {("train station", ""), ("test tube", "")}, ""),
     "a missing class": (
         ["train/cat|dog/1.png", "test/cat/1.png"],
@@ -168,7 +173,7 @@ REFUSED = {
     "both readings": (
         ["fold1|fold2/cat|dog/1.png"],
         r"holds fold1/, fold2/, with folders of the same names in them \(cat/, dog/\), which can be read in two ways: if cat/, "
-        r"dog/ are the classes, rename the folders above them to train, val and test, or pass one "
+        r"dog/ are the classes, rename the folders above them to train, val and test, put them together, or pass one "
         "of these; if they are classes, name them in a file",
     ),
     "nearly the same names": (["A/cat|Dogs/1.png", "B/Cat|dog/1.png", "C/cat/1.png"], "can be read in two ways"),
@@ -221,7 +226,28 @@ REFUSED = {
         "test holds no images, expected those of test",
     ),
     "an empty class": (["cat|dog/1.png", "emu/readme.txt"], "class folder .*/emu holds no images, expected some"),
-    "too low": (["1.png"], "it holds images itself: pass the folder above"),
+    "too low": (
+        ["1.png"],
+        "it holds images itself: pass the folder above, or, where all images lie in this one, write",
+    ),
+    "not unpacked": (["train.zip", "readme.txt"], "expected one for each class; it holds train.zip: unpack it"),
+    "a copy beside the classes": (
+        ["cells/no|yes/1.png", "no|yes/1.png"],
+        r"cells holds folders of the same names as those beside it \(no/, yes/\), expected each class once; remove it",
+    ),
+    "a copy in two folders": (["cells/cells/no|yes/1.png", "no|yes|perhaps/1.png"], "expected each class once"),
+    "pieces of a collection": (
+        ["HAM10000_images_part_1|ham10000_images_part_2/1.png"],
+        "HAM10000_images_part_1/, ham10000_images_part_2/, whose names tell no classes, expected a folder for each class",
+    ),
+    "pieces of a download": (
+        ["Photos-2023-001/Cats/1.png", "Photos-2023-002/Dogs/1.png", "more/1.png"],
+        "holds Photos-2023-001/, Photos-2023-002/, whose names tell no classes, .* move what is in them into one folder",
+    ),
+    "parts in a part": (
+        ["Train-Val/Training|Validation/no|yes/1.png", "Test/1.png"],
+        "Train-Val holds Training/, Validation/, which are parts themselves, expected classes; pass it",
+    ),
     "nothing": (
         ["readme.txt"],
         "has no class folders, expected one for each class; put the images of each class into one",

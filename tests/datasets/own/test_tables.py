@@ -205,6 +205,7 @@ PLACES = [
     ("birds/*.png|copy/birds/*.png|copy/extra.png", "t.csv", "x/copy/birds/{id}", "copy/birds/{id}.png"),
     ("birds/*.txt.png", "t.csv", "{id}.txt", "birds/{id}.txt.png"),
     ("birds/*.png|.hidden/*.png|__MACOSX/birds/*.png", "t.csv", "{id}", "birds/{id}.png"),
+    ("Birds/*.JPG", "t.csv", "birds/{id}.jpg", "Birds/{id}.JPG"),
     ("größe/*.png", "t.csv", "gro\u0308ße/{id}.png", "größe/{id}.png"),
 ]
 
@@ -267,6 +268,7 @@ FILES = [
     ("t.jsonl", "\n".join(map(json.dumps, OBJECTS)).encode()),
     ("t.jsonl", "\n\n".join(map(json.dumps, [OBJECTS[0] | {"more": [1]}, *OBJECTS[1:]])).encode("utf-8-sig")),
     ("t.json", json.dumps(OBJECTS, indent=2).encode()),
+    ("t.json", json.dumps([one | {"label": [one["label"]]} for one in OBJECTS]).encode()),
 ]
 
 
@@ -403,6 +405,13 @@ def test_mistakes(tmp_path, make_cfg, file, content, message):
     assert not list(tmp_path.rglob("split.json"))
 
 
+@pytest.mark.parametrize("header", ["label,pixel0,pixel1", "emotion,pixels,Usage"])
+def test_a_table_of_pixels(tmp_path, header):
+    (tmp_path / "t.csv").write_text(f"{header}\n0,1,Training\n1,2,Training\n0,3,Training\n")
+    with pytest.raises(InputError, match="there are no images in .* where its cells are pixels, write these as images"):
+        read_table(str(tmp_path / "t.csv"))
+
+
 def test_two_files_for_a_name(folder):
     images(folder, "a/*.png", "b/*.png")
     (folder / "t.csv").write_text(lines("image,label", "{id},{name}"))
@@ -527,10 +536,10 @@ def test_a_folder_with_a_table_in_it_names_it(folder, make_cfg, caplog):
         ImageFolder(cfg)
     cfg.DATASET.PATHS = followed(str(caught.value), "PATHS")
     assert ImageFolder(cfg).classnames == list(CLASSES)
-    parts = images(folder / "parts", "part 1/*.png", "part 2/*.png")
+    parts = images(folder / "parts", "left/*.png", "right/*.png")
     (parts / "meta.csv").write_text(PLAIN)
     cfg.DATASET.PATHS = ["parts"]
-    assert ImageFolder(cfg).classnames == ["part 1", "part 2"]
+    assert ImageFolder(cfg).classnames == ["left", "right"]
     assert "are read as classes; the table meta.csv beside them is not read" in caplog.text
     assert "DATASET.PATHS \"['parts/meta.csv']\"" in caplog.text
 

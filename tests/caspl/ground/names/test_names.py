@@ -158,6 +158,8 @@ def test_folders_may_stand_beside(tmp_path):
 REFUSED = {
     "too few": (lines("x", "y"), ANIMALS, "holds 2 names, expected 3, one for each class from 'ant' to 'cat'"),
     "in another order": (lines("Cat", "bee", "formica"), ANIMALS, "line 1 .* calls the class 'ant' 'Cat', which is another"),
+    "in another order, numbered": (lines("bee", "ant", "cat"), ["1.ant", "2.bee", "3.cat"], "'1.ant' 'bee', which is another"),
+    "in another order, of wnids": (lines("Pug", "x"), ["n02085620-x", "n02110958-pug"], "'n02085620-x' 'Pug', which is"),
     "no tab": ("ant\tx\nbee\ncat\tz\n", ANIMALS, "line 2 .* is 'bee', expected class, tab, name as in the first line"),
     "no comma": ("ant,x\nbee\ncat,z\n", ANIMALS, "line 2 .* is 'bee', expected class, ',', name as in the first line"),
     "an unknown folder": ("ant,x\nbee,y\ndog,z\n", ANIMALS, "line 3 .* is 'dog,z', expected class, ',', name"),
