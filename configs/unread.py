@@ -78,7 +78,8 @@ def problems(cfg: Any, trainer: Any, keys: Sequence[Key], of_methods: Sequence[K
             if ours and meaning and not _equal(value, value_of(cfg, ours)):
                 found.append(f"{said} {name} does not read it; it reads {ours}")
             elif set_away and not ours and (trainer.learns or key.name in origins.options):
-                twin = f"take --trainer CasPL_{name}, or " if key.name == published.BOOSTING and trainer.learns else ""
+                twin = _cascaded(trainer) if key.name == published.BOOSTING else ""
+                twin = f"take --trainer {twin}, or " if twin else ""
                 found.append(f"{said} {name} does not read it ({key.about}); {twin}leave it out")
         elif set_away and key.unread:
             found.append(f"{said} nothing here reads it; leave it out")
@@ -99,6 +100,14 @@ def _meant(trainer: str, name: str, read: Iterable[str]) -> str:
     words = {key.rpartition(".")[2]: key for key in read if key.startswith("TRAINER.")}
     close = get_close_matches(name.rpartition(".")[2], words, 1, ALIKE)
     return words[close[0]] if close else ""
+
+
+def _cascaded(trainer: Any) -> str:
+    """The trainer that is this one with boosting prompts; "" where there is none."""
+    twins = (
+        each for each in trainer.__subclasses__() if any(key.name == published.BOOSTING for key in each.declared())
+    )
+    return next((each.__name__ for each in twins), "")
 
 
 def _equal(value: Any, other: Any) -> bool:

@@ -45,6 +45,7 @@ KEYS = [  # lengths and depths come from the checkpoint
         False,
         "True: boosting prompts enter as many blocks as the adapting ones, whatever their own depth: deeper ones are dropped, "
         "missing ones random and frozen (phase 2)",
+        recorded=True,
     ),
 ]
 

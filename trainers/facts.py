@@ -33,6 +33,7 @@ LARGEST = 2**27  # bytes of the latter
 RESUMED = "resume.pth.tar"  # as dassl/engine/resume.py writes it, with the whole configuration
 TRAINER, BACKBONE = "TRAINER.NAME", "MODEL.BACKBONE.NAME"
 CLASSES = ("DATASET.NAME", "DATASET.SUBSAMPLE_CLASSES")
+OWN_CLASSES = ("DATASET.PATHS", "DATASET.CLASSNAMES")  # of own images: they may lie elsewhere and be the same
 IMAGES = ("INPUT.SIZE", "INPUT.INTERPOLATION", "INPUT.TRANSFORMS", "INPUT.PIXEL_MEAN", "INPUT.PIXEL_STD")
 WORDS, AFTER_NAME = "fixed words", "tokens behind the class name"
 PRECISION, PREPARATION = "number format", "preparation of images"

@@ -36,6 +36,7 @@ from .facts import (
     CLASSES,
     ENTRY,
     IMAGES,
+    OWN_CLASSES,
     PRECISION,
     PREPARATION,
     RESUMED,
@@ -125,7 +126,7 @@ class Recording:
 
     def facts(self, learner: nn.Module) -> Facts:
         """What is tested where `learner` is."""
-        keys = dict.fromkeys((*CLASSES, *(key for keys in self.deciding().values() for key in keys)))
+        keys = dict.fromkeys((*CLASSES, *OWN_CLASSES, *(key for keys in self.deciding().values() for key in keys)))
         values = {key: value_of(self.cfg, key) for key in keys}
         values |= {TRAINER: type(self).__name__, BACKBONE: self.backbone.name}
         return Facts(
@@ -243,7 +244,7 @@ class Comparison:
         if old is None:
             yield from self._changed(CLASSES)
         elif [as_read(name) for name in old] != [as_read(name) for name in new]:
-            settings = "".join(f"; {clause}" for clause in self._changed(CLASSES))
+            settings = "".join(f"; {clause}" for clause in self._changed((*CLASSES, *OWN_CLASSES)))
             yield f"{what} {len(old)} classes, and here are {len(new)}, {_other_names(old, new)}{settings}"
 
     def _is_other(self, name: str) -> bool:

@@ -83,6 +83,8 @@ NOT_READ = [
         ("TRAINER.CASPL.BOOSTING", "here"),
         "of the published code (phase 2)); take --trainer CasPL_CoOp, or leave it out",
     ),
+    ("CasPLBoost", ("TRAINER.CASPL.BOOSTING", "here"), "of the published code (phase 2)); leave it out"),
+    ("LinearProbe", ("TRAINER.CASPL.BOOSTING", "here"), "of the published code (phase 2)); leave it out"),
     ("CoOp", ("TRAINER.COOP.W", "2.0"), "CoOp does not read it (KgCoOp: weight of the distance"),
     ("CoOp", ("LOSS.T", "2.0"), "CoOp does not read it (ProGrad: temperature"),
     (

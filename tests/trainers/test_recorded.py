@@ -9,6 +9,7 @@ import pytest
 import torch
 from dassl.engine import TRAINER_REGISTRY, TrainerBase, build_trainer
 from dassl.utils import load_checkpoint, reset_logger, save_checkpoint, set_random_seed
+from PIL import Image
 
 import train
 from caspl.ground.errors import InputError
@@ -115,6 +116,11 @@ WRONG = {
     "no words": ("words", ("TRAINER.VPT.CTX_INIT", ""), ("CTX_INIT was 'a photo of a' and is ''",)),
     "rest of the words": ("rest", ("TRAINER.MAPLE.CTX_INIT", "a photo in red"), ("TRAINER.MAPLE.CTX_INIT was ",)),
     "of a cascade": ("cascade", ("TRAINER.IVLP.CTX_INIT", "a photo in red"), ("TRAINER.IVLP.CTX_INIT was ",)),
+    "depth of a cascade": (
+        "cascade",
+        ("TRAINER.CASPL.BOOSTING", "{boosting}", "TRAINER.CASPL.DEPTH_OF_ADAPTING", "True"),
+        ("DEPTH_OF_ADAPTING was False and is True",),
+    ),
     "frozen average": ("averaged", ("TRAINER.PROMPTSRC.GPA_FROZEN", "False"), ("GPA_FROZEN was True and is False",)),
     "epochs of it": ("averaged", ("OPTIM.MAX_EPOCH", "2"), ("OPTIM.MAX_EPOCH was 1 and is 2",)),
     "several": (
@@ -139,9 +145,9 @@ def clip(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_test_of_another_network_is_refused_and_the_advice_leads_on(case, load, clip):
+def test_a_test_of_another_network_is_refused_and_the_advice_leads_on(case, load, clip, boosting):
     name, more, said = WRONG[case]
-    more = [word.format(clip=clip) if word.startswith("{") else word for word in more]
+    more = [word.format(clip=clip, boosting=boosting) if word.startswith("{") else word for word in more]
     with pytest.raises(InputError, match="is of another network than this command asks for") as caught:
         load(name, *more)
     sentence = str(caught.value)
@@ -149,6 +155,35 @@ def test_a_test_of_another_network_is_refused_and_the_advice_leads_on(case, load
     advice = shlex.split(sentence.rpartition("; write ")[2])
     assert advice and len(advice) % 2 == 0
     load(name, *more, *advice)
+
+
+def test_own_classes_are_told_with_the_files_that_say_them(data, tmp_path, capsys):
+    images, names, other = (tmp_path / name for name in ("images", "names.txt", "other.txt"))
+    for number, name in enumerate(("ant", "bee")):
+        (images / name).mkdir(parents=True)
+        for image in range(4):
+            Image.new("RGB", (32, 32), (60 * image, 200 * number, 9)).save(images / name / f"{image}.png")
+    names.write_text("ant wood ant\nbee honey bee\n")
+    other.write_text("ant honey bee\nbee wood ant\n")
+    own = (*SHORT, "DATASET.NAME", "ImageFolder", "TRAINER.COOP.CSC", "True", "TRAINER.COOP.N_CTX", "4")
+    paths = ("DATASET.PATHS", f"['{images}']", "DATASET.CLASSNAMES")
+
+    def call(*more):
+        try:
+            return train.main(arguments(data, "CoOp", *more))
+        finally:
+            reset_logger()
+
+    test = (tmp_path / "test", "--eval-only", "--model-dir", tmp_path / "run", "--load-epoch", "1", *own)
+    assert call(tmp_path / "run", *own, *paths, names) == 0
+    assert call(*test, *paths, other) == 2
+    said = capsys.readouterr().err
+    assert (
+        f"the same in another order; DATASET.CLASSNAMES was {names} and is {other}; write DATASET.CLASSNAMES {names}"
+        in said
+    )
+    assert call(*test, "DATASET.NAME", "Digits", *BASE) == 2
+    assert call(*test, *shlex.split(capsys.readouterr().err.rpartition("; write ")[2])) == 0
 
 
 def test_another_method_is_refused(load):

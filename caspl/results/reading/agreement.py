@@ -91,7 +91,7 @@ def _by_both(place: Place, dataset: str | None, trainer: str | None, log: Log) -
 
 def _by_log(place: Place, said: Mentions, log: Log) -> Identity | None:
     """What the log says, in a folder of any name; what its names mention must not be another's."""
-    name, trainer = log.config["DATASET.NAME"], log.config["TRAINER.NAME"]
+    name, trainer = log.says("DATASET.NAME"), log.says("TRAINER.NAME")
     config = visible(log.config_file)
     shots = next(iter(said.shots)) if len(said.shots) == 1 else None
     wrong = []

@@ -18,6 +18,7 @@ ARGUMENTS, CONFIG = "** Arguments **", "** Config **"
 EVALUATION = re.compile(r"Evaluate on the \*(\w+)\* set|Do evaluation on (\w+) set")  # of today's Dassl, of older ones
 RESULT = re.compile(r"(?:\* ?)?(total|correct|accuracy): ?(\S+?)( ?%)?")
 EPOCH = re.compile(r"epoch \[\d+/\d+\]")
+LOADING = re.compile(r"Loading (dataset|trainer): (\S+)")  # behind the configuration, which a cut log lacks
 TRAINED = ("Finish training", "Finished training")  # today's Dassl, that of ProGrad and KgCoOp
 ARGUMENT = re.compile(r"(\w{1,60}): ?(.*)")
 KEY = re.compile(r"( *)(\w{1,60}):(?: (.*))?")
@@ -69,6 +70,7 @@ class Log:
     runs: int = 1  # in that file
     arguments: dict[str, str] = field(default_factory=dict)  # of the command line, as printed
     config: dict[str, str] = field(default_factory=dict)  # key with its nodes -> value, as printed
+    loaded: dict[str, str] = field(default_factory=dict)  # likewise: dataset and trainer, as they are built
     results: list[Result] = field(default_factory=list)  # the final ones: of a training those behind its end
     training: bool = False  # it prints epochs
     trained: bool = False  # and their end
@@ -81,7 +83,7 @@ class Log:
 
     def says(self, key: str) -> str | None:
         """The value of a key; None where the log is silent, which an empty value and -1, Dassl's "none given", are, too."""
-        value = self.config.get(key)
+        value = self.config.get(key, self.loaded.get(key))
         return None if value in ("", "-1") else value
 
     def number_of(self, key: str) -> int | None:
@@ -199,6 +201,8 @@ def _read(lines: list[str], log: Log) -> Log:
                 block = None
         elif block == "result":
             block = None
+        elif match := LOADING.fullmatch(line):
+            log.loaded.setdefault(f"{match[1].upper()}.NAME", match[2])
         elif EPOCH.match(line):
             log.training = True
         elif line in TRAINED:

@@ -9,9 +9,10 @@ from os.path import commonpath
 from pathlib import Path
 
 from ...ground.errors import InputError
+from ..names import known_dataset, known_trainer
 from .agreement import REMEDY, Identity
 from .logs import Log, folder_of
-from .places import mentions
+from .places import mentions, places
 from .run import CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
 
 
@@ -52,6 +53,7 @@ def follow(identity: Identity, log: Log, training: Entry | None) -> tuple[Identi
     if training is None or training.identity is None:
         said = mentions(log.model_dir or "")
         _check_model(log.model_dir, identity, said.seeds, said.shots)
+        identity = _of_model(log.model_dir or "", identity)
         shots = next(iter(said.shots)) if identity.shots is None and len(said.shots) == 1 else identity.shots
         return replace(identity, shots=shots), next(iter(said.datasets)) if len(said.datasets) == 1 else None
     other = training.identity
@@ -64,6 +66,18 @@ def follow(identity: Identity, log: Log, training: Entry | None) -> tuple[Identi
             )
     same = {"root": other.root, "trainer": other.trainer, "config": other.config, "shots": other.shots}
     return replace(identity, **same), other.dataset
+
+
+def _of_model(model: str, identity: Identity) -> Identity:
+    """With the configuration that the folder of the model names. Raises InputError where it names another trainer."""
+    place = next(places(Path("/", folder_of(model))), None)
+    if place is None or not known_trainer(place.trainer or "") or not known_dataset(place.dataset or ""):
+        return identity
+    if known_trainer(identity.trainer) and place.trainer.lower() != identity.trainer.lower():
+        raise InputError(
+            f"its trainer is {identity.trainer}, but that of the model it tests, {model}, is {place.trainer}; {REMEDY}"
+        )
+    return replace(identity, config=place.config or identity.config)
 
 
 def _check_model(model: str | None, identity: Identity, seeds: Iterable[int], shots: Iterable[int]) -> None:

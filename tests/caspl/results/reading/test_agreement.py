@@ -36,6 +36,7 @@ CONTRADICTIONS = {
     "seed of the model": (TEST, NEW | {"model": "o/seed2"}, "its seed is 1, but that of the model it tests, o/seed2, is 2"),
     "shots of the model": (TEST, NEW | {"model": "o/shots_4/seed1"}, "its number of shots is 16, but that of the model"),
     "dataset of the model": (TEST, NEW | {"model": "o/imagenet/seed1"}, "but its model was trained on ImageNet"),
+    "trainer of the model": (TEST, NEW | {"model": TRAIN.replace("CoOp", "KgCoOp")}, "its trainer is CoOp, but that of the"),
     "shots of nobody": ("exp/seed1", {"shots": -1, "model": "m/oxford_pets"}, "says with how many shots its model was trained"),
     "source of nobody": ("exp/seed1", {"model": "m"}, "says on what its model was trained"),
 }  # fmt: skip
@@ -101,6 +102,25 @@ def test_a_log_of_sun397_is_never_beside_the_number_of_pets(tmp_path, capsys):
     assert main([str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert "SUN397 where its folder says oxford_pets" in err and "80.00" not in out and "| OxfordPets" in out
+
+
+@pytest.mark.parametrize("config", ["ctx_4", "vit_b16/nctx16"])
+def test_a_test_stands_in_the_row_of_its_model(tmp_path, capsys, config):
+    """Also where only the name of the model's folder says which that is."""
+    put(tmp_path, TRAIN, made(80, classes="base"))
+    put(tmp_path, TEST, made(70, classes="new", model=f"/of/CoOp/{TRAIN}".replace("vit_b16", config)))
+    assert main([str(tmp_path), "--format", "csv"]) == 0
+    assert [row.split(",")[4] for row in capsys.readouterr().out.splitlines()[1:]] == [config, "vit_b16"]
+
+
+@pytest.mark.parametrize(
+    "says, said", [({"dataset": "sun397"}, "DATASET.NAME SUN397"), ({"trainer": "MaPLe"}, "MaPLe")]
+)
+def test_a_log_without_its_configuration_still_says_what_it_loads(tmp_path, capsys, says, said):
+    text = made(60, **says)
+    put(tmp_path, SHOT, text[text.index("** System info **") :])
+    assert main([str(tmp_path)]) == 2
+    assert f"{said} where its folder says" in capsys.readouterr().err
 
 
 def test_a_test_of_another_trainings_model(tmp_path, capsys):
