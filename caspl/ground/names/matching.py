@@ -212,10 +212,11 @@ class NamesFile:
         """The names as prompts take them; of the synonyms beside WordNet's ids the first, unless two classes share it."""
         values = [*classes, *(value for column in columns for value in column.values)]
         names = [without_wnid(name.strip().rstrip(",;").strip("\"' ")) for name in names]
-        if columns and all(re.search(r"[\t,;|]\s*\d+$", name) for name in names):
+        more = next((at for at, name in enumerate(names) if "\t" in name), 0)
+        if columns and ("\t" in names[more] or all(re.search(r"[,;|]\s*\d+$", name) for name in names)):
             raise InputError(
-                f"{entries[0].where} of {self.place} has more than a name, {names[0]!r}, expected nothing behind it; remove "
-                f"the other columns"
+                f"{entries[more].where} of {self.place} has more than a name, {names[more]!r}, expected nothing behind it; "
+                f"remove the other columns"
             )
         if any(map(WNID.fullmatch, values)):
             first = [name.split(",")[0].strip() for name in names]

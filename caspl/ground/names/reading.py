@@ -13,6 +13,7 @@ from ..texts import letters, nfc, odd_name
 HEADER = {"id", "index", "idx", "number", "label", "labelid", "class", "classes", "classid", "classname", "name", "names"} | {
     "folder", "directory", "dir", "wnid", "wordnetid", "synset", "synsets", "words", "category", "title", "target"
 }  # fmt: skip
+LISTS = {"names", "classes", "labels", "categories", "classnames", "class_names"}  # {"names": ["tench", ...]}
 
 
 class Entry(NamedTuple):
@@ -68,7 +69,7 @@ def _of_object(text: str, path: str | Path, what: str) -> list[Entry] | None:
         return None
     while isinstance(content, dict):  # {"id2label": {"0": "tench", ...}, ...}
         inner = content.get("id2label", next(iter(content.values())) if len(content) == 1 else None)
-        if not isinstance(inner, dict):
+        if not isinstance(inner, dict) and not (isinstance(inner, list) and set(content) <= LISTS):
             break
         content = inner
     entries = []

@@ -106,6 +106,7 @@ JSON = {
         LATIN,
     ),
     "a model's": ({"id2label": {"0": "formica", "1": "apis", "2": "felis"}, "label2id": {}}, ANIMALS, LATIN),
+    "a list with a name": ({"names": LATIN}, ANIMALS, LATIN),
     "a list of pairs": ([["cat", "felis"], ["ant", "formica"], ["bee", "apis"]], ANIMALS, LATIN),
     "no classes known": ({str(n): list(pair) for n, pair in enumerate(PAIRS)}, None, NAMED),
 }
@@ -169,6 +170,7 @@ REFUSED = {
     "some wnids": (joined(" ", WNIDS[:2], NAMED[:2]) + "crane\n", None, "line 3 .* is 'crane', expected WordNet id"),
     "another wnid": (joined(" ", [*WNIDS[:2], "n09999999"], NAMED), WNIDS, "has no line for the class 'n02012849'"),
     "a column too many": (joined(",", ANIMALS, LATIN, ["12", "7", "12"]), ANIMALS, "line 1 .* more than a name, 'formica,12'"),
+    "a third column": (joined("\t", ANIMALS, LATIN, LATIN), ANIMALS, "line 1 .* more than a name, 'formica.*, expected"),
     "numbers that are sorted as texts": (lines(*"abc"), ["1", "10", "2"], "is 1, 10, 2 ..., as texts are sorted"),
     "a gap": (joined(" ", "013", LATIN), ANIMALS, r"has the numbers 0, 1, 3 \.\.\. 3 beside its 3 names, expected each from"),
     "a number twice": (joined(": ", "011", LATIN), None, "has the numbers 0, 1, 1"),
