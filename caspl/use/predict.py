@@ -56,7 +56,7 @@ def add_result_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "result", help="the output folder of a run, its prompts.safetensors or boosting.safetensors, or hub:org/name"
     )
-    parser.add_argument("--classes", type=Path, help="text file of class names, one a line (default: those of the run)")
+    parser.add_argument("--classes", type=Path, help="file of class names, one a line (default: those of the run)")
     parser.add_argument("--backbone", default="", help="name or file of the CLIP (default: the one named in the file)")
 
 
