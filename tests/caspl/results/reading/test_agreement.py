@@ -1,9 +1,9 @@
 """A log that contradicts its folder, or the model it tests, is named with what was found and expected; the others count."""
 
 import pytest
-from logs_made import made, put
 
 from caspl.results.__main__ import main
+from logs_made import made, put
 
 SHOT = "oxford_pets/CoOp/vit_b16_16shots/seed1"
 TRAIN = "base2new/train_base/oxford_pets/shots_16/CoOp/vit_b16/seed1"

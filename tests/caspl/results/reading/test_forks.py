@@ -1,9 +1,9 @@
 """The layouts of the family's repositories, as their scripts make them: each log becomes the row that it is."""
 
 import pytest
-from logs_made import NAMES, made, put, result
 
 from caspl.results.reading.runs import find_runs
+from logs_made import NAMES, made, put, result
 
 PETS, BASE, NEW = "oxford_pets", {"classes": "base"}, {"classes": "new"}
 MMRL = "base2new/train_base/imagenet/shots_16/MMRL/vit_b16_cross_datasets/seed1"

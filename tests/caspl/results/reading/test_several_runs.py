@@ -1,9 +1,9 @@
 """Several runs in one log or one folder: told apart by what they say, or none is taken."""
 
 import pytest
-from logs_made import made, put, result
 
 from caspl.results.reading.runs import find_runs
+from logs_made import made, put, result
 
 FEW = "oxford_pets/CoOp/vit_b16_16shots/seed1"
 BASE = "base2new/train_base/oxford_pets/shots_16/CoOp/vit_b16/seed1"

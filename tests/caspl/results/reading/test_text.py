@@ -4,9 +4,9 @@ import codecs
 import time
 
 import pytest
-from logs_made import made, put, result
 
 from caspl.results.reading.runs import find_runs
+from logs_made import made, put, result
 
 FOLDER = "base2new/train_base/oxford_pets/shots_16/CoOp/vit_b16/seed1"
 PLAIN = made(83.5, classes="base")
