@@ -78,6 +78,10 @@ class Lookup:
     def images(self) -> list[str]:
         return [file for file in list_files(self.folder) if is_image(file)]
 
+    @cached_property
+    def _paths(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(file, _names(file)) for file in self.images]
+
     def _ending(self, names: tuple[str, ...], fold: bool) -> list[str]:
         """The images whose paths end with these names; `fold`: in whatever case."""
         if not names:
@@ -85,8 +89,7 @@ class Lookup:
         spelt = str.casefold if fold else str
         if (len(names), fold) not in self._by_end:
             ends: dict[str, list[str]] = {}
-            for file in self.images:
-                path = _names(file)
+            for file, path in self._paths:
                 if len(path) >= len(names):
                     end = spelt("/".join(path[-len(names) :]))
                     for key in {end, os.path.splitext(end)[0]}:
