@@ -6,8 +6,9 @@ Most are of methods that this program has not: the file is sound, and meant for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from ..ground.keys import in_any_case
 from .published import ANSWERS, trainer_answer
@@ -70,13 +71,13 @@ TRAINERS = {
 }
 
 
-def answers(sections: Iterable[str]) -> Callable[[str], str | None]:
+def answers(sections: Mapping[str, Any]) -> Callable[[str], str | None]:
     """What to say of a key that is not known, as the rest of a sentence that begins with the key and "is".
 
     Args:
-        sections: the names below TRAINER that there are; what is like one of them is a slip of the finger, None.
+        sections: what there is below TRAINER; a name like one of theirs, or of their keys, is a slip of the finger, None.
     """
-    names = list(sections)
+    names, inside = list(sections), {key for node in sections.values() if isinstance(node, Mapping) for key in node}
 
     def answer(key: str) -> str | None:
         if key in ANSWERS:
@@ -86,7 +87,11 @@ def answers(sections: Iterable[str]) -> Callable[[str], str | None]:
             if method:
                 return f"a key of {method}, which no method here reads; leave it out"
             if length == 2 and key.startswith("TRAINER.") and not get_close_matches(word.upper(), names, 1, ALIKE):
-                return None if word in names else f"a key of the method {word}, which is not here; leave it out"
+                return (
+                    None
+                    if word in names or word.upper() in inside
+                    else f"a key of the method {word}, which is not here; leave it out"
+                )
         return None
 
     return answer

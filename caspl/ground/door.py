@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -29,6 +30,7 @@ from .errors import InputError, first_line, refusal, way_out
 from .texts import sentence
 
 VARIABLE = "CASPL_TRACE"
+ALIKE = 0.75  # of two flags, by difflib, for one to be taken for a slip of the other
 TRACES = logging.getLogger("caspl.trace")
 TRACES.setLevel(logging.DEBUG)
 TRACES.propagate = False
@@ -112,7 +114,18 @@ class Parser(argparse.ArgumentParser):
     """Raises InputError, where argparse would print its usage and end the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; {self.prog} --help shows what there is")
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        word = (
+            message.removeprefix("unrecognized arguments: ")
+            .partition(" ")[0]
+            .partition("=")[0]
+            .lower()
+            .replace("_", "-")
+        )
+        near = get_close_matches(word, known, 1, ALIKE) if word.startswith("-") else []
+        raise InputError(
+            f"{message}; {f'do you mean {near[0]}?' if near else f'{self.prog} --help shows what there is'}"
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------------

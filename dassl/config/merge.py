@@ -203,7 +203,7 @@ def _hint(value: Any, present: Any, key: Key | None) -> str:
     elif wanted is int and isinstance(value, float) and value.is_integer():
         guesses = [int(value)]
     elif wanted in (list, tuple) and not isinstance(value, dict):
-        guesses = [[value]]
+        guesses = [value.split(",") if isinstance(value, str) else [value]]
     elif wanted is bool:
         guesses = list(key.choices if key and key.choices else (True, False))
     guesses = [guess for guess in guesses if key is None or not key.problem(guess)]

@@ -62,6 +62,7 @@ def test_a_file_of_the_family_is_read(trainer, text, key, value, tmp_path):
             "TRAINER:\n  PLOT:\n    N: 4\n",
             "TRAINER.PLOT is a key of the method PLOT, which is not here; leave it out",
         ),
+        ("CoOp", "TRAINER:\n  N_CTX: 4\n", "unknown key TRAINER.N_CTX (do you mean TRAINER."),
         ("CoOp", "TRAINER:\n  COPO:\n    N_CTX: 4\n", "unknown key TRAINER.COPO"),
         ("CoOp", "TRAINER:\n  MODAL: base2novel\nTASK: B2N\n", "TRAINER.MODAL is a key of PromptKD, "),
         ("CoOp", "LOSS:\n  GM: True\n", "(Kept for upstream's files: nothing reads it); leave it out"),

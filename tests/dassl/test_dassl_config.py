@@ -127,6 +127,10 @@ def test_merge_options(cfg):
         (["VERBOSE", "maybe"], r"VERBOSE must be True or False, but 'maybe' \(a text\) was found"),
         (["DATASET.NAME", 7], r"DATASET\.NAME must be a text, but 7 \(a whole number\) was found; write \"7\""),
         (["INPUT.SIZE", "32"], r"INPUT\.SIZE must be a list, .*; write for example \"\(224, 224\)\""),
+        (
+            ["INPUT.TRANSFORMS", "normalize,random_flip"],
+            r"must be a list, .*; write \"\['normalize', 'random_flip'\]\"",
+        ),
         (["OPTIM.STEPSIZE", "32"], r"OPTIM\.STEPSIZE must be a list, .*; write \"\[32\]\""),
     ],
 )
