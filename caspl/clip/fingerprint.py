@@ -1,10 +1,12 @@
 """The fingerprint of a CLIP: what two networks must share for prompts and features of the one to fit the other.
 
     5f0c3a91d2b47e68/quickgelu/8+12/224x224
+    5f0c3a91d2b47e68/quickgelu/8+12/224x224/eps1e-06+1e-06
 
-The hash of the weights; the activation of the blocks; the attention heads of the text and of the image tower; the image size.
-The same weights compute other features with another activation or number of heads, so the hash alone is not enough. Files
-written before these were added hold the hash alone, which is compared with the hash alone.
+The hash of the weights; the activation of the blocks; the attention heads of the text and of the image tower; the image size;
+what their layer normalisations add to the variance, where it is not 1e-5 in both, as in OpenAI's models. The same weights
+compute other features with another of these, so the hash alone is not enough. Files written before they were added hold the
+hash alone, which is compared with the hash alone.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from torch import Tensor, nn
 
 from .names.known import named_for, split
 
-FACTS = ("activation", "text heads", "image heads", "image size")
+FACTS = ("activation", "text heads", "image heads", "image size", "text epsilon", "image epsilon")
+EPSILON = 1e-5  # of OpenAI's models
 ACTIVATION = re.compile(r"elu|silu|swish|mish", re.IGNORECASE)  # in the name of a class: GELU, QuickGELU, ReLU ...
 
 
@@ -31,7 +34,9 @@ def fingerprint_of(model: nn.Module, image_size: tuple[int, int], weights: Mappi
     towers = getattr(model, "text", model), model.visual
     activations, heads = zip(*(tower_facts(tower) for tower in towers), strict=True)
     digest = _digest(model.state_dict() if weights is None else weights)
-    return f"{digest}/{'+'.join(dict.fromkeys(activations))}/{'+'.join(heads)}/{'x'.join(map(str, image_size))}"
+    epsilons = [epsilon_of(tower) for tower in towers]
+    more = "" if set(epsilons) == {EPSILON} else f"/eps{'+'.join(map(str, epsilons))}"
+    return f"{digest}/{'+'.join(dict.fromkeys(activations))}/{'+'.join(heads)}/{'x'.join(map(str, image_size))}{more}"
 
 
 def same_network(a: str, b: str) -> bool:
@@ -75,8 +80,8 @@ def mismatch(name_there: str, there: str, name_here: str, here: str) -> Mismatch
 
 def facts_of_fingerprint(fingerprint: str) -> tuple[str, ...]:
     """What stands behind the hash, in the order of FACTS; () where nothing does."""
-    whole = re.fullmatch(r"\w+/([^/]+)/([^/+]+)\+([^/+]+)/([^/]+)", fingerprint)
-    return whole.groups() if whole else ()
+    whole = re.fullmatch(r"\w+/([^/]+)/([^/+]+)\+([^/+]+)/([^/]+)(?:/eps([\d.e-]+)\+([\d.e-]+))?", fingerprint)
+    return whole.groups(str(EPSILON)) if whole else ()
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
@@ -101,6 +106,12 @@ def tower_facts(tower: nn.Module) -> tuple[str, str]:
     }
     heads = {_heads(part) for attention in attentions for part in attention.modules()}
     return ",".join(sorted(names - {""})) or "none", ",".join(map(str, sorted(heads - {0}))) or "none"
+
+
+def epsilon_of(tower: nn.Module) -> float:
+    """What the layer normalisations of a tower in OpenAI's layout add to the variance; EPSILON for towers of other kinds."""
+    blocks = getattr(getattr(tower, "transformer", None), "resblocks", None) or [None]
+    return getattr(getattr(blocks[0], "ln_1", None), "eps", EPSILON)
 
 
 def activation_name(module: nn.Module) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...ground.errors import InputError, first_line, listed
 from ...ground.tensors.shapes import differences, shapes_of
+from ..fingerprint import EPSILON
 
 EOT = 49407  # [EOS] in CLIP's vocabulary, and its last token
 HEAD_WIDTH = 64  # of OpenAI's models
@@ -42,7 +43,7 @@ class TowerFacts:
 
     heads: int | None = None
     activation: str | None = None
-    eps: float = 1e-5
+    eps: float = EPSILON
 
 
 @dataclass(frozen=True)

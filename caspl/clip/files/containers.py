@@ -1,12 +1,14 @@
 """The tensors of weight files by dotted names, without running anything that is in the files.
 
 What a file wraps its tensors in is a part of their names: {"state_dict": {"module.visual.proj": ...}} holds
-"state_dict.module.visual.proj". A scripted module holds its parameters under the names of its attributes, and so does a
-module that was saved whole. A tensor is read when it is asked for: of a training checkpoint, the optimizer's never are.
+"state_dict.module.visual.proj", but for WRAPPERS. A scripted module holds its parameters under the names of its attributes,
+and so does a module that was saved whole. A tensor is read when it is asked for: of a training checkpoint, the optimizer's
+never are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -24,7 +26,10 @@ MOST_NAMES = (
     2**15
 )  # of all tensors in a file; a checkpoint of the largest CLIP has some 6,000, its optimizer's among them
 DEEPEST = 64  # dictionaries and modules within one another
+# What PyTorch puts between the names of a module and of what is in it: torch.compile, FSDP and checkpointed activations
+WRAPPERS = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 PARTS_OF_A_MODULE = ("_parameters", "_buffers", "_modules")  # the attributes of torch.nn.Module that hold its tensors
+PART = re.compile(r"-\d{5}-of-(\d{5})\.\w+$")  # of the name of a file, in which a part of a model is
 
 Weights = Mapping[str, Callable[[], Tensor]]
 
@@ -44,13 +49,16 @@ def opened_weights(paths: Sequence[Path]) -> Iterator[Weights]:
                     f"{path} holds {twice[0]}, which another file of the same model holds, too; remove one"
                 )
             weights |= found
-        yield weights
+        plain = {WRAPPERS.sub("", name): read for name, read in weights.items()}
+        yield plain if len(plain) == len(weights) else weights
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Weights]:
     if not path.is_file():
-        raise InputError(f"no weight file at {path}; correct the path")
+        part = PART.search(path.name)
+        said = f", one of {int(part[1])} in which the model lies; fetch it" if part else "; correct the path"
+        raise InputError(f"no weight file at {path}{said}")
     try:
         with _safetensors(path) if is_safetensors(path) else _pickled(path) as weights:
             if not weights:

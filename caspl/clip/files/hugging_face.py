@@ -116,9 +116,9 @@ def facts_of(config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None, 
 
     Raises InputError for a configuration of another class of model, or one that open_clip's CLIP can't follow.
     """
-    kind = config.get("model_type")
-    if kind != "clip":
-        made = config.get("architectures") or [kind]
+    kind, made = config.get("model_type"), config.get("architectures")
+    if kind != "clip" and (kind, made) != (None, ["CLIPModel"]):
+        made = made or [kind]
         raise InputError(
             f"{path} is of a {as_json(made[0] if isinstance(made, list) else made)} (model_type {as_json(kind)}), expected a "
             f'CLIPModel with both towers (model_type "clip"); name such a model'

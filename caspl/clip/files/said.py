@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ...ground.tensors.archives import Unknown, opened
 from .. import demo
-from ..fingerprint import activation_name, facts_of_fingerprint, tower_facts
+from ..fingerprint import activation_name, epsilon_of, facts_of_fingerprint, tower_facts
 from ..names.known import is_model
 from .building import ACTIVATIONS, Facts, TowerFacts
 from .containers import is_safetensors
@@ -28,7 +28,7 @@ RUN_OF_OPEN_CLIP = re.compile(r".*\bmodel_(.+?)-lr_.*")
 
 
 def facts_in(files: Sequence[Path]) -> Facts | None:
-    """Activation and heads, where a file's header tells the fingerprint of its network; None where none does."""
+    """Activations, heads and epsilons, where a file's header tells the fingerprint of its network; None where none does."""
     for path in files:
         if is_safetensors(path):
             with safe_open(path, framework="pt") as file:
@@ -38,14 +38,22 @@ def facts_in(files: Sequence[Path]) -> Facts | None:
     return None
 
 
-def _facts(activations: str, text_heads: str, image_heads: str, _: str) -> Facts | None:
+def _facts(activations: str, text_heads: str, image_heads: str, _: str, *epsilons: str) -> Facts | None:
     """The facts in a fingerprint, as far as they are such as one CLIP has."""
     names = {activation_name(make()): name for name, make in reversed(ACTIVATIONS.items())}
     text, *rest = activations.split("+")
     image = rest[0] if rest else text
     if not text_heads.isdecimal() or not image_heads.isdecimal() or text not in names:
         return None
-    return Facts(TowerFacts(int(text_heads), names[text]), TowerFacts(int(image_heads), names.get(image)))
+    try:
+        text_eps, image_eps = map(float, epsilons)
+    except ValueError:
+        return None
+    if not 0 < text_eps < 1 or not 0 < image_eps < 1:
+        return None
+    return Facts(
+        TowerFacts(int(text_heads), names[text], text_eps), TowerFacts(int(image_heads), names.get(image), image_eps)
+    )
 
 
 def facts_of_weights(tensors: Mapping[str, Tensor]) -> Facts | None:
@@ -82,6 +90,8 @@ def contradictions(facts: Facts, model: nn.Module) -> Iterator[str]:
             yield f"activation {own} where the model has {activation}"
         if said.heads and str(said.heads) != heads:
             yield f"{said.heads} {name} heads where the model has {heads}"
+        if said.eps != epsilon_of(tower):
+            yield f"{name} epsilon {said.eps} where the model has {epsilon_of(tower)}"
 
 
 def model_named_in(path: Path) -> str:

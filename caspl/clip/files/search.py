@@ -19,7 +19,7 @@ from torch import Tensor
 from ...ground.errors import InputError, listed
 from ...ground.texts import sentence
 from .building import MOST_BLOCKS, MOST_TENSORS, blocks_of, is_resnet
-from .containers import Weights
+from .containers import PART, Weights
 from .hugging_face import LAYOUT
 from .layouts import PLAIN, TEXT_INSIDE, TEXT_OUTSIDE, Layout
 
@@ -60,7 +60,7 @@ def find(weights: Weights, path: object, expected: Expected, hint: str) -> Found
     tensors stand in its towers that the model does not have, so that it is another network.
     """
     complete: list[Found] = []
-    nearest: tuple[float, str] = (1.0, "none of its tensors is named as those of a CLIP")
+    nearest = (1.0, f"none of its tensors is named as those of a CLIP; {_instead(weights)}")
     for prefix, inside in _prefixes(weights, expected):
         tried = set()
         for layout in LAYOUTS:
@@ -72,12 +72,13 @@ def find(weights: Weights, path: object, expected: Expected, hint: str) -> Found
             if missing := [source for source in wanted if source not in inside]:
                 where = f'under "{prefix}" it' if prefix else "it"
                 share = len(missing) / len(wanted)
-                nearest = min(nearest, (share, f"in {layout.title} {where} lacks {listed(missing)}"))
+                said = f"in {layout.title} {where} lacks {listed(missing)}; {_advice(path, layout, hint)}"
+                nearest = min(nearest, (share, said))
             else:
                 complete.append(Found(prefix, layout, names, _further(weights, prefix, wanted)))
                 _check_towers(inside, wanted, path)
     if not complete:
-        raise InputError(f"{path} is no complete CLIP: {nearest[1]}; {hint}")
+        raise InputError(f"{path} is no complete CLIP: {nearest[1]}")
     if len(complete) > 1 and not _equal(weights, complete):
         places = " and ".join(f'"{found.prefix}"' for found in complete)
         raise InputError(
@@ -86,6 +87,25 @@ def find(weights: Weights, path: object, expected: Expected, hint: str) -> Found
     if further := complete[0].further:
         log.info("%s: ignored beside the CLIP: %s", path, sentence(listed(further, most=6)))
     return complete[0]
+
+
+def _advice(path: object, layout: Layout, hint: str) -> str:
+    """What to do with a file that holds less than a CLIP."""
+    if part := PART.search(str(path)):
+        return f"it is one of {int(part[1])} in which a model lies: name their folder"
+    return hint if layout is not LAYOUT else "name a model with both towers and their projections"
+
+
+def _instead(weights: Weights) -> str:
+    """What to do with a file in which nothing is named as in a CLIP."""
+    parts = {part for name in weights for part in name.split(".")}
+    if parts & {"ctx", "prompt_learner"}:
+        return "it holds learned prompts, which a run takes by --model-dir; name the CLIP that they were learned on"
+    if parts & {"lora_A", "lora_B"}:
+        return (
+            "it holds an adapter, not what it adapts; merge it into its CLIP (merge_and_unload of peft), and name that"
+        )
+    return "name the weights of a CLIP"
 
 
 def _equal(weights: Weights, complete: Sequence[Found]) -> bool:

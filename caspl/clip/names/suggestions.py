@@ -154,6 +154,8 @@ def _no_file(name: str, path: str) -> str:
 
 def _found_in(folder: Path) -> str:
     names = sorted(os.listdir(folder))
+    if "adapter_config.json" in names:
+        return " (an adapter is in it, not what it adapts; merge it with merge_and_unload of peft, and save that)"
     if ours := [name for name in OUR_FILES if name in names]:
         return f" ({ours[0]} in it is what a run has learned, not a CLIP)"
     return (

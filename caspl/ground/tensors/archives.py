@@ -27,8 +27,9 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, first_line
 from ..files import regular
+from .kinds import LONGEST_MARK, other_kind
 
 # What the older format starts with: torch.serialization.MAGIC_NUMBER and PROTOCOL_VERSION.
 LEGACY_MARKS = (0x1950A86A20F9469CFC6C, 1001)
@@ -278,7 +279,10 @@ def opened(path: Path) -> Iterator[TensorFile]:
     """
     with regular(path).open("rb") as file:
         try:
-            if file.read(4) == b"PK\x03\x04":
+            head = file.read(LONGEST_MARK)
+            if stranger := other_kind(head):
+                raise UnreadableError(stranger)
+            if head.startswith(b"PK\x03\x04"):
                 _check_directory(file)
                 with zipfile.ZipFile(file) as archive:
                     yield _read_archive(archive)
@@ -294,7 +298,10 @@ def opened(path: Path) -> Iterator[TensorFile]:
 def _read_archive(archive: zipfile.ZipFile) -> TensorFile:
     names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
     if not names:
-        raise UnreadableError("a zip archive without data.pkl")
+        content = ", ".join(sorted(archive.namelist())[:3])
+        raise UnreadableError(
+            f"a zip archive of other things ({first_line(content)}); unpack it if a model is among them"
+        )
     folder = names[0].removesuffix("data.pkl")
     if f"{folder}byteorder" in archive.namelist() and _stored(archive, f"{folder}byteorder") != b"little":
         raise UnreadableError("written on a big-endian machine")

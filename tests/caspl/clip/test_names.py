@@ -244,6 +244,12 @@ HASH, OTHER = "0123456789abcdef", "f" * 16
             "write MODEL:/a/w.pt with the name of the model that has these",
         ),
         (
+            ("/a/model", f"{HASH}/quickgelu/2+2/32x32/eps1e-06+1e-05"),
+            ("/b/model", f"{HASH}/quickgelu/2+2/32x32"),
+            "the same weights computed otherwise, text epsilon 1e-06 there and 1e-05 here",
+            "write /a/model",
+        ),
+        (
             ("demo/student", f"{HASH}/quickgelu/2+2/32x32"),
             ("demo/teacher", f"{OTHER}/quickgelu/3+4/32x32"),
             f"network demo/student ({HASH}/quickgelu/2+2/32x32) there and demo/teacher ({OTHER}/quickgelu/3+4/32x32) here",

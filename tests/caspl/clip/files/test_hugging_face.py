@@ -205,6 +205,8 @@ def test_openais_weights_as_hugging_face_converts_them(tmp_path):
         (dict(num_attention_heads=4), {}),
         ({}, dict(num_attention_heads=2)),
         ({}, dict(hidden_act="gelu")),
+        (dict(layer_norm_eps=1e-6), {}),
+        ({}, dict(layer_norm_eps=1e-3)),
     ],
 )
 def test_another_network_of_the_same_weights(text, vision, model, tmp_path):
@@ -281,6 +283,25 @@ def test_configurations_that_are_refused(kind, model, tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             load_backbone(str(name))
         assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_configuration_without_its_type(model, tmp_path):
+    save(model, tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(setting(model_type=None)(json.loads(path.read_text()))))
+    assert_same_features(load_backbone(str(tmp_path)), model)
+
+
+def test_parts_of_a_model(model, tmp_path):
+    save(model, tmp_path, max_shard_size="100KB")
+    first, second, *_ = sorted(tmp_path.glob("model-*.safetensors"))
+    with pytest.raises(InputError, match="it is one of \\d+ in which a model lies: name their folder"):
+        load_backbone(str(first))
+    with pytest.raises(InputError, match="JSON; where it lies beside a model, name their folder"):
+        load_backbone(str(tmp_path / "model.safetensors.index.json"))
+    second.unlink()
+    with pytest.raises(InputError, match=f"no weight file at {second}, one of \\d+ in which the model lies; fetch it"):
+        load_backbone(str(tmp_path))
 
 
 def test_models_of_one_tower_are_refused(tmp_path):

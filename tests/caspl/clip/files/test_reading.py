@@ -108,6 +108,15 @@ FILES = {
     "Lightning, net._orig_mod.": lightning("net._orig_mod."),
     "_orig_mod.": saved(lambda state: under("_orig_mod.", state)),
     "_orig_mod.module.": saved(lambda state: {"model": under("_orig_mod.module.", state)}),
+    "compiled parts": saved(
+        lambda state: {key.replace("transformer.", "transformer._orig_mod."): value for key, value in state.items()}
+    ),
+    "blocks in FSDP": saved(
+        lambda state: {
+            key.replace("resblocks.1.", "resblocks.1._checkpoint_wrapped_module._fsdp_wrapped_module."): value
+            for key, value in state.items()
+        }
+    ),
     "module.model.": saved(lambda state: {"net": under("module.model.", state)}),
     "model_state_dict": saved(lambda state: {"model_state_dict": state, "loss": 0.3}),
     "a wrapper of no known name": saved(lambda state: {"a": {"b": {"c": under("what.ever.", state)}}, "step": 3}),
@@ -235,6 +244,18 @@ REFUSED = {
     ),
     "no tensor at all": (lambda state: {"epoch": 3}, "holds no tensors"),
     "another thing": (lambda state: {"fc.weight": torch.ones(2)}, "none of its tensors is named as those of a CLIP"),
+    "learned prompts": (
+        lambda state: {"state_dict": {"ctx": torch.ones(4, 8), "token_prefix": torch.ones(2, 1, 8)}},
+        "it holds learned prompts, which a run takes by --model-dir; name the CLIP",
+    ),
+    "an adapter": (
+        lambda state: {"base_model.model.q_proj.lora_A.weight": torch.ones(2, 8)},
+        r"it holds an adapter, not what it adapts; merge it into its CLIP \(merge_and_unload of peft\)",
+    ),
+    "the same name behind a wrapper": (
+        lambda state: without("ln_final.bias")(state) | {"a._orig_mod.x": torch.ones(1), "a.x": torch.ones(1)},
+        "it lacks ln_final.bias",
+    ),
     "two networks": (
         lambda state: {"state_dict": state, "ema": {key: value * 0.5 for key, value in state.items()}},
         r'holds 2 complete CLIPs, under "(ema|state_dict)." and "(ema|state_dict).".*save the one that you mean',
