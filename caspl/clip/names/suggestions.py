@@ -12,6 +12,7 @@ import open_clip
 from open_clip.pretrained import get_pretrained_cfg
 
 from ...ground.texts import letters, shown
+from ..files.folders import kind_of
 from .known import DEMO_NAMES, DRIVE, OPENAI_NAMES, file_of, is_model, like_a_path, open_clip_model, split, tags_of
 
 CLOSE = 0.8  # of difflib's ratio: "ViT-B/61" is as near to "ViT-B/16" as this allows
@@ -43,8 +44,10 @@ def unknown(name: str) -> str:
         return f'is "{name}", an address; write {_of_the_hub(address["id"])}'
     if ADDRESS.match(name):
         return f'is "{name}", an address, from which nothing is fetched; download the file, and give its path'
-    if re.match(r"file:", name, re.IGNORECASE):
-        return f'is "{name}", expected the path of the file without "file:"'
+    if scheme := re.match(r"(file|local-dir):(//)?", name, re.IGNORECASE):
+        return f'is "{name}", expected a path without "{scheme[0]}"; write {name[scheme.end() :]}'
+    if (scheme := re.match(r"(hf|hf-hub):", name, re.IGNORECASE)) and scheme[0] != scheme[0].lower():
+        return f'is "{name}", expected small letters before the colon; write {scheme[0].lower()}{name[scheme.end() :]}'
     if re.match(r"hub:", name, re.IGNORECASE):
         return f'is "{name}", but hub: is for boosting prompts; write {_of_the_hub(name[4:].partition("@")[0])}'
     if like_a_path(name):
@@ -119,7 +122,7 @@ def _unknown_source(name: str, model: str, source: str) -> str:
     if not source:
         return f'is "{name}", with nothing after the colon; give a file, as in {model}:/path/to/weights'
     tags = tags_of(model)
-    if like_a_path(source) or not tags:
+    if like_a_path(source) or file_of(source).exists() or not tags:
         return _no_file(name, source)
     close = _near_tag(source, tags)
     hint = f" (do you mean {model}:{close}?)" if close else ""
@@ -142,6 +145,8 @@ def _no_file(name: str, path: str) -> str:
     if DRIVE.match(path) or "\\" in path:
         return f"{said}; correct the path"
     folder = place.parent
+    if kind_of(place):
+        return f'is "{name}", but {place} is a folder that says itself what model it holds; write {path}'
     if place.exists():
         return f'is "{name}", but {place} is no file; {EXPECTED_FOLDER}'
     while not folder.is_dir() and folder != folder.parent:

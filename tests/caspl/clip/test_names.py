@@ -98,7 +98,12 @@ def test_nothing_far_fetched(name):
         ("here/clpi.pt", r"there is no file at here/clpi.pt .do you mean here/clip.pt.."),
         ("here/x", r"there is no file at here/x; correct"),
         ("model.bin", r"there is no file at model.bin"),
-        ("file:///tmp/x.pt", r'expected the path of the file without "file:"'),
+        ("file:///tmp/x.pt", r'expected a path without "file://"; write /tmp/x.pt$'),
+        ("local-dir:/tmp/x", r'expected a path without "local-dir:"; write /tmp/x$'),
+        ("HF:org/name", r"expected small letters before the colon; write hf:org/name$"),
+        ("Hf-Hub:org/name", r"write hf-hub:org/name$"),
+        ("ViT-B/16:model", r"model is a folder that says itself what model it holds; write model$"),
+        ("demo/student:here", r"here is no file; expected a model folder"),
         ("https://host/clip.pt", r"an address, from which nothing is fetched; download"),
         # folders
         (
@@ -131,10 +136,16 @@ def test_nothing_far_fetched(name):
 )
 def test_near_in_kind(name, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for folder, file in (("here", "clip.pt"), ("run", "boosting.safetensors"), ("empty", None)):
+    for folder, file in (
+        ("here", "clip.pt"),
+        ("run", "boosting.safetensors"),
+        ("model", "config.json"),
+        ("empty", None),
+    ):
         (tmp_path / folder).mkdir()
         if file:
             (tmp_path / folder / file).write_text("x")
+    (tmp_path / "model" / "model.safetensors").touch()
     assert re.search(said, unknown(name)), unknown(name)
     with pytest.raises(InputError, match="^backbone is "):
         load_backbone(name)
