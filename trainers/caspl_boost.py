@@ -72,7 +72,7 @@ KEYS = [
 ]
 
 
-def new_boosting(cfg: CfgNode, backbone: Backbone, *, trainable: bool = True) -> Prompts:
+def new_boosting(cfg: CfgNode, backbone: Backbone) -> Prompts:
     """Untrained boosting prompts of the lengths and depths in cfg.TRAINER.CASPL.
 
     Raises InputError, naming the keys, where the backbone can't take them.
@@ -84,7 +84,7 @@ def new_boosting(cfg: CfgNode, backbone: Backbone, *, trainable: bool = True) ->
     words = backbone.embed(keys.CTX_INIT) if keys.CTX_INIT else None
     text, _ = text_entries(shape.text_length, shape.text_depth, backbone.text_width, words)
     vision = random_entries(shape.vision_length, shape.vision_depth, backbone.vision_width)
-    return Prompts(text, vision, trainable=trainable)
+    return Prompts(text, vision)
 
 
 @register

@@ -70,10 +70,10 @@ def save_demo_model(name: str, model: open_clip.CLIP, token_ids: torch.Tensor, p
     return path
 
 
-def load_demo_model(name: str, path: Path | None = None) -> open_clip.CLIP:
+def load_demo_model(name: str) -> open_clip.CLIP:
     """The demo CLIP `name` ("student" or "teacher") in float32, with CLIP's full vocabulary."""
     model = build(name)
-    model.load_state_dict(with_all_tokens(load_file(path or FOLDER / f"{name}.safetensors")))
+    model.load_state_dict(with_all_tokens(load_file(FOLDER / f"{name}.safetensors")))
     return model
 
 
