@@ -147,7 +147,7 @@ def test_both_cases_of_the_projection_occur(build, monkeypatch):
         ("CasPL_CoOp", "COOP", "True"),
     ],
 )
-def test_context_from_the_datasets_template(dataset, words, rest, trainer, length, given, build, monkeypatch):
+def test_context_from_the_datasets_template(dataset, words, rest, trainer, length, given, build):
     """Words at the end, zeros before; where the comma is a token of its own, the last word is not learned.
 
     True is what the code of KgCoOp and ProGrad calls it.

@@ -545,7 +545,7 @@ def test_a_folder_with_a_table_in_it_names_it(folder, make_cfg, caplog):
 
 
 @pytest.mark.slow
-def test_from_a_table_as_kaggle_has_it_to_a_trained_run(tmp_path, monkeypatch):
+def test_from_a_table_as_kaggle_has_it_to_a_trained_run(tmp_path):
     """A thousand digits: ids without ending, numbers without names, images in a folder of their own, some without labels.
 
     The first sentence says what is missing, and nothing else is changed.
