@@ -24,7 +24,7 @@ from caspl.ground.keys import Key
 from caspl.ground.tensors.finite import NotFiniteError, checked_scores
 
 from .keys import Declaring, completed, precision_key
-from .prompt_trainer import check_image_size
+from .prompt_trainer import check_images
 from .recorded import Recording, Use, model_file
 from .registration import register
 
@@ -80,7 +80,7 @@ class LinearProbe(Recording, Declaring, TrainerX):
     def build_model(self) -> None:
         cfg = self.cfg
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
-        check_image_size(cfg, self.backbone)
+        check_images(cfg, self.backbone)
         self.precision = resolve_precision(cfg.TRAINER.LINEARPROBE.PREC, self.device)
         self.backbone.place(self.device, self.precision)
         self.classifier = nn.Linear(self.backbone.embedding_width, self.num_classes).to(self.device)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import open_clip
 import torch
 import torch.nn.functional as F
 from dassl.engine import TrainerX
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 # With a tensor of a larger norm, unusual in trained runs, an epoch's last prompts are tried before they are saved: up to here
 # no product of two overflows in half precision
 SUSPECT = 100
+OPENAI = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD  # mean and standard deviation of images
 # With a lower factor, the gradients of a loss of 1 would not be normal numbers in half precision
 SMALLEST_SCALE = torch.finfo(torch.float16).tiny
 
@@ -118,13 +120,29 @@ class StoredFeatures:
         return torch.cat(batches)
 
 
-def check_image_size(cfg, backbone: Backbone) -> None:
-    """Raise InputError unless INPUT.SIZE is what the backbone takes."""
+def check_images(cfg, backbone: Backbone) -> None:
+    """Raise InputError unless images are prepared as the backbone takes them.
+
+    Its normalisation may be another than OpenAI's, which all configurations of the family have; any other in a configuration is
+    chosen for a file that does not say its own.
+    """
     if tuple(cfg.INPUT.SIZE) != backbone.image_size:
         raise InputError(
             f"INPUT.SIZE is {tuple(cfg.INPUT.SIZE)}, but {backbone.name} takes images of "
             f'{backbone.image_size}; set INPUT.SIZE "{backbone.image_size}"'
         )
+    here, own = (cfg.INPUT.PIXEL_MEAN, cfg.INPUT.PIXEL_STD), (backbone.mean, backbone.std)
+    if _rounded(here) == _rounded(OPENAI) != _rounded(own):
+        mean, std = ([float(value) for value in part] for part in own)
+        raise InputError(
+            f"INPUT.PIXEL_MEAN and INPUT.PIXEL_STD are those of OpenAI's CLIP, but {backbone.name} takes images less {mean}, "
+            f'over {std}; set INPUT.PIXEL_MEAN "{mean}" INPUT.PIXEL_STD "{std}"'
+        )
+
+
+def _rounded(normalisation: Sequence[Sequence[float]]) -> list[float]:
+    """Mean and standard deviation in as many digits as anybody writes of them."""
+    return [round(float(value), 4) for part in normalisation for value in part]
 
 
 def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
@@ -195,7 +213,7 @@ class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
         cfg, classnames = self.cfg, self.dm.dataset.classnames
         log.info("Loading CLIP (backbone: %s)", cfg.MODEL.BACKBONE.NAME)
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
-        check_image_size(cfg, self.backbone)
+        check_images(cfg, self.backbone)
         self.precision = resolve_precision(self.keys.PREC, self.device)
         prompted = PromptedCLIP(self.backbone, classnames)
         learner = self.build_learner(self.backbone, classnames)

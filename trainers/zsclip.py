@@ -14,7 +14,7 @@ from caspl.ground.errors import InputError, naming
 from caspl.ground.tensors.finite import checked_scores
 
 from .keys import Declaring, completed, precision_key, template_key
-from .prompt_trainer import check_image_size
+from .prompt_trainer import check_images
 from .registration import register
 
 KEYS = [
@@ -37,7 +37,7 @@ class ZeroshotCLIP(Declaring, TrainerX):
     def build_model(self) -> None:
         keys = self.cfg.TRAINER.ZSCLIP
         self.backbone = load_backbone(self.cfg.MODEL.BACKBONE.NAME)
-        check_image_size(self.cfg, self.backbone)
+        check_images(self.cfg, self.backbone)
         self.precision = resolve_precision(keys.PREC, self.device)
         self.backbone.place(self.device, self.precision)
         template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE)

@@ -1,5 +1,6 @@
 """train.py as a user meets it: mistakes answered in one sentence, interruptions that lose nothing."""
 
+import json
 import os
 import random
 import re
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from caspl.checkpoints.boosting import read_boosting
+from caspl.clip.backbones import load_backbone
+from caspl.clip.files.hugging_face import to_hugging_face
 from caspl.ground.locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +54,19 @@ def test_a_mistake_gets_one_sentence(mistake, run, capsys):
     assert run("CoOp", "base", "out", *(flags or ["--seed", "1", *arguments])) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1 and re.search(message, lines[0]), lines
+
+
+def test_a_backbone_of_other_pixel_values(run, capsys, tmp_path):
+    """Trained with OpenAI's normalisation it would learn what fits no image; the advised setting is taken."""
+    student = load_backbone("demo/student")
+    config, preprocessor, tensors = to_hugging_face(student.model, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "x")
+    for name, content in {"config": config, "preprocessor_config": preprocessor}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    settings = ("OPTIM.MAX_EPOCH", "1", "DATASET.NUM_SHOTS", "1", "MODEL.BACKBONE.NAME", str(tmp_path))
+    assert run("CoOp", "base", "out", "--seed", "1", *settings) == 2
+    advised = re.search(r'set (INPUT.PIXEL_MEAN) "(.*)" (INPUT.PIXEL_STD) "(.*)"\n', capsys.readouterr().err)
+    assert run("CoOp", "base", "out", "--seed", "1", *settings, *advised.groups()) == 0
 
 
 def test_a_bare_command_says_what_is_missing(capsys):
