@@ -18,8 +18,10 @@ from .known import DEMO_NAMES, DRIVE, OPENAI_NAMES, file_of, is_model, like_a_pa
 CLOSE = 0.8  # of difflib's ratio: "ViT-B/61" is as near to "ViT-B/16" as this allows
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 OURS = re.compile(r"(clip.?)?(vit|rn)|demo", re.IGNORECASE)  # what names of CLIPs begin with
-ADDRESS = re.compile(r"https?://", re.IGNORECASE)
-HUB_ADDRESS = re.compile(r"https?://(www\.)?(huggingface\.co|hf\.co)/(?P<id>[\w.-]+/[\w.-]+)", re.IGNORECASE)
+ADDRESS = re.compile(r"[a-z][a-z0-9]+://", re.IGNORECASE)
+HUB_ADDRESS = re.compile(
+    r"(https?://)?(www\.)?(huggingface\.co|hf\.co)/(models/)?(?P<id>[\w.-]+/[\w.-]+)", re.IGNORECASE
+)
 OUR_FILES = ("boosting.safetensors", "prompts.safetensors")
 EXPECTED_FOLDER = (
     "expected a model folder of transformers (config.json with model.safetensors or pytorch_model.bin), or the path of a "
@@ -42,14 +44,14 @@ def unknown(name: str) -> str:
         return _unknown_source(name, model, source)
     if address := HUB_ADDRESS.match(name):
         return f'is "{name}", an address; write {_of_the_hub(address["id"])}'
-    if ADDRESS.match(name):
-        return f'is "{name}", an address, from which nothing is fetched; download the file, and give its path'
     if scheme := re.match(r"(file|local-dir):(//)?", name, re.IGNORECASE):
         return f'is "{name}", expected a path without "{scheme[0]}"; write {name[scheme.end() :]}'
     if (scheme := re.match(r"(hf|hf-hub):", name, re.IGNORECASE)) and scheme[0] != scheme[0].lower():
         return f'is "{name}", expected small letters before the colon; write {scheme[0].lower()}{name[scheme.end() :]}'
     if re.match(r"hub:", name, re.IGNORECASE):
         return f'is "{name}", but hub: is for boosting prompts; write {_of_the_hub(name[4:].partition("@")[0])}'
+    if ADDRESS.match(name):
+        return f'is "{name}", an address, from which nothing is fetched; download the file, and give its path'
     if like_a_path(name):
         return _no_file(name, name)
     if os.path.isdir(name.partition("/")[0]):

@@ -84,6 +84,9 @@ def test_nothing_far_fetched(name):
         ("openai/clip-vit-base-patch16", r"for a repository of the Hub write hf:openai/clip-vit-base-patch16$"),
         ("laion/CLIP-ViT-B-16-laion2B-s34B-b88K", r"write hf-hub:laion/CLIP-ViT-B-16-laion2B-s34B-b88K$"),
         ("wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M", r"write hf:wkcn/\S+ .*CLIPModel.* or hf-hub:wkcn/\S+ .*open_clip"),
+        ("huggingface.co/openai/clip-vit-base-patch32", r"an address; write hf:openai/clip-vit-base-patch32$"),
+        ("s3://bucket/clip.pt", r"an address, from which nothing is fetched; download the file"),
+        ("gs://bucket/clip", r"an address, from which nothing is fetched; download the file"),
         ("https://huggingface.co/openai/clip-vit-base-patch32/tree/main", r"write hf:openai/clip-vit-base-patch32$"),
         ("hub:org/name@main", r"hub: is for boosting prompts; write hf:org/name .* or hf-hub:org/name "),
         # paths
