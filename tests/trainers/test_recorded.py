@@ -221,6 +221,7 @@ def test_what_changes_nothing_of_the_network_may_differ(case, load, made):
     assert learned.keys() == stored.keys() and all(torch.equal(learned[key], stored[key]) for key in stored)
 
 
+@pytest.mark.slow
 def test_a_linear_probe_is_of_its_classes(data, tmp_path, capsys):
     words = ("--root", data, "--trainer", "LinearProbe", "--seed", "1")
     words += ("--dataset-config-file", ROOT / "configs/datasets/digits.yaml")
