@@ -32,8 +32,9 @@ import caspl.trainers  # registration
 from caspl.configs import family, find_base, flags, published, unread
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import check_writable
-from caspl.ground.keys import in_any_case, problems, put, value_of
+from caspl.ground.keys import flat, in_any_case, problems, put, value_of
 from caspl.ground.locks import HeldError, locked
+from caspl.ground.yaml_files import load_yaml
 
 log = logging.getLogger("train")
 
@@ -60,14 +61,20 @@ def apply_flags(cfg, args: argparse.Namespace, keys) -> None:
             put(cfg, key, declared[key].canonical(value))
 
 
+def default_cfg():
+    """The configuration before anything is set."""
+    cfg = get_cfg_default()
+    caspl.trainers.extend_cfg(cfg)
+    caspl.datasets.extend_cfg(cfg)
+    return cfg
+
+
 def setup_cfg(args: argparse.Namespace, *, to_run: bool = False):
     """The frozen configuration of a run; `to_run`: one that begins now, so that what it goes on from must be there.
 
     Raises InputError, in one sentence with everything that is wrong in files, flags, options and values.
     """
-    cfg = get_cfg_default()
-    caspl.trainers.extend_cfg(cfg)
-    caspl.datasets.extend_cfg(cfg)
+    cfg = default_cfg()
     wrong: list[str] = []
     files = [file for file in (args.dataset_config_file, args.config_file) if file]
     keys = [*defaults.KEYS, *caspl.trainers.KEYS, *caspl.datasets.KEYS]
@@ -134,6 +141,7 @@ def carry_out(args: argparse.Namespace, cfg) -> None:
     log.info("** Arguments **\n%s\n** Config **\n%s\n** System info **\n%s\n", arguments, cfg, collect_env_info())
 
     trainer = build_trainer(cfg)
+    trainer.defaults = flat(load_yaml(default_cfg().dump()))
     if args.eval_only:
         trainer.load_model(args.model_dir or "", epoch=args.load_epoch)
         trainer.test()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,7 +41,10 @@ class TrainerBase(finite.Watched):
         epoch: the epoch under way, from 0.
         start_epoch: the first epoch of this process.
         max_epoch: the number of epochs in all.
+        defaults: of the configuration's keys, by their full names, as far as whoever builds the trainer tells them.
     """
+
+    defaults: Mapping[str, Any] = {}
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, nn.Module] = OrderedDict()

@@ -217,6 +217,22 @@ def test_other_configuration_is_refused(make_cfg, make_trainer):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("value, refused", [(0.25, False), (0.5, True)], ids=["its default", "another"])
+def test_a_key_that_there_was_not_yet(value, refused, make_cfg, make_trainer):
+    trained(make_cfg, make_trainer)
+    cfg = make_cfg(OPTIM__MAX_EPOCH=2)
+    cfg.defrost()
+    cfg.OPTIM.NEW = value
+    trainer = make_trainer(cfg)
+    trainer.defaults = {"OPTIM.NEW": 0.25}
+    if refused:
+        with pytest.raises(InputError, match="OPTIM.NEW was not set and is now 0.5"):
+            trainer.train()
+    else:
+        trainer.train()
+        assert trainer.start_epoch == 2
+
+
 def test_harmless_changes_are_accepted(make_cfg, make_trainer, tmp_path):
     first = trained(make_cfg, make_trainer)
     (tmp_path / "out").rename(tmp_path / "moved")
