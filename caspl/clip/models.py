@@ -32,6 +32,7 @@ from ..ground.errors import InputError, QuantityError, first_line, listed
 from ..ground.files import regular
 from ..ground.quiet import asking_the_hub, leaving_out
 from ..ground.tensors.values import LARGEST_WEIGHT, impossible
+from ..ground.texts import visible
 from . import demo
 from .files.folders import kind_of
 from .files.reading import fill_from, read_clip
@@ -108,7 +109,7 @@ def _load(name: str) -> Loaded:
         return Loaded(*_load_of(architecture, source, name))
     if file_of(name).is_file() or name and kind_of(file_of(name)):
         return _read(file_of(name))
-    raise QuantityError(("backbone", unknown(name)))
+    raise QuantityError(("backbone", visible(unknown(name))))
 
 
 def _read(path: Path) -> Loaded:

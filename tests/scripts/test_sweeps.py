@@ -472,8 +472,10 @@ def test_the_scripts_know_which_trainer_reads_which_key():
     cfg = get_cfg_default()
     caspl.trainers.extend_cfg(cfg)
     each = "for t in $1; do for k in $2; do ! reads $t $k || echo $t $k; done; done"
-    words = [" ".join(ALL_TRAINERS), " ".join(key.name for key in caspl.trainers.KEYS)]
+    words = [" ".join(ALL_TRAINERS), " ".join(key.name for key in caspl.trainers.KEYS if not key.unread)]
     source = ["bash", "-c", f"source scripts/protocols.sh; {each}", "-", *words]
     said = subprocess.run(source, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    read = {f"{name} {key.name}" for name in ALL_TRAINERS for key in TRAINER_REGISTRY.get(name).reads(cfg)}
+    read = {
+        f"{name} {key.name}" for name in ALL_TRAINERS for key in TRAINER_REGISTRY.get(name).reads(cfg) if not key.unread
+    }
     assert read and set(said) == read

@@ -184,7 +184,7 @@ def test_a_run_that_knows_the_hash_of_the_weights_alone(tmp_path, student):
     [
         (
             dict(backbone="demo/teacher"),
-            r"trained with demo/teacher, but demo/teacher is another network: network .* here; choose demo/teacher",
+            r"trained with demo/teacher, but demo/teacher is another network: .* here; bring back what was demo/teacher then",
         ),
         (dict(backbone="ViT-Z/9"), 'names the CLIP "ViT-Z/9", which is neither .*--backbone'),
         (dict(classnames=[]), "does not know its class names; give them"),
