@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import sys
 import unicodedata
 from collections import Counter
@@ -37,6 +38,11 @@ def _is_hidden(character: str) -> bool:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def quoted(text: str) -> str:
+    """`text` in quotation marks that a shell takes as they stand; in double ones, which YAML reads alike, where it can be."""
+    return f'"{text}"' if not set(text) & set('"$`\\!') else shlex.quote(text)
 
 
 def nfc(name: str) -> str:

@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
 from caspl.ground.keys import MISSING, Key, flat, literal, put, value_of
-from caspl.ground.texts import shown
+from caspl.ground.texts import quoted, shown
 from caspl.ground.yaml_files import beside, lineage, merged
 
 from .defaults import KEYS
@@ -216,7 +216,7 @@ def _hint(value: Any, present: Any, key: Key | None) -> str:
 
 def _as_written(value: Any) -> str:
     """A value in a file and in a shell: quotation marks where one of them needs some."""
-    return str(value) if isinstance(value, (bool, int, float)) else f'"{value}"'
+    return str(value) if isinstance(value, (bool, int, float)) else quoted(str(value))
 
 
 def _word(value: Any) -> str:

@@ -15,7 +15,7 @@ from caspl.ground.errors import InputError
 from caspl.ground.files import TEXT_BYTES, as_json, load_json, regular
 from caspl.ground.images import is_clutter, is_image
 from caspl.ground.keys import LONGEST
-from caspl.ground.texts import repeated, shown
+from caspl.ground.texts import quoted, repeated, shown
 
 from .parts import named
 
@@ -101,8 +101,7 @@ def beside(folder: str, root: str) -> str:
 
 def key_of(name: str, value: Sequence[str]) -> str:
     """A key and its list of texts as a command line takes them."""
-    text = repr(list(value))
-    return f'{name} "{text}"' if not set(text) & set('"$`\\!') else f"{name} {shlex.quote(text)}"
+    return f"{name} {quoted(repr(list(value)))}"
 
 
 def read_cells(path: str) -> Table:

@@ -1,10 +1,22 @@
 """Names that hold what a terminal, Markdown, a spreadsheet or a figure would act upon."""
 
 import logging
+import shlex
 
 import pytest
 
-from caspl.ground.texts import Visible, as_read, in_csv, in_figure, in_markdown, letters, sentence, tell, visible
+from caspl.ground.texts import (
+    Visible,
+    as_read,
+    in_csv,
+    in_figure,
+    in_markdown,
+    letters,
+    quoted,
+    sentence,
+    tell,
+    visible,
+)
 
 SOUND = [
     "ViT-B/16",
@@ -98,3 +110,8 @@ def test_figures_leave_mathematics_alone():
 def test_names_that_are_alike(one, other, known_alike, read_alike):
     assert (letters(one) == letters(other)) is known_alike
     assert (as_read(one) == as_read(other)) is read_alike
+
+
+@pytest.mark.parametrize("text", ["['path=id']", "a b", "", '["a"]', "$HOME", "a`b`", "it's", "C:\\x", "wow!"])
+def test_a_quoted_text_is_one_word_of_a_shell(text):
+    assert shlex.split(quoted(text)) == [text]
