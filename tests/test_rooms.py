@@ -29,7 +29,7 @@ FLOORS = (
     {"prompting"},
     {"checkpoints"},
     {"use", "results"},
-    {"configs", "datasets", "trainers"},
+    {"configs", "datasets", "trainers", "sweeps"},
     {"host"},
     {"doors"},  # the modules of caspl/ itself: the commands, and public names for what is in the rooms
 )

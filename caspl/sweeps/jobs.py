@@ -1,0 +1,57 @@
+"""What passes from the plan to the engines: jobs, each a run of train.py in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a job is for, which decides when it is finished (state.py)."""
+
+    TRAINING = "training"
+    PHASE1 = "phase1"  # a training that counts whatever its settings were
+    BOOSTING = "boosting"  # the same, of which only boosting.safetensors counts; nobody runs it for its own sake
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job takes while it runs."""
+
+    gpus: float = 1.0  # of one machine; a fraction shares one; on a machine without GPUs nothing is asked for
+    threads: int | None = None  # OMP_NUM_THREADS; None: left as it is
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of train.py."""
+
+    folder: str  # where its outputs lie; the job's name, unique in a plan
+    arguments: tuple[str, ...]  # behind `python train.py`
+    kind: Kind
+    needs: str = ""  # folder of the job that must have ended well before; "": none
+    epoch: int | None = None  # the last one of a training; None: a test
+    settings: str = ""  # the arguments without what may change: where data and outputs lie (settings.txt of the folder)
+    resources: Resources = Resources()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs in an order in which each comes behind the one that it needs; folders are unique."""
+
+    jobs: tuple[Job, ...]
+
+    def __post_init__(self) -> None:
+        known: set[str] = set()
+        for job in self.jobs:
+            if job.folder in known or (job.needs and job.needs not in known):
+                raise ValueError(f"{job.folder} comes twice, or before {job.needs}, which it needs")
+            known.add(job.folder)
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.jobs)
