@@ -9,8 +9,8 @@ from pathlib import Path
 from ...ground.errors import InputError
 from ...ground.texts import letters, visible
 from ..names import ANY_DATASET, TRAINERS, dataset_name, known_dataset, known_trainer
-from .logs import Log
 from .places import BACKBONE, Mentions, Place, backbone_said, mentions, places
+from .told import Told
 
 REMEDY = "move it to where it belongs, or remove it and run it again"
 LABEL_FREE = [name for name in TRAINERS if name != "LinearProbe"]  # see no labels: their number of shots means nothing
@@ -18,7 +18,7 @@ LABEL_FREE = [name for name in TRAINERS if name != "LinearProbe"]  # see no labe
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run is, by its folder and its log."""
+    """What a run is, by its folder and its log or record."""
 
     root: Path
     dataset: str  # the papers' name, else the folder's, else the log's
@@ -30,25 +30,25 @@ class Identity:
     by_log: bool  # the folder is of no known layout
 
 
-def identify(folder: Path, top: Path, log: Log) -> Identity | None:
+def identify(folder: Path, top: Path, told: Told) -> Identity | None:
     """What the run of a log in `folder`, below `top`, is; None where neither says enough for a table.
 
     Raises InputError, naming all that was found and expected, where they contradict each other.
     """
-    dataset, trainer = log.says("DATASET.NAME"), log.says("TRAINER.NAME")
-    if log.runs > 1 and not log.config:
+    dataset, trainer = told.says("DATASET.NAME"), told.says("TRAINER.NAME")
+    if told.runs > 1 and not told.config:
         raise InputError(
             "it has a result before the first configuration that the file holds, so nothing says what that is of"
         )
     for place in places(folder):
         if place.dataset is None or place.trainer is None:  # the last one, which says no more than the seed
-            return _by_log(place, _said(folder, top), log) if dataset and trainer else None
+            return _by_log(place, _said(folder, top), told) if dataset and trainer else None
         if (
             _fits(place.dataset, dataset, known_dataset(place.dataset))
             or dataset in ANY_DATASET
             or _fits(place.trainer, trainer, known_trainer(place.trainer))
         ):
-            return _by_both(place, dataset, trainer, log)
+            return _by_both(place, dataset, trainer, told)
     return None
 
 
@@ -67,7 +67,7 @@ def _same(one: str, other: str) -> bool:
     return letters(dataset_name(one)) == letters(dataset_name(other))
 
 
-def _by_both(place: Place, dataset: str | None, trainer: str | None, log: Log) -> Identity:
+def _by_both(place: Place, dataset: str | None, trainer: str | None, told: Told) -> Identity:
     root, name, method, config, wrong = place.root, place.dataset, place.trainer, place.config, []
     if dataset in ANY_DATASET:  # the folder says which images they are: not a benchmark's as its own class reads them
         name = f"{place.dataset} ({dataset})" if known_dataset(place.dataset) else place.dataset
@@ -82,48 +82,48 @@ def _by_both(place: Place, dataset: str | None, trainer: str | None, log: Log) -
             wrong.append(("TRAINER.NAME", trainer, place.trainer))
         elif trainer.lower() not in place.trainer.lower():  # else a variant of it: CoOp_cross
             method, config = trainer, "/".join(filter(None, (place.trainer, config)))
-    config = config or visible(log.config_file)
-    _refuse([*wrong, *_numbers(place.shots, place.seed, log), *_backbone(config, log)])
+    config = config or visible(told.config_file)
+    _refuse([*wrong, *_numbers(place.shots, place.seed, told), *_backbone(config, told)])
     return Identity(
         root, dataset_name(visible(name)), visible(method), config, place.shots, place.seed, place.part, False
     )
 
 
-def _by_log(place: Place, said: Mentions, log: Log) -> Identity | None:
+def _by_log(place: Place, said: Mentions, told: Told) -> Identity | None:
     """What the log says, in a folder of any name; what its names mention must not be another's."""
-    name, trainer = log.says("DATASET.NAME"), log.says("TRAINER.NAME")
-    config = visible(log.config_file)
+    name, trainer = told.says("DATASET.NAME"), told.says("TRAINER.NAME")
+    config = visible(told.config_file)
     shots = next(iter(said.shots)) if len(said.shots) == 1 else None
     wrong = []
-    source = mentions(log.model_dir or "").datasets
+    source = mentions(told.model_dir or "").datasets
     if said.datasets - source and dataset_name(name) not in said.datasets and name not in ANY_DATASET:
         wrong.append(("DATASET.NAME", name, ", ".join(sorted(said.datasets))))
     if said.trainers and not any(_same(trainer, other) for other in said.trainers) and known_trainer(trainer):
         wrong.append(("TRAINER.NAME", trainer, ", ".join(sorted(said.trainers))))
-    _refuse([*wrong, *_numbers(shots, place.seed, log), *_backbone(config, log)])
-    shots = log.number_of("DATASET.NUM_SHOTS") if shots is None else shots
-    if shots is None and not log.tests_a_model:
+    _refuse([*wrong, *_numbers(shots, place.seed, told), *_backbone(config, told)])
+    shots = told.number_of("DATASET.NUM_SHOTS") if shots is None else shots
+    if shots is None and not told.tests_a_model:
         return None  # trained on all images: in no table
     part = next(iter(said.parts)) if len(said.parts) == 1 else ""
-    seed = place.seed if place.seed is not None else log.number_of("SEED")
+    seed = place.seed if place.seed is not None else told.number_of("SEED")
     return Identity(place.root, dataset_name(visible(name)), visible(trainer), config, shots, seed, part, True)
 
 
-def _numbers(shots: int | None, seed: int | None, log: Log) -> list[tuple[str, object, object]]:
-    wrong, logged = [], log.number_of("DATASET.NUM_SHOTS")
-    if shots is not None and not (shots == 0 and log.says("TRAINER.NAME") in LABEL_FREE):
+def _numbers(shots: int | None, seed: int | None, told: Told) -> list[tuple[str, object, object]]:
+    wrong, logged = [], told.number_of("DATASET.NUM_SHOTS")
+    if shots is not None and not (shots == 0 and told.says("TRAINER.NAME") in LABEL_FREE):
         if logged is not None and logged != shots:
             wrong.append(("DATASET.NUM_SHOTS", logged, f"{shots} shots"))
-        elif shots and log.training and log.config.get("DATASET.NUM_SHOTS") == "-1":
+        elif shots and told.training and told.config.get("DATASET.NUM_SHOTS") == "-1":
             wrong.append(("DATASET.NUM_SHOTS", "-1, all images,", f"{shots} shots"))
-    logged = log.number_of("SEED")
+    logged = told.number_of("SEED")
     if None not in (seed, logged) and seed != logged:
         wrong.append(("SEED", logged, f"seed {seed}"))
     return wrong
 
 
-def _backbone(config: str, log: Log) -> list[tuple[str, object, object]]:
-    said, name = backbone_said(config), log.says("MODEL.BACKBONE.NAME") or ""
+def _backbone(config: str, told: Told) -> list[tuple[str, object, object]]:
+    said, name = backbone_said(config), told.says("MODEL.BACKBONE.NAME") or ""
     logged = BACKBONE.match(re.sub("[-/]", "_", name))
     if said and logged and letters(said) != letters(logged[1]):
         return [("MODEL.BACKBONE.NAME", name, said)]

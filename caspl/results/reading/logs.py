@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 
 from ...ground.errors import InputError
 from .text import read_lines
+from .told import Result, Told
 
 LOG_NAME = re.compile(r"log\.txt(-\d[\d-]*)?")
 ARGUMENTS, CONFIG = "** Arguments **", "** Config **"
@@ -23,146 +23,15 @@ TRAINED = ("Finish training", "Finished training")  # today's Dassl, that of Pro
 ARGUMENT = re.compile(r"(\w{1,60}): ?(.*)")
 KEY = re.compile(r"( *)(\w{1,60}):(?: (.*))?")
 BOOSTED_BY_BASE_NAMES = re.compile(r"Boosting prompts from .*\(names of base classes only\)")
-COUNT = re.compile(r"\d[\d,]{0,14}", re.ASCII)
 MOST_RUNS, CONFIG_LINES = 1_000, 10_000
-ROUNDED = 0.51  # percent by which the accuracy that is printed may differ from that of the counts
-
-# Keys that change no number, or only say where things lie
-NEUTRAL = re.compile(
-    r"OUTPUT_DIR|RESUME|VERBOSE|VERSION|USE_CUDA|DATASET\.ROOT|DATALOADER\.NUM_WORKERS|DATALOADER\.TEST\..*|TRAIN\..*_FREQ"
-    r"|TEST\.(?!SPLIT|FINAL_MODEL).*|.*\.MEMORY"
-)
 
 
-@dataclass
-class Result:
-    """One evaluation. `correct` and `total` are None where no counts are printed; all as written."""
-
-    split: str  # test, val ...
-    accuracy: str
-    correct: str | None = None
-    total: str | None = None
-
-    def percent(self) -> float:
-        """To the image where the counts are printed. Raises InputError for what cannot be."""
-        if not re.fullmatch(r"\d{1,3}(\.\d{0,20})?", self.accuracy, re.ASCII) or float(self.accuracy) > 100:
-            raise InputError(f"its accuracy is {self.accuracy[:40]}%, expected 0 to 100")
-        if self.total is None or self.correct is None:
-            return float(self.accuracy)
-        if not COUNT.fullmatch(self.total) or not COUNT.fullmatch(self.correct):
-            raise InputError(f"it counts {self.correct[:40]} correct images of {self.total[:40]}, expected numbers")
-        total, correct = (int(number.replace(",", "")) for number in (self.total, self.correct))
-        if correct > total or not total:
-            raise InputError(f"it counts {correct:,} correct images of {total:,}, which is impossible")
-        if abs(100 * correct / total - float(self.accuracy)) > ROUNDED:
-            raise InputError(
-                f"it counts {correct:,} correct images of {total:,} and prints an accuracy of {self.accuracy}%"
-            )
-        return 100 * correct / total
-
-
-@dataclass
-class Log:
-    """What a log says about one run; several may share a file."""
-
-    path: Path
-    number: int = 1  # of the run in its file
-    runs: int = 1  # in that file
-    arguments: dict[str, str] = field(default_factory=dict)  # of the command line, as printed
-    config: dict[str, str] = field(default_factory=dict)  # key with its nodes -> value, as printed
-    loaded: dict[str, str] = field(default_factory=dict)  # likewise: dataset and trainer, as they are built
-    results: list[Result] = field(default_factory=list)  # the final ones: of a training those behind its end
-    training: bool = False  # it prints epochs
-    trained: bool = False  # and their end
-    boosted_by_base_names: bool = False
-
-    @property
-    def name(self) -> str:
-        """As sentences call it."""
-        return str(self.path) if self.runs == 1 else f"{self.path} (run {self.number} of {self.runs})"
-
-    def says(self, key: str) -> str | None:
-        """The value of a key; None where the log is silent, which an empty value and -1, Dassl's "none given", are, too."""
-        value = self.config.get(key, self.loaded.get(key))
-        return None if value in ("", "-1") else value
-
-    def number_of(self, key: str) -> int | None:
-        value = self.says(key)
-        return int(value) if value and re.fullmatch(r"\d{1,9}", value, re.ASCII) else None
-
-    @property
-    def tests_a_model(self) -> bool:
-        """Whether it only tests what another run has trained, or nobody."""
-        return self.arguments.get("eval_only") == "True"
-
-    @property
-    def model_dir(self) -> str | None:
-        """The folder of the training whose model it tests."""
-        return self.arguments.get("model_dir") or None if self.tests_a_model else None
-
-    @property
-    def epoch(self) -> str | None:
-        """Of the model that is tested; None where the log does not say, or says the last."""
-        return self.arguments.get("load_epoch") or None if self.tests_a_model else self.says("OPTIM.MAX_EPOCH")
-
-    @property
-    def config_file(self) -> str:
-        """Its name without folder and ending; "" where the log does not say."""
-        return re.sub(r"\.ya?ml$", "", re.split(r"[/\\]", self.arguments.get("config_file", ""))[-1])
-
-    @property
-    def final(self) -> Result | None:
-        """The last result on test images, else the last one on others."""
-        tests = [result for result in self.results if result.split == "test"]
-        return (tests or self.results or [None])[-1]
-
-    @property
-    def images(self) -> int | None:
-        """Of the final result, where they are counted."""
-        total = (self.final.total or "").replace(",", "") if self.final is not None else ""
-        return int(total) if re.fullmatch(r"\d{1,15}", total, re.ASCII) else None
-
-    @property
-    def base_to_new_splits(self) -> bool:
-        """PromptKD's way: one run over all classes, whose val images are the base classes' test, and its test the new ones'."""
-        return self.says("TRAINER.MODAL") == "base2novel"
-
-    @property
-    def classes(self) -> str | None:
-        """That were tested: all, base or new; None where the log does not say."""
-        if self.base_to_new_splits:
-            return "base" if self.final is not None and self.final.split == "val" else "new"
-        return self.says("DATASET.SUBSAMPLE_CLASSES")
-
-    @property
-    def base_names(self) -> bool:
-        """CasPL: the log says that phase 1 knew the names of the base classes only."""
-        return self.says("TRAINER.CASPL.CLASSES") == "base" or self.boosted_by_base_names
-
-    def accuracy(self) -> float | None:
-        """Percent of the test images; None: not finished, or not on them. Raises InputError for what cannot be."""
-        counted = ("test", "val") if self.base_to_new_splits else ("test",)
-        percents = [result.percent() for result in self.results if result.split in counted]
-        return percents[-1] if percents and self.final.split in counted else None
-
-    def difference(self, other: Log) -> str | None:
-        """The first thing in which the configurations of two logs differ that both print, as a phrase."""
-        for key in sorted(self.config.keys() & other.config.keys()):
-            if self.config[key] != other.config[key] and not NEUTRAL.fullmatch(key):
-                return f"{key} {self.config[key]} and {other.config[key]}"
-        for key in ("model_dir", "load_epoch") if self.tests_a_model else ():
-            mine, others = (log.arguments.get(key, "") for log in (self, other))
-            if mine != others:
-                return f"--{key.replace('_', '-')} {mine or 'not given'} and {others or 'not given'}"
-        return None
-
-
-def read_logs(path: Path) -> list[Log]:
+def read_logs(path: Path) -> list[Told]:
     """The runs of one log file, oldest first. Raises OSError where it can't be read, InputError for too many."""
     parts = list(islice(_split(read_lines(path)), MOST_RUNS + 1))
     if len(parts) > MOST_RUNS:
         raise InputError(f"it holds more than {MOST_RUNS} runs")
-    return [_read(lines, Log(path, number, len(parts))) for number, lines in enumerate(parts, 1)]
+    return [_read(lines, Told(path, number, len(parts))) for number, lines in enumerate(parts, 1)]
 
 
 def logs_of(folder: Path, names: Iterable[str]) -> list[Path]:
@@ -183,7 +52,7 @@ def _split(lines: list[str]) -> Iterator[list[str]]:
     yield from (lines[start:end] for start, end in pairwise([*starts, len(lines)]))
 
 
-def _read(lines: list[str], log: Log) -> Log:
+def _read(lines: list[str], log: Told) -> Told:
     end = next((i for i, line in enumerate(lines) if _ends_config(line)), len(lines))
     start = lines.index(CONFIG) if CONFIG in lines else 0
     log.arguments = {m[1]: m[2].strip() for m in map(ARGUMENT.fullmatch, lines[: min(start, CONFIG_LINES)]) if m}

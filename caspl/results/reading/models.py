@@ -11,58 +11,67 @@ from pathlib import Path
 from ...ground.errors import InputError
 from ..names import known_dataset, known_trainer
 from .agreement import REMEDY, Identity
-from .logs import Log, folder_of
+from .logs import folder_of
 from .places import mentions, places
 from .run import CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
+from .told import Told
 
 
 class Trainings:
     """The trainings that were found, by the folder that their logs and the tests' command lines call theirs."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries = [
-            (entry, {folder_of(entry.log.says("OUTPUT_DIR") or ""), entry.folder.as_posix()}) for entry in entries
-        ]
+        self._entries = list(entries)
+        self._named, self._ending = defaultdict(set), defaultdict(set)  # name -> places in the list
+        for place, entry in enumerate(self._entries):
+            for name in (folder_of(entry.told.says("OUTPUT_DIR") or ""), entry.folder.as_posix()):
+                self._named[name].add(place)
+                for end in _ends(name):
+                    self._ending[end].add(place)
 
-    def of(self, log: Log, folder: Path) -> Entry | None:
-        """The training whose model a log in `folder` tests; of several of that name, as in a copied tree, the nearest."""
-        model = folder_of(log.model_dir or "")
-        found = [entry for entry, names in self._entries if model in names] or [
-            entry for entry, names in self._entries if any(_ends_alike(model, name) for name in names)
-        ]
+    def of(self, told: Told, folder: Path) -> Entry | None:
+        """The training whose model a log in `folder` tests; of several of that name, as in a copied tree, the nearest.
+
+        Either name may be given from further above than the other.
+        """
+        model = folder_of(told.model_dir or "")
+        found = self._named.get(model) or set().union(
+            self._ending.get(model, ()), *(self._named.get(end, ()) for end in _ends(model))
+        )
+        found = [self._entries[place] for place in sorted(found)]
         near = {entry.folder: len(commonpath((entry.folder, folder))) for entry in found}
         nearest = [entry for entry in found if near[entry.folder] == max(near.values())]
         return nearest[-1] if len({entry.folder for entry in nearest}) == 1 else None
 
 
-def _ends_alike(one: str, other: str) -> bool:
-    """Whether two names of a folder may be the same, one of them given from further above."""
-    shorter, longer = sorted((one, other), key=len)
-    return "/" in shorter and longer.endswith(f"/{shorter}")
+def _ends(name: str) -> list[str]:
+    """What a folder of this name may be called from further below, with one folder above its own at least."""
+    parts = name.split("/")
+    return ["/".join(parts[i:]) for i in range(1, len(parts) - 1)]
 
 
-def follow(identity: Identity, log: Log, training: Entry | None) -> tuple[Identity, str | None]:
+def follow(identity: Identity, told: Told, training: Entry | None) -> tuple[Identity, str | None]:
     """The identity of a test with what its training says, and the dataset of the training; None where nothing tells.
 
     Raises InputError where the model is of another seed, number of shots, trainer or backbone, or of nobody knows what.
     """
     if training is not None and training.contradicted:
         raise InputError(
-            f"the log of the model that it tests, {training.log.name}, contradicts its own folder; {REMEDY}"
+            f"the log of the model that it tests, {training.told.name}, contradicts its own folder; {REMEDY}"
         )
     if training is None or training.identity is None:
-        said = mentions(log.model_dir or "")
-        _check_model(log.model_dir, identity, said.seeds, said.shots)
-        identity = _of_model(log.model_dir or "", identity)
+        said = mentions(told.model_dir or "")
+        _check_model(told.model_dir, identity, said.seeds, said.shots)
+        identity = _of_model(told.model_dir or "", identity)
         shots = next(iter(said.shots)) if identity.shots is None and len(said.shots) == 1 else identity.shots
         return replace(identity, shots=shots), next(iter(said.datasets)) if len(said.datasets) == 1 else None
     other = training.identity
-    _check_model(training.log.name, identity, {other.seed} - {None}, {other.shots} - {None})
+    _check_model(training.told.name, identity, {other.seed} - {None}, {other.shots} - {None})
     for key in ("TRAINER.NAME", "MODEL.BACKBONE.NAME"):
-        mine, its = log.says(key), training.log.says(key)
+        mine, its = told.says(key), training.told.says(key)
         if mine and its and mine != its:
             raise InputError(
-                f"its log says {key} {mine}, but that of the model it tests, {training.log.name}, {its}; {REMEDY}"
+                f"its log says {key} {mine}, but that of the model it tests, {training.told.name}, {its}; {REMEDY}"
             )
     same = {"root": other.root, "trainer": other.trainer, "config": other.config, "shots": other.shots}
     return replace(identity, **same), other.dataset

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .agreement import Identity
-from .logs import Log
+from .told import Told
 
 # The names that published.csv has, too.
 BASE_TO_NEW, FEW_SHOT = "base_to_new", "few_shot"
@@ -50,7 +50,7 @@ class Entry:
     """A log on its way to a run."""
 
     folder: Path
-    log: Log
+    told: Told
     identity: Identity | None = None  # None: its folder contradicts it, or it is of nothing that stands in a table
     contradicted: bool = False
     run: Run | None = None

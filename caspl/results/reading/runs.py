@@ -14,10 +14,11 @@ from ...checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ...ground.errors import InputError, cause
 from ..names import SOURCE, VARIANTS
 from .agreement import LABEL_FREE, REMEDY, Identity, identify
-from .logs import Log, logs_of, read_logs
+from .logs import logs_of, read_logs
 from .models import Trainings, follow, mark_inductive, seen_classes, tell_epochs_apart, twins, without_retested
 from .places import TESTED
 from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Found, Run
+from .told import Told
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,10 @@ def find_runs(folder: Path) -> Found:
     top = Path(os.path.abspath(folder))  # the name as it was given: what a link points to may be called otherwise
     found = Found([], [], [], [], [])
     entries = _entries(top, found)
-    trainings = Trainings(entry for entry in entries if not entry.log.tests_a_model)
+    trainings = Trainings(entry for entry in entries if not entry.told.tests_a_model)
     by_folder = defaultdict(list)
     for entry in (entry for entry in entries if entry.identity is not None):
-        with _noting(found, entry.log.name, top):
+        with _noting(found, entry.told.name, top):
             entry.run = _run(entry, trainings, top)
             by_folder[entry.folder].append(entry)
     runs = [run for own in by_folder.values() for run in _choose(own, top, found)]
@@ -53,10 +54,10 @@ def _entries(top: Path, found: Found) -> list[Entry]:
         folder, own = Path(path), []
         for name in logs_of(folder, files):
             with _noting(found, name, top):
-                own += [Entry(folder, log, contradicted=True) for log in read_logs(name)]
+                own += [Entry(folder, told, contradicted=True) for told in read_logs(name)]
         for entry in own:
-            with _noting(found, entry.log.name, top):
-                entry.identity = identify(folder, top, entry.log)
+            with _noting(found, entry.told.name, top):
+                entry.identity = identify(folder, top, entry.told)
                 entry.contradicted = False
         if own and not any(entry.identity or entry.contradicted for entry in own):
             found.elsewhere.append(_relative(folder, top))
@@ -86,13 +87,13 @@ def _relative(path: str | Path, top: Path) -> str:
 # ------------------------------------------------------------ one run
 def _run(entry: Entry, trainings: Trainings, top: Path) -> Run:
     """Raises InputError where log, folder and training contradict each other, and for an impossible result."""
-    log, identity, source, training = entry.log, entry.identity, None, None
-    if log.tests_a_model:
-        training = trainings.of(log, entry.folder)
-        identity, source = follow(identity, log, training)
-    setting, classes = _meaning(identity, log, source, training)
+    told, identity, source, training = entry.told, entry.identity, None, None
+    if told.tests_a_model:
+        training = trainings.of(told, entry.folder)
+        identity, source = follow(identity, told, training)
+    setting, classes = _meaning(identity, told, source, training)
     if identity.shots is None:
-        identity = replace(identity, shots=_shots(identity, log))
+        identity = replace(identity, shots=_shots(identity, told))
     return Run(
         setting=setting,
         dataset=identity.dataset,
@@ -101,36 +102,36 @@ def _run(entry: Entry, trainings: Trainings, top: Path) -> Run:
         shots=identity.shots,
         seed=identity.seed,
         classes=classes,
-        accuracy=log.accuracy(),
-        inductive=identity.trainer.startswith("CasPL") and _base_names_only(log),
-        backbone=log.says("MODEL.BACKBONE.NAME"),
+        accuracy=told.accuracy(),
+        inductive=identity.trainer.startswith("CasPL") and _base_names_only(told),
+        backbone=told.says("MODEL.BACKBONE.NAME"),
         part=identity.part,
-        is_test=log.tests_a_model or identity.part not in ("", "train_base"),
-        epoch=log.epoch,
-        images=log.images,
+        is_test=told.tests_a_model or identity.part not in ("", "train_base"),
+        epoch=told.epoch,
+        images=told.images,
         root=_relative(identity.root, top),
-        path=_relative(log.path, top),
+        path=_relative(told.path, top),
     )
 
 
-def _shots(identity: Identity, log: Log) -> int:
+def _shots(identity: Identity, told: Told) -> int:
     """Of a test whose folder and whose model's folder do not say it."""
     if identity.trainer in LABEL_FREE:
         return 0
-    logged = log.number_of("DATASET.NUM_SHOTS")
+    logged = told.number_of("DATASET.NUM_SHOTS")
     if logged is None:
         raise InputError(f"neither its log nor a folder says with how many shots its model was trained; {REMEDY}")
     return logged
 
 
-def _base_names_only(log: Log) -> bool:
+def _base_names_only(told: Told) -> bool:
     """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
 
     Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
     A record that can't be read is a warning.
     """
     for kind in (RunHeader, BoostingHeader):
-        record = log.path.parent / kind.file_name
+        record = told.path.parent / kind.file_name
         try:
             names = read_header(record, kind).names if record.is_file() else "unknown"
         except InputError as error:
@@ -138,15 +139,15 @@ def _base_names_only(log: Log) -> bool:
             continue
         if names != "unknown":
             return names == "base"
-    return log.base_names
+    return told.base_names
 
 
-def _meaning(identity: Identity, log: Log, source: str | None, training: Entry | None) -> tuple[str, str]:
+def _meaning(identity: Identity, told: Told, source: str | None, training: Entry | None) -> tuple[str, str]:
     """Setting and tested classes. `source` is the dataset that the tested model was trained on, where something says it.
 
     Raises InputError where log, folder and source contradict each other.
     """
-    part, dataset, found = identity.part, identity.dataset, log.classes
+    part, dataset, found = identity.part, identity.dataset, told.classes
     expected = TESTED.get(part)
     foreign = source is not None and source != dataset and identity.shots != 0  # what saw no labels has no source
     if found not in (None, "all", "base", "new"):
@@ -159,7 +160,7 @@ def _meaning(identity: Identity, log: Log, source: str | None, training: Entry |
         part.startswith("test_") and found in (None, "all") and foreign
     ):  # where MMRL's and CasPL's scripts test other datasets
         return _transfer(dataset), "all"
-    if log.base_to_new_splits:
+    if told.base_to_new_splits:
         return BASE_TO_NEW, found
     if expected or part == "test_all":
         _check_classes(found, expected or "all", part)
@@ -180,11 +181,11 @@ def _meaning(identity: Identity, log: Log, source: str | None, training: Entry |
         return (FEW_SHOT if source == dataset != SOURCE and identity.shots else CROSS_DATASET), "all"
     if foreign:
         return CROSS_DATASET, "all"
-    if log.tests_a_model and identity.by_log and source is None and identity.trainer not in LABEL_FREE:
+    if told.tests_a_model and identity.by_log and source is None and identity.trainer not in LABEL_FREE:
         raise InputError(
             "neither its log nor a folder says on what its model was trained; name the folders after the dataset"
         )
-    trained_on = training.log.classes if training is not None else None
+    trained_on = training.told.classes if training is not None else None
     return (BASE_TO_NEW if trained_on == "base" else FEW_SHOT), "all"
 
 
@@ -210,7 +211,7 @@ def _choose(entries: list[Entry], top: Path, found: Found) -> list[Run]:
     for key, own in groups.items():
         finished = [entry for entry in own if entry.run.accuracy is not None]
         last = (finished or own)[-1]
-        different = next(filter(None, (entry.log.difference(last.log) for entry in finished)), None)
+        different = next(filter(None, (entry.told.difference(last.told) for entry in finished)), None)
         if different:
             why = (
                 f"it holds runs of different configurations ({different}), of which none is taken; give each a folder of its "
@@ -222,10 +223,10 @@ def _choose(entries: list[Entry], top: Path, found: Found) -> list[Run]:
         if last.run.accuracy is not None and not key.is_test:
             chosen.pop(replace(key, is_test=True), None)  # a test of the model that this training has replaced
         newest = own[-1]
-        if newest.run.accuracy is None and newest.log.final is None:
+        if newest.run.accuracy is None and newest.told.final is None:
             found.unfinished.append((newest.run.path, last.run))
         elif newest.run.accuracy is None:
-            found.validation.append((newest.run.path, replace(newest.run, accuracy=newest.log.final.percent())))
+            found.validation.append((newest.run.path, replace(newest.run, accuracy=newest.told.final.percent())))
     return list(chosen.values())
 
 
