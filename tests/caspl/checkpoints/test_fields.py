@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from caspl.checkpoints.fields import number, one_of, parse, several
+from caspl.checkpoints.fields import number, one_of, parse, several, text
 from caspl.ground.files import load_json
 
 
@@ -50,3 +50,39 @@ def test_what_is_declared_is_made():
 def test_what_is_not_is_named(changes, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         parse(Whole, GOOD | changes)
+
+
+@dataclass(frozen=True)
+class Loose:
+    known: bool
+    part: Part | None
+    share: float | None = number(0, 1)
+    notes: dict[str, str] = several(2, text(3))
+
+
+LOOSE = {"known": True, "part": None, "share": None, "notes": {"a": "b"}}
+
+
+def test_what_may_be_missing_or_true():
+    assert parse(Loose, LOOSE) == Loose(True, None, None, {"a": "b"})
+    full = LOOSE | {"part": {"weight": 1, "kind": "b"}, "share": 1}
+    assert parse(Loose, full) == Loose(True, Part(1.0, "b"), 1.0, {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"known": 1}, "known is 1, expected true or false"),
+        ({"known": None}, "known is null, expected true or false"),
+        ({"part": {"weight": 2, "kind": "b"}}, "part.weight is 2, expected 0 to 1"),
+        ({"share": True}, "share is true, expected a finite number"),
+        ({"share": float("nan")}, "share is NaN, expected 0 to 1"),
+        ({"notes": {"a": 1}}, r'notes\["a"\] is 1, expected a text'),
+        ({"notes": {"long": ""}}, "a name in notes has 4 characters, expected 3 or fewer"),
+        ({"notes": {"a": "", "b": "", "c": ""}}, "notes has 3 entries, expected up to 2 texts with names"),
+        ({"notes": []}, r"notes has \[\], expected up to 2 texts with names"),
+    ],
+)
+def test_what_they_are_not_is_named(changes, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        parse(Loose, LOOSE | changes)

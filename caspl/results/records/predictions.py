@@ -1,0 +1,1 @@
+"""The file beside a record with the prediction of each image."""
