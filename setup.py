@@ -1,7 +1,8 @@
 """Installs `caspl` and nothing else: trainers/, datasets/ and configs/ become caspl.trainers, caspl.datasets, caspl.configs.
 
-train.py stays in the checkout. In somebody else's checkout the plug-in registers into the Dassl that is there; where none is,
-a copy of dassl/ inside the package stands in (caspl/own_dassl.py), which can't be imported under any name but dassl.
+train.py stays in the checkout; `caspl train` is the same. In somebody else's checkout the plug-in registers into the Dassl
+that is there; where none is, a copy of dassl/ inside the package stands in (caspl/border/own_dassl.py), which can't be
+imported under any name but dassl.
 """
 
 import re

@@ -1,50 +1,126 @@
-"""Using, exporting and sharing what was trained, and taking over what the published code has left.
+"""Every command of CasPL, in the order in which one needs them.
 
-    caspl predict output/coop photos/ --classes names.txt --top-k 3
-    caspl export output/coop --onnx coop.onnx
-    caspl share output/boost/pets --folder pets-boosting
-    caspl convert config theirs.yaml --output mine.yaml
+{verbs}
 
-`caspl COMMAND --help` shows each one's flags; docs/use.md has examples.
+    caspl train --root DATA --trainer CoOp --dataset-config-file configs/datasets/digits.yaml \\
+        --config-file configs/trainers/CoOp/digits.yaml --seed 1 --output-dir output/coop DATASET.NUM_SHOTS 16
+    caspl results output
+    caspl predict output/coop photos/ --top-k 3
+
+caspl COMMAND --help says more of one; documents: {documents}.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
-from . import __version__, convert
+from . import __version__
 from .ground import door
+from .ground.errors import InputError
 from .ground.texts import log_to_stderr
-from .use import export, hub, predict
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: the module here that carries it out, imported when it is called, since PyTorch takes seconds.
+
+    The module has `main(argv)`, which gives the exit status, or `add_arguments(parser)` and `run(args)`.
+    """
+
+    module: str
+    summary: str
+
+    def load(self) -> ModuleType:
+        return import_module(f".{self.module}", __package__)
+
 
 COMMANDS = {
-    "predict": (predict, "classify images and folders"),
-    "export": (export, "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
-    "convert": (convert, "configuration files and boosting prompts of the published CasPL code, as ours"),
-    "share": (hub, "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
+    "train": Command("train", "train a prompt learner on a dataset, and test it; python train.py is the same"),
+    "results": Command("results.__main__", "tables of the runs below a folder, beside the published numbers"),
+    "datasets": Command("datasets.__main__", "the datasets on this disk: list, check, prepare, few-shot lists"),
+    "configs": Command("configs.__main__", "the configuration files in the package, and every key"),
+    "convert": Command("convert", "configuration files and boosting prompts of the published CasPL code, as ours"),
+    "predict": Command("use.predict", "classify images and folders"),
+    "export": Command("use.export", "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
+    "share": Command("use.hub", "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
+}
+MEANT = {  # what others call it
+    "test": "train --eval-only",
+    "eval": "train --eval-only",
+    "run": "train",
+    "keys": "configs keys",
+    "show": "configs show",
+    "tables": "results",
+    "upload": "share",
+    "push": "share",
 }
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = door.Parser("caspl", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", action="version", version=f"caspl {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
-        module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__.splitlines()[0]))
-    return parser.parse_args(argv)
-
-
 def main(argv: list[str] | None = None) -> int:
-    """Exit status: 0 done, 1 done in part, 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
-    return door.run(lambda: _carry_out(parse_args(argv)))
+    """Exit status: that of the command; 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] and words[0] in COMMANDS:
+        return _command(words[0], words[1:])
+    return door.run(lambda: _without_command(words))
 
 
-def _carry_out(args: argparse.Namespace) -> int:
+def _command(verb: str, words: list[str]) -> int:
+    with door.called(f"caspl {verb}"):
+        try:
+            module = COMMANDS[verb].load()
+        except Exception as error:
+            return door.run(partial(_raise, error))
+        return module.main(words) if hasattr(module, "main") else door.run(lambda: _carry_out(module, words))
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def _carry_out(module: ModuleType, words: list[str]) -> int | None:
+    parser = door.Parser(door.prog(), description=module.__doc__.splitlines()[0])
+    module.add_arguments(parser)
+    args = parser.parse_args(words)
     log_to_stderr()
     logging.getLogger(__package__).setLevel(logging.INFO)
-    return COMMANDS[args.command][0].run(args)
+    return module.run(args)
+
+
+def _without_command(words: list[str]) -> None:
+    """`--help` and `--version`. Raises InputError for everything else."""
+    if words[:1] in (["--help"], ["-h"], ["help"]):
+        print(about(), end="")
+    elif words[:1] == ["--version"]:
+        print(f"caspl {__version__}")
+    elif not words:
+        raise InputError("a command is missing; caspl --help shows what there is")
+    else:
+        raise InputError(_unknown(words[0]))
+
+
+def about() -> str:
+    """What `caspl --help` prints."""
+    verbs = "\n".join(f"    {verb:<12}{command.summary}" for verb, command in COMMANDS.items())
+    documents = Path(__file__).resolve().parents[1] / "docs"
+    place = f"README.md and docs/ {f'in {documents.parent}' if documents.is_dir() else 'of the repository'}"
+    return f"usage: caspl [--help] [--version] COMMAND ...\n\n{__doc__.format(verbs=verbs, documents=place)}"
+
+
+def _unknown(word: str) -> str:
+    if word.startswith("-"):
+        return f"{word} stands before the command, which comes first; caspl --help shows what there is"
+    near = MEANT.get(word.lower()) or "".join(get_close_matches(word.lower(), COMMANDS, 1))
+    return (
+        f"there is no command {word!r}; {f'do you mean caspl {near}?' if near else 'caspl --help shows what there is'}"
+    )
 
 
 if __name__ == "__main__":

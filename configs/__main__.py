@@ -1,8 +1,8 @@
 """What is in the package.
 
-python -m caspl.configs [WORD]        the configurations whose names contain a word
-python -m caspl.configs show FILE     one of them, or of your own, with all that its `_BASE_` files say
-python -m caspl.configs keys [WORD]   every configuration key, or those with a word: default, what it takes, meaning
+caspl configs [WORD]        the configurations whose names contain a word
+caspl configs show FILE     one of them, or of your own, with all that its `_BASE_` files say
+caspl configs keys [WORD]   every configuration key, or those with a word: default, what it takes, meaning
 """
 
 import sys
@@ -21,7 +21,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _carry_out(argv: list[str]) -> int | None:
     if argv[:1] in (["-h"], ["--help"]):
-        print(__doc__, end="")
+        print(
+            f"usage: {door.prog('python -m caspl.configs')} [--help] [WORD | show FILE | keys [WORD]]\n\n{__doc__}",
+            end="",
+        )
         return 0
     if argv[:1] and argv[0] in COMMANDS:
         return COMMANDS[argv[0]](argv[1:])

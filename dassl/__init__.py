@@ -10,5 +10,5 @@ Reference: https://github.com/KaiyangZhou/Dassl.pytorch
 
 __version__ = "0.6.3"
 
-if __name__ != "dassl":  # a wheel carries this folder inside caspl, see caspl/own_dassl.py
+if __name__ != "dassl":  # a wheel carries this folder inside caspl, see caspl/border/own_dassl.py
     raise ImportError(f"{__name__} is Dassl under another name, expected one name for each module; import it as dassl")

@@ -5,7 +5,7 @@
 file here adds only what is particular to it: folder names and, where no split file exists, how to make one.
 """
 
-from caspl import own_dassl
+from caspl.border import own_dassl
 
 if not own_dassl.importable():
     own_dassl.provide()

@@ -1,11 +1,11 @@
 """The datasets on this disk: what is there, whether it is whole, and getting what is missing.
 
-python -m caspl.datasets list --root DATA
-python -m caspl.datasets check Caltech101 --root DATA
-python -m caspl.datasets check ImageFolder --root my_images DATASET.CLASSNAMES names.txt
-python -m caspl.datasets prepare OxfordPets --root DATA
-python -m caspl.datasets fewshot DescribableTextures --root DATA --shots 1 2 4 8 16 --seeds 1 2 3
-python -m caspl.datasets import-fewshot DescribableTextures shot_16-seed_1.pkl --root DATA
+caspl datasets list --root DATA
+caspl datasets check Caltech101 --root DATA
+caspl datasets check ImageFolder --root my_images DATASET.CLASSNAMES names.txt
+caspl datasets prepare OxfordPets --root DATA
+caspl datasets fewshot DescribableTextures --root DATA --shots 1 2 4 8 16 --seeds 1 2 3
+caspl datasets import-fewshot DescribableTextures shot_16-seed_1.pkl --root DATA
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ def _from_zero(text: str) -> int:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = door.Parser(
-        prog="python -m caspl.datasets", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=door.prog("python -m caspl.datasets"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase, Datum
 
-from caspl.dataset_facts import DatasetFacts
+from caspl.border.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError
 
 from .files.keys import setting

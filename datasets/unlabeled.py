@@ -10,7 +10,7 @@ from typing import Any
 from dassl.data import DataManager
 from dassl.data.datasets import DatasetBase, Datum
 
-from caspl.dataset_facts import DatasetFacts, takes_training_only
+from caspl.border.dataset_facts import DatasetFacts, takes_training_only
 from caspl.ground.errors import InputError, listed
 from caspl.ground.images import folders_in, images_among, list_files
 from caspl.ground.texts import nfc, repeated

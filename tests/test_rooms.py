@@ -24,7 +24,7 @@ FOLDERS = {
 
 # From the bottom to the top. A room imports from itself, from those beside it and from all below.
 FLOORS = (
-    {"ground"},  # and BENEATH
+    {"ground", "border"},  # and BENEATH
     {"clip", "dassl"},
     {"prompting"},
     {"checkpoints"},
@@ -34,12 +34,7 @@ FLOORS = (
     {"doors"},  # the modules of caspl/ itself: the commands, and public names for what is in the rooms
 )
 CORE = {"ground", "clip", "prompting", "checkpoints", "use"}
-BENEATH = {
-    "caspl",
-    "caspl.dataset_facts",
-    "caspl.own_dassl",
-    "caspl.registration",
-}  # at the top of caspl/ and imported from everywhere
+BENEATH = {"caspl"}  # at the top of caspl/ and imported from everywhere
 
 # Imports of our own modules inside functions, each with its reason
 LAZY = {

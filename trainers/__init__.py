@@ -5,7 +5,7 @@
 
 from yacs.config import CfgNode
 
-from caspl import own_dassl
+from caspl.border import own_dassl
 from caspl.ground.keys import add_keys
 
 if not own_dassl.importable():

@@ -10,11 +10,11 @@ from pathlib import Path
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from caspl.border.dataset_facts import DatasetFacts
 from caspl.checkpoints.boosting import save_boosting, shape_facts
 from caspl.checkpoints.headers import BoostingHeader
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.templates import template_for
-from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import naming
 from caspl.ground.keys import Key
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss

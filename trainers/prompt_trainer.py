@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
+from caspl.border.dataset_facts import DatasetFacts
 from caspl.checkpoints.family import read_checkpoint, released_prompts
 from caspl.checkpoints.headers import RunHeader
 from caspl.checkpoints.run import save_run
@@ -28,7 +29,6 @@ from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.feature_store import FeatureStore
 from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import resolve_precision
-from caspl.dataset_facts import DatasetFacts
 from caspl.ground.errors import InputError, listed, naming
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key

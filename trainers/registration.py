@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dassl.engine import TRAINER_REGISTRY
 
-from caspl.registration import enter
+from caspl.border.registration import enter
 
 
 def register(trainer: type) -> type:

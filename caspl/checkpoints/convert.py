@@ -159,7 +159,9 @@ def run(args: argparse.Namespace) -> None:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = door.Parser(
-        prog="python -m caspl.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=door.prog("python -m caspl.convert"),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser)
     return parser.parse_args(argv)

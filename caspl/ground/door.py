@@ -110,6 +110,31 @@ def _end(error: BaseException, interruption: _Interruption, interrupted: str) ->
     return status
 
 
+class _Called:
+    by = ""  # the words that called the command under way: "caspl results"
+
+
+@contextmanager
+def called(words: str) -> Iterator[None]:
+    """Inside, the command is one that its user has called by these words."""
+    before, _Called.by = _Called.by, words
+    try:
+        yield
+    finally:
+        _Called.by = before
+
+
+def prog(otherwise: str | None = None) -> str | None:
+    """How the user has called the command, for its own usage and advice; `otherwise`: where nobody has said.
+
+    What `python -m` runs is called so; None leaves it to argparse, which takes the name of the script.
+    """
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if not _Called.by and spec is not None and spec.name.startswith("caspl."):
+        return f"python -m {spec.name.removesuffix('.__main__')}"
+    return _Called.by or otherwise
+
+
 class Parser(argparse.ArgumentParser):
     """Raises InputError, where argparse would print its usage and end the process."""
 

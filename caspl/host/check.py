@@ -17,7 +17,7 @@ from types import ModuleType
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from .. import own_dassl
+from ..border import own_dassl
 from ..ground.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from .tables import Table, build_tables
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = door.Parser(
-        prog="python -m caspl.results",
+        prog=door.prog("python -m caspl.results"),
         description="Collect the runs below an output folder of the CoOp family into tables, beside the published numbers. "
         "Writes results.md, results.tex, results.csv and figures into the folder.",
     )

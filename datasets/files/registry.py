@@ -9,9 +9,9 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY, DatasetBase
 from yacs.config import CfgNode
 
+from caspl.border.registration import enter
 from caspl.ground.errors import InputError
 from caspl.ground.keys import check, put
-from caspl.registration import enter
 
 from .keys import KEYS, extend_cfg
 

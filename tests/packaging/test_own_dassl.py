@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 LIST = "import caspl.trainers; from caspl.datasets.__main__ import main; main(['list', '--root', 'data'])"
-IMPORTABLE = "from caspl import own_dassl; print(own_dassl.importable())"
+IMPORTABLE = "from caspl.border import own_dassl; print(own_dassl.importable())"
 PROVIDED = "own_dassl.provide(); import dassl; print(dassl.__file__)"
 
 

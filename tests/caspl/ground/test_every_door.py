@@ -9,7 +9,19 @@ import pytest
 ROOT = Path(__file__).parents[3]
 # Module, arguments, the name of what does the work there, and arguments with a mistake
 DOORS = {
-    "train": ("train", ["--trainer", "CoOp"], "setup_cfg", ["--config-file", "nothing.yaml"]),
+    "train": ("caspl.train", ["--trainer", "CoOp"], "setup_cfg", ["--config-file", "nothing.yaml"]),
+    "caspl train": (
+        "caspl.train",
+        ["train", "--trainer", "CoOp"],
+        "setup_cfg",
+        ["train", "--config-file", "nothing.yaml"],
+    ),
+    "caspl datasets": (
+        "caspl.datasets.__main__",
+        ["datasets", "list", "--root", "."],
+        "compare",
+        ["datasets", "check", "Nothing", "--root", "."],
+    ),
     "caspl predict": (
         "caspl.use.predict",
         ["predict", "run", "x.png"],
@@ -41,7 +53,6 @@ def enter(door, arguments, monkeypatch):
 @pytest.fixture(autouse=True)
 def away(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT))  # for train.py
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from .ground.errors import InputError
+from ..ground.errors import InputError
 
 
 def enter(registry: Any, own: type) -> None:

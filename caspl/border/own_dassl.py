@@ -11,7 +11,9 @@ import sys
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent
+from ..ground.errors import InputError
+
+PACKAGE = Path(__file__).resolve().parents[1]
 PLACES = (PACKAGE / "_bundled" / "dassl", PACKAGE.parent / "dassl")  # in a wheel (see setup.py), in a checkout
 
 
@@ -36,3 +38,34 @@ def provide() -> None:
     spec = spec_from_file_location("dassl", found[0] / "__init__.py", submodule_search_locations=[str(found[0])])
     module = sys.modules["dassl"] = module_from_spec(spec)
     spec.loader.exec_module(module)
+
+
+def insist() -> Path | None:
+    """Import the project's own package as `dassl` for a program that is ours as a whole, whatever other one there is.
+
+    Processes that this one starts find it, too: they are given `sys.path`.
+
+    Returns:
+        Where the other one is, that an `import dassl` would have found; None where there is none.
+
+    Raises:
+        InputError: another one has been imported already, with which no module of ours may be mixed.
+        ModuleNotFoundError: as `provide`.
+    """
+    if "dassl" in sys.modules:
+        if not _is_own(sys.modules["dassl"].__file__):
+            raise InputError(
+                f"{sys.modules['dassl'].__file__} has been imported, but this command trains with CasPL's own Dassl; start it "
+                f"by itself, or train by the train.py of that Dassl's checkout, with import caspl.plugin in it"
+            )
+        return None
+    other = Path(find_spec("dassl").origin).parent if importable() else None
+    if other is not None and _is_own(other / "__init__.py"):
+        return None
+    provide()
+    sys.path.insert(len(sys.path) if other is None else 0, str(Path(sys.modules["dassl"].__file__).parents[1]))
+    return other
+
+
+def _is_own(file: str | Path) -> bool:
+    return Path(file).resolve().parent in PLACES

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from dassl.utils import Registry
 
+from caspl.border.registration import enter
 from caspl.ground.errors import InputError
-from caspl.registration import enter
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_name_that_the_host_has_stays_the_hosts():

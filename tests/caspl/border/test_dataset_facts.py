@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import dassl.data
 import pytest
 
-from caspl.dataset_facts import DatasetFacts, takes_training_only
+from caspl.border.dataset_facts import DatasetFacts, takes_training_only
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""`caspl train` from the wheel: in an empty folder, and where a host's own code lies."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.slow
+FILES = ("--dataset-config-file", "configs/datasets/digits.yaml", "--config-file", "configs/trainers/CoOp/digits.yaml")
+RUN = ("--root", "data", "--trainer", "CoOp", *FILES, "--seed", "1", "--output-dir", "out")
+SHORT = ("OPTIM.MAX_EPOCH", "1", "DATASET.NUM_SHOTS", "1")
+
+
+def carried_out(folder, *words, status=0):
+    """What a command prints that is started in a folder."""
+    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([*map(str, words)], cwd=folder, capture_output=True, text=True, env=variables)
+    assert done.returncode == status, done.stderr
+    return done.stderr if status else done.stdout
+
+
+def test_in_an_empty_folder(environment, tmp_path):
+    """With the package's Dassl and configuration files; `--eval-only` finds what the training has left."""
+    trained = carried_out(tmp_path, environment / "caspl", "train", *RUN, *SHORT)
+    assert (tmp_path / "out" / "prompts.safetensors").is_file() and "is not used" not in trained
+    model = ("--eval-only", "--model-dir", "out", "--load-epoch", "1")
+    tested = carried_out(tmp_path, environment / "caspl", "train", *RUN[:-1], "again", *model, *SHORT)
+    accuracy = re.compile(r"^\* accuracy: .*$", re.MULTILINE)
+    assert accuracy.findall(trained) and accuracy.findall(trained) == accuracy.findall(tested)
+    said = carried_out(tmp_path, environment / "caspl", "train", status=2)
+    assert said.endswith("; caspl train --help shows a whole command\n")
+
+
+def test_in_a_hosts_checkout_nothing_of_the_hosts_is_run(environment, make_host):
+    """Not even where `python -m` puts its folder before all others; a line says so."""
+    host = make_host()
+    for package in ("dassl", "trainers", "datasets", "clip"):
+        (host / package / "__init__.py").write_text("raise SystemExit('code of the host')\n")
+    printed = carried_out(host, environment / "python", "-m", "caspl", "train", *RUN, *SHORT)
+    assert f"{host / 'dassl'} is not used: this command has a Dassl, trainers and datasets of its own" in printed
+    assert (host / "out" / "prompts.safetensors").is_file()
