@@ -3,12 +3,15 @@
 import shlex
 
 import pytest
+import torch
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import set_random_seed
 
 import train
+from caspl.clip.backbones import load_backbone
 from caspl.ground.yaml_files import read_yaml
+from caspl.trainers.caspl_boost import new_boosting
 
 from .conftest import ROOT
 
@@ -90,7 +93,7 @@ def test_trainer_configuration(path, data, tmp_path):
     cfg = configuration(path, data, tmp_path)
     if "OPTIM" in content:
         epochs = content["OPTIM"]["MAX_EPOCH"]
-        assert content["OPTIM"]["LR"] == cfg.OPTIM.LR and epochs == cfg.OPTIM.MAX_EPOCH
+        assert content["OPTIM"].get("LR", cfg.OPTIM.LR) == cfg.OPTIM.LR and epochs == cfg.OPTIM.MAX_EPOCH
         # The cross-dataset files of MaPLe keep the name of the five epochs that they cut to two
         assert f"_ep{epochs}" in path.stem or "_ep" not in path.stem or "_cross_datasets" in path.stem
         assert f"_batch{cfg.DATALOADER.TRAIN_X.BATCH_SIZE}_" in f"{path.stem}_" or "_batch" not in path.stem
@@ -135,16 +138,35 @@ PUBLISHED = {
     "MaPLe/vit_b16_c2_ep5_batch4_2ctx_cross_datasets": (0.0026, 2, 4),
     "PromptSRC/vit_b16_c2_ep20_batch4_4+4ctx": (0.0025, 20, 4),
     "PromptSRC/vit_b16_c2_ep50_batch4_4+4ctx_few_shot": (0.0025, 50, 4),
+    "CoCoOp/rn50_c4_ep10_batch1_ctxv1": (0.002, 10, 1),
+    "CoCoOp/rn50_ep50": (0.002, 50, 1),
+    "CoCoOp/rn50_ep100_init": (0.002, 100, 1),
     "KgCoOp/vit_b16_ep100_ctxv1": (0.002, 100, 128),
     "ProGrad/rn50": (0.002, 200, 32),
     "CasPLBoost/vit_b16_c2_ep20_batch4_8+8ctx_l12": (0.0025, 20, 4),
     "CasPLBoost/vit_b16_c2_ep20_batch128_lr0025_8+8ctx_l12": (0.0025, 20, 128),
+    "CasPLBoost/vit_b16_c2_ep5_batch128_lr0025_4+4ctx_l1": (0.0025, 5, 128),
+    "CasPLBoost/vit_b16_c2_ep5_batch128_lr0025_4+4ctx_l12": (0.0025, 5, 128),
+    "CasPLBoost/vit_b16_c2_ep10_batch128_lr0025_4+4ctx_l1": (0.0025, 10, 128),
+    "CasPLBoost/vit_b16_c2_ep10_batch128_lr0025_4+4ctx_l12": (0.0025, 10, 128),
     "CasPL_CoOp/vit_b16_ep50": (0.002, 50, 32),
+    "CasPL_CoOp/vit_b16_ep10": (0.0035, 10, 4),
     "CasPL_CoOp/vit_b16_ep10_ctxv1": (0.0035, 10, 4),
     "CasPL_CoCoOp/vit_b16_c8_ep10_batch1": (0.002, 10, 1),
     "CasPL_MaPLe/vit_b16_c8_ep5_batch4_8ctx_l12": (0.0035, 5, 4),
     "CasPL_MaPLe/vit_b16_c8_ep5_batch4_8ctx_cross_datasets_l12": (0.0026, 2, 4),
+    "CasPL_MaPLe/vit_b16_c4_ep5_batch4_4ctx": (0.0035, 5, 4),
+    "CasPL_MaPLe/vit_b16_c8_ep5_batch4_8ctx": (0.0035, 5, 4),
+    "CasPL_MaPLe/vit_b16_c16_ep5_batch4_16ctx": (0.0035, 5, 4),
     "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_8+8ctx_l12": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_2+2ctx": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_16+16ctx_l9": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_16+16ctx_cross_datasets_l12": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_4+4ctx_cross_datasets_l6": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_4+4ctx_cross_datasets_l9": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_4+4ctx_cross_datasets_l12": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_8+8ctx_cross_datasets_l6": (0.0025, 20, 4),
+    "CasPL_PromptSRC/vit_b16_c2_ep20_batch4_8+8ctx_cross_datasets_l9": (0.0025, 20, 4),
     "CasPL_PromptSRC/vit_b16_c2_ep50_batch4_8+8ctx_few_shot_l12": (0.0025, 50, 4),
 }
 
@@ -156,3 +178,13 @@ def test_published_hyperparameters(name):
     assert (optim["LR"], optim["MAX_EPOCH"], content["DATALOADER"]["TRAIN_X"]["BATCH_SIZE"]) == PUBLISHED[name]
     assert (optim["NAME"], optim["LR_SCHEDULER"]) == ("sgd", "cosine")
     assert (optim["WARMUP_EPOCH"], optim["WARMUP_TYPE"], float(optim["WARMUP_CONS_LR"])) == (1, "constant", 1e-5)
+
+
+@pytest.mark.parametrize("path", [path for path in TRAINERS if path.parent.name == "CasPLBoost"], ids=named)
+def test_phase_1_starts_up_to_four_tokens_from_the_words(path, data, tmp_path):
+    cfg = configuration(path, data, tmp_path)
+    assert cfg.TRAINER.CASPL.CTX_INIT == "a photo of a"
+    backbone = load_backbone("demo/student")
+    first = new_boosting(cfg, backbone).text[0]
+    words = backbone.embed("a photo of a")
+    assert torch.equal(first, words) if len(first) == 4 else len(first) > 4 and not torch.equal(first[:4], words)
