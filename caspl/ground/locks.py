@@ -25,6 +25,70 @@ class HeldError(InputError):
         self.holder = holder
 
 
+def hold(descriptor: int, *, shared: bool = False) -> bool | None:
+    """Take the lock of an open file or folder, without waiting, until all who have it open have ended or closed it.
+
+    True: it is held. False: another one holds it. None: there are no locks, as on some disks, and on Windows.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+class FolderLock:
+    """The lock of a folder, which `lock_folder` gives.
+
+    A child process that is given `descriptors` (pass_fds) holds it, too: it is free when the last one of them has ended.
+    """
+
+    def __init__(self, descriptors: list[int], file: Path | None = None):
+        self.descriptors, self._file = descriptors, file
+
+    def release(self) -> None:
+        if self._file:
+            with suppress(OSError):
+                self._file.unlink()  # before the lock goes: whoever waits for it sees that the file is no more
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors, self._file = [], None
+
+
+def lock_folder(folder: str | Path, *, shared: bool = False) -> FolderLock | None:
+    """Take the lock of a folder that is there, without waiting; None: another one has it.
+
+    `shared` is for asking only: any number of those can be had at a time. Where the disk locks no folders, as NFS, a file
+    `.sweep.lock` in it has the lock; where it has no locks at all, everyone gets one that holds nothing.
+    """
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        if (held := hold(descriptor, shared=shared)) is not None:
+            return _of(descriptor, held)
+        os.close(descriptor)
+        return _lock_file_in(Path(folder) / ".sweep.lock", shared)
+    return FolderLock([])
+
+
+def _lock_file_in(path: Path, shared: bool) -> FolderLock | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | (0 if shared else os.O_CREAT), 0o666)
+    held = hold(descriptor, shared=shared)
+    if held and not (path.exists() and os.path.samestat(os.fstat(descriptor), os.stat(path))):
+        held = False  # its last holder has removed it meanwhile
+    return _of(descriptor, held, None if shared else path)
+
+
+def _of(descriptor: int, held: bool | None, file: Path | None = None) -> FolderLock | None:
+    if held:
+        return FolderLock([descriptor], file)
+    os.close(descriptor)
+    return None if held is False else FolderLock([])
+
+
 _HELD: set[int] = set()  # descriptors of the locks that this process holds
 
 

@@ -1,0 +1,227 @@
+"""A plan is carried out: one course for every engine that has its jobs under its eyes, whatever pool they run in.
+
+    Course(plan, pool, screen, program).run()
+
+starts what can be started, waits for one to end, and so on: finished jobs are skipped, those that another sweep is at are left
+to it and asked for again, a job whose need has failed fails, the others go on. A pool knows where jobs run and how many at a
+time. `carry_out` does this for a command, from the first signal that may come to the exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from ...ground.locks import lock_folder
+from ..jobs import Job, Plan
+from ..state import NO_ACCURACY, finished, unneeded
+from .task import BUSY, FAILED, SKIP, Begun, Event, Outcome, Task
+
+WAITING, RUNNING, ENDED, BROKEN = "waiting", "running", "ended", "failed"
+INTERRUPTED = "interrupted; the same command skips what is finished and resumes what was under way"
+AGAIN = 0.5  # seconds after which a folder that another sweep is at is asked for again
+LONGEST_WAIT = 60.0  # seconds
+STATUS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}  # with which a sweep ends that gets one of these
+
+
+class Pool(Protocol):
+    """Where jobs run. One thread calls all of this."""
+
+    def full(self) -> bool:
+        """Whether as many jobs are under way as may be at a time; what else is to be done, as skipping, waits, too."""
+        ...
+
+    def free(self, job: Job) -> bool:
+        """Whether there is a place for this job now, which is then kept until the next `start` or `wait`."""
+        ...
+
+    def start(self, task: Task) -> None:
+        """Begin a job, in the place that `free` has found."""
+        ...
+
+    def wait(self, seconds: float) -> Sequence[tuple[Job, Event]]:
+        """What has happened to jobs that were started; waits until there is something, or a place for one more job, or so long.
+
+        Of each job that was started there is one Outcome in the end, and may be a Begun before.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End whatever is under way, by SIGINT, ten seconds later by SIGKILL, and return when it has ended."""
+        ...
+
+
+class Screen(Protocol):
+    """What the user sees."""
+
+    def line(self, text: str) -> None:
+        """On stdout."""
+        ...
+
+    def say(self, text: str) -> None:
+        """On stderr."""
+        ...
+
+    def waits(self, job: Job) -> None: ...
+
+    def begun(self, job: Job, word: str) -> None: ...
+
+    def ended(self, job: Job, outcome: Outcome) -> None: ...
+
+
+class Course:
+    """What has become of the jobs of a plan, and what is next."""
+
+    def __init__(self, plan: Plan, pool: Pool, screen: Screen, program: Sequence[str]):
+        self.jobs = {job.folder: job for job in plan}
+        self.pool, self.screen, self.program = pool, screen, tuple(program)
+        left_out = unneeded(plan)
+        self.state = {folder: ENDED if folder in left_out else WAITING for folder in self.jobs}
+        self.total, self.finished = len(self.jobs) - len(left_out), 0
+        self.refused: set[str] = set()  # folders of jobs that would fail again
+        self._waits: dict[str, float] = {}  # folder that another sweep is at -> when it was last asked for
+
+    def run(self) -> None:
+        """Carry the plan out. What is under way is ended where something goes wrong, or Ctrl-C is pressed."""
+        try:
+            self._start_ready()
+            while any(state in (WAITING, RUNNING) for state in self.state.values()):
+                for job, event in self.pool.wait(AGAIN if self._waits else LONGEST_WAIT):
+                    self._take(job, event)
+                self._start_ready()
+        except KeyboardInterrupt:
+            self.screen.say(INTERRUPTED)  # what is under way may take seconds to end
+            raise
+        finally:
+            self.pool.stop()
+
+    def list_failed(self) -> bool:
+        """Say which jobs have failed, and whether trying again helps; True where there are some."""
+        failed = [folder for folder, state in self.state.items() if state == BROKEN]
+        if failed:
+            hint = ", those marked * in vain until what they say is corrected" if self.refused else ""
+            self.screen.say(f"\n{len(failed)} of {self.total} runs failed; the same command tries them again{hint}:")
+            for folder in failed:
+                self.screen.say(f"    {folder}{' *' if folder in self.refused else ''}")
+        return bool(failed)
+
+    def _start_ready(self) -> None:
+        """As many jobs as there are places for; needs come before the jobs that need them."""
+        for folder, job in self.jobs.items():
+            if self.state[folder] != WAITING:
+                continue
+            if self.pool.full():
+                return
+            before = self.state[job.needs] if job.needs else ENDED
+            if before == BROKEN:
+                self._conclude(job, Outcome(FAILED, reason=f"it needs {job.needs}, which failed"))
+            elif before == ENDED and not self._start(job):
+                return
+
+    def _start(self, job: Job) -> bool:
+        """Skip a job, leave it to another sweep, or start it; False: there is no place."""
+        if job.folder in self._waits and time.monotonic() - self._waits[job.folder] < AGAIN:
+            return True
+        needed = self.jobs.get(job.needs)
+        if (accuracy := finished(job, needed)) is not None:
+            self._conclude(job, Outcome(SKIP, accuracy))
+        elif _taken(job.folder):
+            self._leave(job)
+        elif not self.pool.free(job):
+            return False
+        else:
+            self._waits.pop(job.folder, None)
+            self.state[job.folder] = RUNNING
+            self.pool.start(Task(job, needed, self.program))
+        return True
+
+    def _leave(self, job: Job) -> None:
+        """To another sweep, without a place in the meantime."""
+        if job.folder not in self._waits:
+            self.screen.say(f"wait for another sweep in {job.folder}")
+            self.screen.waits(job)
+        self._waits[job.folder] = time.monotonic()
+        self.state[job.folder] = WAITING
+
+    def _take(self, job: Job, event: Event) -> None:
+        if isinstance(event, Begun):
+            self.screen.begun(job, event.word)
+        elif event.word == BUSY:
+            self._leave(job)
+        else:
+            self._conclude(job, event)
+
+    def _conclude(self, job: Job, outcome: Outcome) -> None:
+        folder = job.folder
+        self.finished += 1
+        self._waits.pop(folder, None)
+        self.state[folder] = ENDED if outcome.well else BROKEN
+        if outcome.refused:
+            self.refused.add(folder)
+        accuracy = outcome.accuracy if outcome.well else NO_ACCURACY
+        count = f"{self.finished:{len(str(self.total))}}/{self.total}"
+        self.screen.ended(job, outcome)
+        self.screen.line(f"[{count}] {outcome.word:<6} {accuracy:>6}  {folder}")
+        if not outcome.well:
+            self.screen.say(f"{folder} failed: {outcome.reason}")
+            for words in outcome.last_words:
+                self.screen.say(f"    {words}")
+
+
+def carry_out(course: Course, table: Callable[[], bool] = lambda: True) -> int:
+    """Run a course, then show its table, which says whether it could be shown, and give the exit status of the sweep.
+
+    0: all is well; 1: jobs have failed, or the table; 130: Ctrl-C; 143: SIGTERM or SIGHUP.
+    """
+    try:
+        with _signals() as came:
+            course.run()
+    except KeyboardInterrupt:
+        return STATUS[came[0] if came else "SIGINT"]
+    shown = table()
+    return 1 if course.list_failed() or not shown else 0
+
+
+@contextmanager
+def _signals() -> Iterator[list[str]]:
+    """Inside, the first signal that ends a command raises KeyboardInterrupt and stands in what is yielded; no second one does.
+
+    Those that are ignored, as below nohup, stay ignored.
+    """
+    came: list[str] = []
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for taken in before:
+            signal.signal(taken, signal.SIG_IGN)
+        came.append(signal.Signals(number).name)
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in STATUS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _taken(folder: str) -> bool:
+    """Whether another sweep is at work in a folder."""
+    if not os.path.isdir(folder):
+        return False
+    lock = lock_folder(folder, shared=True)
+    if lock is None:
+        return True
+    lock.release()
+    return False

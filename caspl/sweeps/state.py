@@ -1,0 +1,157 @@
+"""What the folder of a job says: whether its run is finished, was begun, was made with these settings.
+
+Nothing is cached: another sweep may be at work in the same folders. Folders are seen from the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ..ground.files import regular
+from ..results.reading.logs import LOG_NAME
+from .jobs import Job, Kind, Plan
+
+SETTINGS_FILE = "settings.txt"  # of a folder: Job.settings of the run that made it
+NO_ACCURACY = "-"
+BLOCK = 2**16  # bytes of a log that are read at a time, from its end
+LONGEST = 200  # bytes of a line that are looked at
+TOLD = re.compile(
+    rb"^(?:(?P<head>Evaluate on the \*|Do evaluation on )(?P<split>\w+)|\* accuracy:[ \t]+(?P<accuracy>\S+))",
+    re.MULTILINE,
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Jobs
+# ---------------------------------------------------------------------------------------------------------------------
+def finished(job: Job, needed: Job | None = None) -> str | None:
+    """The accuracy on test images of a job whose run is finished, as it was printed ("82.3%"); None: it is not finished.
+
+    Of boosting prompts, which need no result, it may be NO_ACCURACY. `needed` is the job that `job.needs` names: a test has to
+    be repeated once its model was trained again.
+    """
+    log = newest_log(job.folder)
+    accuracy = last_accuracy(log) if log else None
+    if job.kind is Kind.BOOSTING:
+        there = os.path.isfile(os.path.join(job.folder, "boosting.safetensors"))
+        return (accuracy or NO_ACCURACY) if there else None
+    if log is None or accuracy is None:
+        return None
+    same = job.kind is Kind.PHASE1 or settings_of(job.folder) in ("", job.settings)
+    there = _up_to_date(log, needed) if job.kind is Kind.TEST else checkpoint(job) is not None
+    return accuracy if same and there else None
+
+
+def _up_to_date(log: Path, needed: Job | None) -> bool:
+    """Whether the model that a test needs was not trained again after `log`, the test's, was written."""
+    if needed is None:
+        return True
+    model = checkpoint(needed)
+    with suppress(OSError):  # either may be removed meanwhile
+        return model is not None and model.stat().st_mtime_ns <= log.stat().st_mtime_ns
+    return False
+
+
+def started(job: Job) -> bool:
+    """Whether a training was begun in the folder of a job, which the same command continues."""
+    return job.epoch is not None and os.path.isfile(os.path.join(job.folder, "resume.pth.tar"))
+
+
+def unneeded(plan: Plan) -> set[str]:
+    """Folders of the boosting prompts that nobody runs for their own sake, where all jobs that would use them are finished."""
+    users: dict[str, list[Job]] = {job.folder: [] for job in plan if job.kind is Kind.BOOSTING}
+    jobs = {job.folder: job for job in plan}
+    for job in plan:
+        if job.needs in users:
+            users[job.needs].append(job)
+    return {folder for folder, among in users.items() if all(finished(job, jobs[folder]) is not None for job in among)}
+
+
+def listing(plan: Plan) -> Iterator[tuple[Job, bool]]:
+    """The jobs of a plan in its order, each with whether it would be skipped; boosting prompts that nobody needs are left out.
+
+    A test is skipped only where its training is: one that is trained again is tested again.
+    """
+    jobs = {job.folder: job for job in plan}
+    done = unneeded(plan)
+    for job in [job for job in plan if job.folder not in done]:
+        skipped = finished(job, jobs.get(job.needs)) is not None
+        skipped = skipped and (job.kind is not Kind.TEST or not job.needs or job.needs in done)
+        if skipped:
+            done.add(job.folder)
+        yield job, skipped
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Folders
+# ---------------------------------------------------------------------------------------------------------------------
+def settings_of(folder: str) -> str:
+    """What settings.txt of a folder says; "": nothing, as of a run that was started by hand."""
+    with suppress(OSError, ValueError):
+        return (
+            regular(os.path.join(folder, SETTINGS_FILE))
+            .read_text(encoding="utf-8", errors="surrogateescape")
+            .rstrip("\n")
+        )
+    return ""
+
+
+def checkpoint(job: Job) -> Path | None:
+    """The model of the last epoch of a training, in one of the folders of its folder; None: it is not there."""
+    name = f"model.pth.tar-{job.epoch}"
+    with suppress(OSError), os.scandir(job.folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path = os.path.join(entry.path, name)
+            if os.path.isfile(path):
+                return Path(path)
+    return None
+
+
+def newest_log(folder: str) -> Path | None:
+    """log.txt, or the last log.txt-<time> of a folder, whose names in order are the logs in order; None: there is none."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        logs = sorted(entry.name for entry in entries if LOG_NAME.fullmatch(entry.name))
+        if logs and os.path.isfile(path := os.path.join(folder, logs[-1])):
+            return Path(path)
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Logs
+# ---------------------------------------------------------------------------------------------------------------------
+def last_accuracy(log: Path) -> str | None:
+    """The last accuracy on test images that a log prints, such as "82.3%"; those on validation images are none.
+
+    Only as much of the file is read, from its end, as that takes.
+    """
+    accuracy = None  # the last one below the heading that comes next, going upwards
+    try:
+        with open(regular(log), "rb") as file:
+            for match in _told(file):
+                if match["accuracy"]:
+                    accuracy = accuracy or match["accuracy"]
+                elif accuracy and match["split"] != b"val":
+                    break
+                else:
+                    accuracy = None
+    except OSError:
+        return None
+    return accuracy.decode("ascii", "replace") if accuracy else None
+
+
+def _told(file: BinaryIO) -> Iterator[re.Match[bytes]]:
+    """The headings and accuracies of a log, from its last line to its first."""
+    end, rest = file.seek(0, os.SEEK_END), b""
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        block = file.read(end - start) + rest  # `rest` is the beginning of a line that begins in this block
+        first = block.find(b"\n") + 1 if start else 0
+        yield from reversed(list(TOLD.finditer(block, first))) if first or not start else ()
+        rest = block[: first or None][:LONGEST]
+        end = start

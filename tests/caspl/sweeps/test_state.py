@@ -1,0 +1,145 @@
+"""What a folder says of its run: finished, begun, made with these settings."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from caspl.sweeps import state
+from caspl.sweeps.jobs import Job, Kind, Plan
+
+RESULT = "Evaluate on the *test* set\n=> result\n* total: 100\n* accuracy: 75.0%\n"
+
+
+def job(folder, kind=Kind.TRAINING, needs="", settings="--seed 1"):
+    return Job(str(folder), (), kind, str(needs), None if kind is Kind.TEST else 50, settings)
+
+
+def trained(folder, log=RESULT, epoch=50, settings=None):
+    """A folder as a run leaves it."""
+    (folder / "learner").mkdir(parents=True)
+    (folder / "learner" / f"model.pth.tar-{epoch}").touch()
+    (folder / "resume.pth.tar").touch()
+    (folder / "log.txt").write_text(log)
+    if settings is not None:
+        (folder / "settings.txt").write_text(f"{settings}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "log, accuracy",
+    [
+        (RESULT, "75.0%"),
+        ("", None),
+        ("some work\n", None),
+        ("* accuracy: 12.5%\n", "12.5%"),
+        (RESULT.replace("test", "val"), None),
+        (RESULT + RESULT.replace("75", "80") + "Elapsed: 0:00:01\n", "80.0%"),
+        (RESULT + RESULT.replace("test", "val").replace("75", "80"), "75.0%"),
+        (RESULT.replace("test", "val") + RESULT.replace("75", "80"), "80.0%"),
+        ("Do evaluation on val set\n=> result\n* accuracy: 80.0%\n", None),
+        ("Evaluate on the *test* set\n* macro_f1: 80.0%\n", None),
+        (" * accuracy: 75.0%\n", None),
+        (RESULT.rstrip("\n"), "75.0%"),
+    ],
+)
+def test_accuracy_is_the_last_one_on_test_images(tmp_path, log, accuracy):
+    path = tmp_path / "log.txt"
+    path.write_text(log)
+    assert state.last_accuracy(path) == accuracy
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 30, 64])
+def test_lines_may_lie_across_blocks(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(state, "BLOCK", block)
+    path = tmp_path / "log.txt"
+    path.write_text(
+        RESULT + "x" * 500 + "* accuracy: 99.0%\n" + RESULT.replace("test", "val").replace("75", "80") + "y" * 90
+    )
+    assert state.last_accuracy(path) == "75.0%"
+
+
+def test_of_a_long_log_the_end_is_read(tmp_path):
+    path = tmp_path / "log.txt"
+    with path.open("w") as file:
+        file.truncate(2**36)  # a hole: nobody reads all of it
+        file.seek(2**36)
+        file.write("\n" + RESULT + "some more\n" * 10_000)
+    assert state.last_accuracy(path) == "75.0%"
+
+
+def test_what_is_no_file_is_no_log(tmp_path):
+    os.mkfifo(tmp_path / "log.txt")
+    assert state.finished(job(tmp_path)) is None
+    assert state.finished(job(tmp_path / "nowhere")) is None
+
+
+def test_a_training_is_finished_with_its_last_epoch_and_a_result(tmp_path):
+    assert state.finished(job(trained(tmp_path / "well"))) == "75.0%"
+    assert state.finished(job(trained(tmp_path / "no result", log=""))) is None
+    assert state.finished(job(trained(tmp_path / "another epoch", epoch=10))) is None
+    killed = trained(tmp_path / "killed in its second start")
+    (killed / "log.txt-1999-12-31-00-00-00").write_text("some work\n")
+    assert state.finished(job(killed)) is None and state.started(job(killed))
+    (killed / "log.txt.bak").write_text("of an editor\n")
+    (killed / "log.txt-1999-12-31-00-00-00").write_text(RESULT)
+    assert state.finished(job(killed)) == "75.0%"
+
+
+def test_settings_count_for_trainings_and_tests(tmp_path):
+    same, other = (trained(tmp_path / name, settings=name) for name in ("same", "other"))
+    for kind in Kind:
+        (same / "boosting.safetensors").touch()
+        (other / "boosting.safetensors").touch()
+        assert state.finished(job(same, kind, settings="same")) == "75.0%"
+        found = state.finished(job(other, kind, settings="same"))
+        assert found == (None if kind in (Kind.TRAINING, Kind.TEST) else "75.0%")
+
+
+def test_by_hand_nobody_writes_settings(tmp_path):
+    assert state.finished(job(trained(tmp_path / "run", settings=""))) == "75.0%"
+
+
+def test_boosting_prompts_are_enough_of_phase1(tmp_path):
+    (tmp_path / "boosting.safetensors").touch()
+    assert state.finished(job(tmp_path, Kind.BOOSTING)) == "-"
+    assert state.finished(job(tmp_path, Kind.PHASE1)) is None
+
+
+def test_a_test_is_of_the_model_that_is_there(tmp_path):
+    model, test = trained(tmp_path / "model"), trained(tmp_path / "test")
+    training, of_it = job(model), job(test, Kind.TEST, model)
+    os.utime(test / "log.txt", (100, 100))
+    os.utime(model / "learner" / "model.pth.tar-50", (100, 100))
+    assert state.finished(of_it, training) == "75.0%"
+    os.utime(model / "learner" / "model.pth.tar-50", (101, 101))  # trained again
+    assert state.finished(of_it, training) is None
+    (model / "learner" / "model.pth.tar-50").unlink()
+    assert state.finished(of_it, training) is None
+    assert state.finished(job(test, Kind.TEST)) == "75.0%"  # one without a model
+
+
+def base_to_new(folder):
+    boost, first, second = (folder / name for name in ("boost", "seed1", "seed2"))
+    jobs = [job(boost, Kind.BOOSTING), job(first, needs=boost), job(second, needs=boost)]
+    jobs.append(job(folder / "test1", Kind.TEST, first))
+    return Plan(tuple(jobs))
+
+
+def test_boosting_prompts_are_needed_by_what_is_not_finished(tmp_path):
+    plan = base_to_new(tmp_path)
+    trained(tmp_path / "seed1")
+    assert state.unneeded(plan) == set()
+    trained(tmp_path / "seed2")
+    assert state.unneeded(plan) == {str(tmp_path / "boost")}
+
+
+def test_what_a_dry_run_shows(tmp_path):
+    plan = base_to_new(tmp_path)
+    names = lambda: [(Path(job.folder).name, skipped) for job, skipped in state.listing(plan)]  # noqa: E731
+    assert names() == [("boost", False), ("seed1", False), ("seed2", False), ("test1", False)]
+    trained(tmp_path / "test1")  # of a model that is trained anew
+    trained(tmp_path / "seed2")
+    assert names() == [("boost", False), ("seed1", False), ("seed2", True), ("test1", False)]
+    os.utime(trained(tmp_path / "seed1") / "learner" / "model.pth.tar-50", (0, 0))
+    assert names() == [("seed1", True), ("seed2", True), ("test1", True)]
