@@ -11,10 +11,10 @@ from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.texts import log_to_stderr, sentence, tell
-from .figures import draw_base_to_new, draw_few_shot
+from .figures import FILES, save
 from .names import dataset_name
 from .reading.places import EXPECTED
-from .reading.run import BASE_TO_NEW, FEW_SHOT, Found, Run
+from .reading.run import Found, Run
 from .reading.runs import find_runs
 from .render import latex, markdown, runs_csv
 from .tables import Table, build_tables
@@ -79,17 +79,16 @@ def write_all(folder: Path, tables: Mapping[str, Table], runs: Sequence[Run]) ->
         "results.tex": latex(tables.values()),
         "results.csv": runs_csv(runs),
     }
-    figures = {BASE_TO_NEW: ("results.png", draw_base_to_new), FEW_SHOT: ("few_shot.png", draw_few_shot)}
-    figures = {setting: figure for setting, figure in figures.items() if setting in tables}
+    figures = {setting: name for setting, name in FILES.items() if setting in tables}
     try:
         for name, text in texts.items():
             with replacing(folder / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        for setting, (name, draw) in figures.items():
-            draw(tables[setting], folder / name)
+        for setting, name in figures.items():
+            save(setting, tables[setting], folder / name)
     except OSError as error:
         raise InputError(f"can't write to {folder} ({error}); --no-write only prints") from error
-    return [*texts, *(name for name, _ in figures.values())]
+    return [*texts, *figures.values()]
 
 
 def _names(options: Sequence[str]) -> set[str]:

@@ -1,26 +1,38 @@
-"""The figures: bars for base-to-new results, lines over shots for few-shot results."""
+"""The figures: bars for base-to-new results, lines over shots for few-shot results; as files, and as part of a page."""
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..ground.files import replacing
 from ..ground.texts import in_figure
+from .reading.run import BASE_TO_NEW, FEW_SHOT
 from .tables import Cell, Row, Table
 
 COLORS = ("#4477aa", "#ee6677", "#228833")  # Paul Tol's bright scheme, which the colour-blind can tell apart
 LABELS = ("base classes", "new classes", "harmonic mean")
 
 
-def _pyplot():
-    import matplotlib
+# Of a drawing that is put into a page: no background, and lines and letters that are seen on the page's
+INKS = {"light": "#1d2430", "dark": "#e4e7ec"}
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
-    return plt
+def _axes(width: float):
+    """An empty figure, `width` inches wide, and its axes."""
+    from matplotlib.figure import Figure  # takes a while, and most of what is asked for needs no figure
+
+    figure = Figure(figsize=(width, 4.2), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _ink() -> str:
+    """Of letters; bars' deviations are black on every page otherwise."""
+    from matplotlib import rcParams
+
+    return rcParams["text.color"]
 
 
 def _rows(table: Table) -> list[Row]:
@@ -49,37 +61,33 @@ def _drawn(deviations: Sequence[float]) -> Sequence[float] | None:
     return None if all(map(math.isnan, deviations)) else deviations
 
 
-def _save(plt, figure, axes, path: Path) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png")
-    plt.close(figure)
-
-
-def draw_base_to_new(table: Table, path: Path) -> None:
+def _base_to_new(table: Table):
     """Bars of base, new and HM for each method, with deviations over seeds where one dataset is shown."""
-    plt, rows = _pyplot(), _rows(table)
-    figure, axes = plt.subplots(figsize=(max(6.0, 1.0 + 1.6 * len(rows)), 4.2), layout="constrained")
+    rows = _rows(table)
+    figure, axes = _axes(max(6.0, 1.0 + 1.6 * len(rows)))
     for index, (label, color) in enumerate(zip(LABELS, COLORS, strict=True)):
         cells = [row.cells[index] for row in rows]
         means = [math.nan if cell is None else cell.mean for cell in cells]
         deviations = [_deviation(cell) for cell in cells]
         places = [i + (index - 1) * 0.27 for i in range(len(rows))]
-        bars = axes.bar(places, means, 0.25, yerr=_drawn(deviations), label=label, color=color, capsize=3)
+        bars = axes.bar(
+            places, means, 0.25, yerr=_drawn(deviations), label=label, color=color, capsize=3, ecolor=_ink()
+        )
         axes.bar_label(bars, labels=["" if math.isnan(m) else f"{m:.1f}" for m in means], fontsize=8, padding=1)
     axes.set_xticks(range(len(rows)), [_label(row, rows).replace(" (", "\n(").replace(", ", ",\n") for row in rows])
     axes.set_ylabel("accuracy on test images (%)")
     axes.set_ylim(0, 112)  # room for the legend
     axes.set_title(_title(rows), loc="right", fontsize=9)
     axes.legend(loc="upper left", ncols=3, frameon=False)
-    _save(plt, figure, axes, path)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
-def draw_few_shot(table: Table, path: Path) -> None:
+def _few_shot(table: Table):
     """A line over shots for each method; what saw no labels is a level line."""
-    plt, rows = _pyplot(), _rows(table)
+    rows = _rows(table)
     shots = [int(column) for column in table.columns]
-    figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    figure, axes = _axes(6.5)
     for index, row in enumerate(rows):
         color, label = f"C{index % 10}", _label(row, rows)
         points = [(k, cell) for k, cell in zip(shots, row.cells, strict=True) if cell is not None]
@@ -98,4 +106,33 @@ def draw_few_shot(table: Table, path: Path) -> None:
     axes.set_ylabel("accuracy on test images (%)")
     axes.set_title(_title(rows), loc="right", fontsize=9)
     axes.legend(frameon=False, fontsize=8)
-    _save(plt, figure, axes, path)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+DRAWN = {BASE_TO_NEW: _base_to_new, FEW_SHOT: _few_shot}  # by setting, which others have no figure
+FILES = {BASE_TO_NEW: "results.png", FEW_SHOT: "few_shot.png"}
+
+
+def draw(setting: str, table: Table):
+    """The figure of a table of a setting that is in DRAWN."""
+    return DRAWN[setting](table)
+
+
+def save(setting: str, table: Table, path: Path) -> None:
+    """Draw it as a PNG file."""
+    figure = draw(setting, table)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+
+
+def svg(setting: str, table: Table, theme: str) -> bytes:
+    """Draw it as SVG for a page of a theme of INKS: the same table gives the same bytes."""
+    import matplotlib
+
+    ink = INKS[theme]
+    colors = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "lines.color")
+    with matplotlib.rc_context({"svg.hashsalt": setting} | dict.fromkeys(colors, ink)):
+        file = io.BytesIO()
+        draw(setting, table).savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return file.getvalue()

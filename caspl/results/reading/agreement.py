@@ -83,7 +83,7 @@ def _by_both(place: Place, dataset: str | None, trainer: str | None, told: Told)
         elif trainer.lower() not in place.trainer.lower():  # else a variant of it: CoOp_cross
             method, config = trainer, "/".join(filter(None, (place.trainer, config)))
     config = config or visible(told.config_file)
-    _refuse([*wrong, *_numbers(place.shots, place.seed, told), *_backbone(config, told)])
+    _refuse([*wrong, *_numbers(place.shots, place.seed, told), *_backbone(config, told)], told)
     return Identity(
         root, dataset_name(visible(name)), visible(method), config, place.shots, place.seed, place.part, False
     )
@@ -100,7 +100,7 @@ def _by_log(place: Place, said: Mentions, told: Told) -> Identity | None:
         wrong.append(("DATASET.NAME", name, ", ".join(sorted(said.datasets))))
     if said.trainers and not any(_same(trainer, other) for other in said.trainers) and known_trainer(trainer):
         wrong.append(("TRAINER.NAME", trainer, ", ".join(sorted(said.trainers))))
-    _refuse([*wrong, *_numbers(shots, place.seed, told), *_backbone(config, told)])
+    _refuse([*wrong, *_numbers(shots, place.seed, told), *_backbone(config, told)], told)
     shots = told.number_of("DATASET.NUM_SHOTS") if shots is None else shots
     if shots is None and not told.tests_a_model:
         return None  # trained on all images: in no table
@@ -130,7 +130,7 @@ def _backbone(config: str, told: Told) -> list[tuple[str, object, object]]:
     return []
 
 
-def _refuse(wrong: list[tuple[str, object, object]]) -> None:
+def _refuse(wrong: list[tuple[str, object, object]], told: Told) -> None:
     if wrong:
         found = ", ".join(f"{key} {logged} where its folder says {said}" for key, logged, said in wrong)
-        raise InputError(f"its log says {found}; {REMEDY}")
+        raise InputError(f"its {told.source} says {found}; {REMEDY}")

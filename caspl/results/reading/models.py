@@ -9,10 +9,10 @@ from os.path import commonpath
 from pathlib import Path
 
 from ...ground.errors import InputError
-from ..names import known_dataset, known_trainer
+from ..names import ANY_DATASET, dataset_name, known_dataset, known_trainer
 from .agreement import REMEDY, Identity
 from .logs import folder_of
-from .places import mentions, places
+from .places import Mentions, mentions, places
 from .run import CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
 from .told import Told
 
@@ -23,7 +23,10 @@ class Trainings:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = list(entries)
         self._named, self._ending = defaultdict(set), defaultdict(set)  # name -> places in the list
+        self._holding = defaultdict(set)  # checksum of a model file -> likewise
         for place, entry in enumerate(self._entries):
+            for file in _files(entry.told):
+                self._holding[file].add(place)
             for name in (folder_of(entry.told.says("OUTPUT_DIR") or ""), entry.folder.as_posix()):
                 self._named[name].add(place)
                 for end in _ends(name):
@@ -32,16 +35,24 @@ class Trainings:
     def of(self, told: Told, folder: Path) -> Entry | None:
         """The training whose model a log in `folder` tests; of several of that name, as in a copied tree, the nearest.
 
-        Either name may be given from further above than the other.
+        Either name may be given from further above than the other. Where no name is known, as in folders that were moved, the
+        records of both say which file was tested.
         """
         model = folder_of(told.model_dir or "")
         found = self._named.get(model) or set().union(
             self._ending.get(model, ()), *(self._named.get(end, ()) for end in _ends(model))
         )
+        found = found or set().union(*(self._holding.get(file, ()) for file in _files(told)))
         found = [self._entries[place] for place in sorted(found)]
         near = {entry.folder: len(commonpath((entry.folder, folder))) for entry in found}
         nearest = [entry for entry in found if near[entry.folder] == max(near.values())]
         return nearest[-1] if len({entry.folder for entry in nearest}) == 1 else None
+
+
+def _files(told: Told) -> list[str]:
+    """The checksums of the files with the tested model, as its record says."""
+    model = told.record.model if told.record is not None else None
+    return [file.sha256 for file in model.files if file.sha256] if model is not None else []
 
 
 def _ends(name: str) -> list[str]:
@@ -57,10 +68,10 @@ def follow(identity: Identity, told: Told, training: Entry | None) -> tuple[Iden
     """
     if training is not None and training.contradicted:
         raise InputError(
-            f"the log of the model that it tests, {training.told.name}, contradicts its own folder; {REMEDY}"
+            f"the {training.told.source} of the model that it tests, {training.told.name}, contradicts its own folder; {REMEDY}"
         )
     if training is None or training.identity is None:
-        said = mentions(told.model_dir or "")
+        said = _said(told)
         _check_model(told.model_dir, identity, said.seeds, said.shots)
         identity = _of_model(told.model_dir or "", identity)
         shots = next(iter(said.shots)) if identity.shots is None and len(said.shots) == 1 else identity.shots
@@ -71,10 +82,25 @@ def follow(identity: Identity, told: Told, training: Entry | None) -> tuple[Iden
         mine, its = told.says(key), training.told.says(key)
         if mine and its and mine != its:
             raise InputError(
-                f"its log says {key} {mine}, but that of the model it tests, {training.told.name}, {its}; {REMEDY}"
+                f"its {told.source} says {key} {mine}, but that of the model it tests, {training.told.name}, {its}; {REMEDY}"
             )
     same = {"root": other.root, "trainer": other.trainer, "config": other.config, "shots": other.shots}
     return replace(identity, **same), other.dataset
+
+
+def _said(told: Told) -> Mentions:
+    """Of the training of a tested model that is not there: what the test's record says, else the name of the model's folder."""
+    said, model = mentions(told.model_dir or ""), told.record.model if told.record is not None else None
+    if model is None or model.training is None:
+        return said
+    training, known = model.training, {}
+    if training.dataset not in ("", *ANY_DATASET):
+        known["datasets"] = frozenset({dataset_name(training.dataset)})
+    if training.shots is not None and training.shots > 0:
+        known["shots"] = frozenset({training.shots})
+    if training.seed is not None and training.seed >= 0:
+        known["seeds"] = frozenset({training.seed})
+    return replace(said, **known)
 
 
 def _of_model(model: str, identity: Identity) -> Identity:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..records import Record
 from .agreement import Identity
 from .told import Told
 
@@ -32,7 +33,8 @@ class Run:
     epoch: str | None  # at whose end the model was tested; None: the last, or unknown
     images: int | None  # that it was tested on, where the log counts them
     root: str  # what stands in front of the layout, relative to the folder that is collected
-    path: str  # of the log, likewise
+    path: str  # of the log, or of the record where there is none, likewise
+    record: Record | None = field(default=None, compare=False, repr=False)  # None: it left none
 
     @property
     def settings(self) -> tuple:
@@ -47,7 +49,7 @@ class Run:
 
 @dataclass
 class Entry:
-    """A log on its way to a run."""
+    """What was told of a run on its way to one."""
 
     folder: Path
     told: Told

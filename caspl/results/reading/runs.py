@@ -1,22 +1,24 @@
-"""Which runs lie below a folder, by what their folders and their logs say."""
+"""Which runs lie below a folder, by what their folders, records and logs say."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ...checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ...ground.errors import InputError, cause
 from ..names import SOURCE, VARIANTS
+from ..records import NAME, Record, read
 from .agreement import LABEL_FREE, REMEDY, Identity, identify
 from .logs import logs_of, read_logs
 from .models import Trainings, follow, mark_inductive, seen_classes, tell_epochs_apart, twins, without_retested
 from .places import TESTED
+from .recorded import joined, stands_for, told_by
 from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Found, Run
 from .told import Told
 
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_runs(folder: Path) -> Found:
-    """Read every log below `folder`. Raises InputError where there is no such folder."""
+    """Read every record and log below `folder`. Raises InputError where there is no such folder."""
     if not folder.is_dir():
         raise InputError(f"no folder {folder}; give an output folder, for example output or output/base2new")
     top = Path(os.path.abspath(folder))  # the name as it was given: what a link points to may be called otherwise
@@ -47,14 +49,12 @@ def find_runs(folder: Path) -> Found:
 
 
 def _entries(top: Path, found: Found) -> list[Entry]:
-    """The runs that all logs tell of, by folder and age, with what they are."""
+    """The runs that all records and logs tell of, by folder and age, with what they are."""
     entries = []
     for path, folders, files in os.walk(top, onerror=_unread):
         folders.sort()  # the same order on every file system
-        folder, own = Path(path), []
-        for name in logs_of(folder, files):
-            with _noting(found, name, top):
-                own += [Entry(folder, told, contradicted=True) for told in read_logs(name)]
+        folder = Path(path)
+        own = [Entry(folder, told, contradicted=True) for told in _told(folder, files, top, found)]
         for entry in own:
             with _noting(found, entry.told.name, top):
                 entry.identity = identify(folder, top, entry.told)
@@ -63,6 +63,32 @@ def _entries(top: Path, found: Found) -> list[Entry]:
             found.elsewhere.append(_relative(folder, top))
         entries += own
     return entries
+
+
+def _told(folder: Path, files: Sequence[str], top: Path, found: Found) -> list[Told]:
+    """What the record and the logs of a folder say. The logs are read where the record does not say all."""
+    logs, own = logs_of(folder, files), []
+    record = _record(folder, logs, top, found) if NAME in files else None
+    with suppress(OSError):
+        if record is not None and stands_for(record, logs):
+            return [told_by(record, logs[0] if logs else folder / NAME)]
+    for log in logs:
+        with _noting(found, log, top):
+            own += read_logs(log)
+    if record is not None:
+        with _noting(found, folder / NAME, top):
+            own = joined(record, own, folder)
+    return own
+
+
+def _record(folder: Path, logs: Sequence[Path], top: Path, found: Found) -> Record | None:
+    """None where it can't be read: the logs tell the same, where there are any."""
+    try:
+        return read(folder / NAME)
+    except InputError as error:
+        instead = f"; {logs[-1].name} is read in its place" if logs else ""
+        found.left_out.append((_relative(folder / NAME, top), f"{error}{instead}"))
+        return None
 
 
 def _unread(error: OSError) -> None:
@@ -111,6 +137,7 @@ def _run(entry: Entry, trainings: Trainings, top: Path) -> Run:
         images=told.images,
         root=_relative(identity.root, top),
         path=_relative(told.path, top),
+        record=told.record,
     )
 
 
@@ -120,20 +147,24 @@ def _shots(identity: Identity, told: Told) -> int:
         return 0
     logged = told.number_of("DATASET.NUM_SHOTS")
     if logged is None:
-        raise InputError(f"neither its log nor a folder says with how many shots its model was trained; {REMEDY}")
+        raise InputError(
+            f"neither its {told.source} nor a folder says with how many shots its model was trained; {REMEDY}"
+        )
     return logged
 
 
 def _base_names_only(told: Told) -> bool:
-    """Whether phase 1 knew the names of the base classes only, as the record beside the log says.
+    """Whether phase 1 knew the names of the base classes only, as the run's record says, else its file of prompts.
 
-    Where no record says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
-    A record that can't be read is a warning.
+    Where neither says it, as in folders of version 0.1 of this program and of runs that have not ended, the log is asked.
+    A file that can't be read is a warning.
     """
+    if told.record is not None and told.record.protocol is not None and told.record.protocol.names_phase1 != "unknown":
+        return told.record.protocol.names_phase1 == "base"
     for kind in (RunHeader, BoostingHeader):
-        record = told.path.parent / kind.file_name
+        prompts = told.path.parent / kind.file_name
         try:
-            names = read_header(record, kind).names if record.is_file() else "unknown"
+            names = read_header(prompts, kind).names if prompts.is_file() else "unknown"
         except InputError as error:
             logger.warning("%s: whose names phase 1 knew is taken from the log", error)
             continue
@@ -183,7 +214,7 @@ def _meaning(identity: Identity, told: Told, source: str | None, training: Entry
         return CROSS_DATASET, "all"
     if told.tests_a_model and identity.by_log and source is None and identity.trainer not in LABEL_FREE:
         raise InputError(
-            "neither its log nor a folder says on what its model was trained; name the folders after the dataset"
+            f"neither its {told.source} nor a folder says on what its model was trained; name the folders after the dataset"
         )
     trained_on = training.told.classes if training is not None else None
     return (BASE_TO_NEW if trained_on == "base" else FEW_SHOT), "all"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...ground.errors import InputError
+from ..records import NAME, Record
 
 COUNT = re.compile(r"\d[\d,]{0,14}", re.ASCII)
 ROUNDED = 0.51  # percent by which the accuracy that is printed may differ from that of the counts
@@ -59,6 +60,12 @@ class Told:
     training: bool = False  # it prints epochs
     trained: bool = False  # and their end
     boosted_by_base_names: bool = False
+    record: Record | None = None  # of the run, where it left one
+
+    @property
+    def source(self) -> str:
+        """What tells, as sentences call it."""
+        return "record" if self.path.name == NAME else "log"
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.container import ErrorbarContainer
 
 from boosting_files import make_header
 from caspl.checkpoints.headers import GroupHeader, RunHeader
@@ -16,6 +17,7 @@ from caspl.ground.errors import InputError
 from caspl.prompting.learners import Prompts
 from caspl.results import harmonic_mean
 from caspl.results.__main__ import main
+from caspl.results.figures import draw
 from caspl.results.published import _values, average_of
 from caspl.results.reading.logs import read_logs
 from caspl.results.reading.runs import find_runs
@@ -728,28 +730,17 @@ def test_figures_only_of_what_there_is(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.glob("*.*")) == ["results.csv", "results.md", "results.tex"]
 
 
-def test_bars_are_the_averages(tmp_path, monkeypatch):
-    import matplotlib.pyplot as plt
-    from matplotlib.container import ErrorbarContainer
-
-    from caspl.results import figures
-
+def test_bars_are_the_averages(tmp_path):
     base2new(tmp_path, "oxford_pets", "CoOp", "cfg", {1: (80, 20)})
     base2new(tmp_path, "dtd", "CoOp", "cfg", {1: (50, 40), 2: (70, 40)})
-    table = build_tables(find_runs(tmp_path).runs)["base_to_new"]
-    monkeypatch.setattr(plt, "close", lambda figure: None)
-    figures.draw_base_to_new(table, tmp_path / "bars.png")
-    (axes,) = plt.gcf().axes
+    (axes,) = draw("base_to_new", build_tables(find_runs(tmp_path).runs)["base_to_new"]).axes
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([70, 30, 42])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["CoOp"]
     assert not any(isinstance(drawn, ErrorbarContainer) for drawn in axes.containers)  # averages do not deviate
     table = build_tables([run for run in find_runs(tmp_path).runs if run.dataset == "DTD"])["base_to_new"]
-    figures.draw_base_to_new(table, tmp_path / "bars.png")
-    (axes,) = plt.gcf().axes
+    (axes,) = draw("base_to_new", table).axes
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([60, 40, 47.68], abs=0.01)  # HMs 44.44 and 50.91
     assert sum(isinstance(drawn, ErrorbarContainer) for drawn in axes.containers) == 3
-    monkeypatch.undo()
-    plt.close("all")
 
 
 def test_latex_is_escaped_and_each_row_has_all_columns(tmp_path, capsys):
