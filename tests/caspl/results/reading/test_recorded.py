@@ -4,8 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from records_made import of_a_test, record
-from records_made import result as counted
 
 from caspl.results.__main__ import main
 from caspl.results.reading.logs import logs_of, read_logs
@@ -13,6 +11,8 @@ from caspl.results.reading.runs import find_runs
 from caspl.results.reading.told import Told
 from caspl.results.records import NAME, Record, write
 from logs_made import made, put, result
+from records_made import of_a_test, record
+from records_made import result as counted
 
 SHOT = "oxford_pets/CoOp/vit_b16_16shots/seed1"
 BASE = "base2new/train_base/oxford_pets/shots_16/CoOp/vit_b16/seed1"

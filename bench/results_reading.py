@@ -1,0 +1,90 @@
+"""How long it takes to find out what lies below an output folder, by the records of runs and by their logs alone.
+
+    python bench/results_reading.py FOLDER                  # made by our sweeps: with its records, and with a copy without
+    python bench/results_reading.py FOLDER --runs 2000      # its runs under other seeds, until there are so many
+
+Prints the seconds, the number of runs, and whether both ways give the same tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from caspl.ground import door  # noqa: E402
+from caspl.ground.errors import InputError  # noqa: E402
+from caspl.results.reading.logs import LOG_NAME  # noqa: E402
+from caspl.results.reading.runs import find_runs  # noqa: E402
+from caspl.results.records import NAME, read, write  # noqa: E402
+from caspl.results.render import markdown, runs_csv  # noqa: E402
+from caspl.results.tables import build_tables  # noqa: E402
+
+
+def grown(folder: Path, top: Path, runs: int) -> None:
+    """Copy what is read of `folder` to `top`, until it holds so many runs; each copy has seeds of its own."""
+    logs = sorted(path for path in folder.rglob("log.txt*") if LOG_NAME.fullmatch(path.name))
+    if not logs:
+        raise InputError(f"no log.txt below {folder}; give an output folder")
+    for copy in count():
+        for number, log in enumerate(logs, 1):
+            if copy and copy * len(logs) + number > runs:
+                return
+            _copy(log, top, folder, 1_000 * copy)
+
+
+def _copy(log: Path, top: Path, folder: Path, more: int) -> None:
+    def seeded(text: str) -> str:
+        return re.sub(r"(seed_?|SEED: |seed: )(\d+)", lambda found: f"{found[1]}{int(found[2]) + more}", text)
+
+    target = top / seeded(log.relative_to(folder).as_posix())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(seeded(log.read_text(encoding="utf-8")), encoding="utf-8")
+    if (log.parent / NAME).is_file():
+        record = read(log.parent)
+        settings = {key: seeded(value) for key, value in record.configuration.settings.items()}
+        settings["SEED"] = str(int(settings.get("SEED", "1")) + more)
+        model = record.model and replace(record.model, folder=seeded(record.model.folder), files=[])
+        write(
+            target.parent,
+            replace(record, model=model, configuration=replace(record.configuration, settings=settings)),
+        )
+
+
+def timed(top: Path) -> tuple[float, int, str]:
+    start = time.perf_counter()
+    runs = find_runs(top).runs
+    text = markdown(build_tables(runs).values()) + runs_csv(runs)
+    return time.perf_counter() - start, len(runs), text
+
+
+def measure(args: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        top = Path(place) / "records"
+        grown(args.folder, top, args.runs)
+        records = list(top.rglob(NAME))
+        seconds, runs, tables = timed(top)
+        print(f"{runs:,} runs, {len(records):,} records: {seconds:.2f} s")
+        shutil.copytree(top, Path(place) / "logs", ignore=shutil.ignore_patterns(NAME))
+        seconds, runs, same = timed(Path(place) / "logs")
+        print(f"{runs:,} runs, logs only: {seconds:.2f} s; {'the same' if same == tables else 'OTHER'} tables")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
+    parser.add_argument("--runs", type=int, default=0, help="that many at least (default: those that there are)")
+    return door.run(lambda: measure(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
