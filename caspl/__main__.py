@@ -44,6 +44,7 @@ class Command:
 
 COMMANDS = {
     "train": Command("train", "train a prompt learner on a dataset, and test it; python train.py is the same"),
+    "sweep": Command("sweeps.__main__", "all runs of an experiment, on GPUs or cores, a Ray cluster or SLURM"),
     "results": Command("results.__main__", "tables of the runs below a folder, beside the published numbers"),
     "datasets": Command("datasets.__main__", "the datasets on this disk: list, check, prepare, few-shot lists"),
     "configs": Command("configs.__main__", "the configuration files in the package, and every key"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import selectors
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..jobs import Job
+from ..jobs import Job, Plan
+from .course import Course, carry_out
+from .options import EngineOptions
+from .progress import Lines
 from .task import FAILED, Event, Outcome, Task
 from .worker import Worker
 
@@ -59,3 +62,8 @@ class LocalPool:
         for worker in self._under_way.values():
             worker.close()
         self._under_way.clear()
+
+
+def run(plan: Plan, program: Sequence[str], options: EngineOptions, table: Callable[[], bool]) -> int:
+    """Carry a plan out on this machine; see options.py."""
+    return carry_out(Course(plan, LocalPool(options.jobs or 1), Lines(), program), table)

@@ -3,9 +3,10 @@
     python tests/caspl/sweeps/dry_runs.py             # write them anew, by the scripts of this checkout
     python tests/caspl/sweeps/dry_runs.py CHECKOUT    # by those of another
 
-A line that begins with `$` is a call, as one would type it behind `bash scripts/` without `.sh`: `elsewhere:` in front of it is
-for one in another folder, NAME=VALUE an environment variable. Then come what it writes to stdout, what it writes to stderr (behind
-`! `), and its exit status (behind `? `) unless that is 0. A new call is a new line with `$`; the rest is written by this module.
+A line that begins with `$` is a call, as one would type it behind `bash scripts/` without `.sh`: `elsewhere:` in front of it
+is for one in another folder, NAME=VALUE an environment variable. Then come what it writes to stdout, what it writes to stderr
+(behind `! `), and its exit status (behind `? `) unless that is 0. A new call is a new line with `$`; the rest is written by
+this module.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ def read(path: Path) -> Iterator[tuple[Call, str]]:
         yield Call.of_line(line), text.strip("\n") + "\n" if text.strip("\n") else ""
 
 
+def lists() -> list[Path]:
+    return sorted(LISTS.glob("*.txt"))
+
+
 def write(path: Path, answer: Callable[[Call], str]) -> None:
     """The same calls with new answers."""
     parts = [f"$ {call.line}\n{answer(call)}" for call, _ in read(path)]
@@ -93,5 +98,5 @@ def by_script(checkout: Path, elsewhere: Path) -> Callable[[Call], str]:
 if __name__ == "__main__":
     checkout = Path(sys.argv[1] if len(sys.argv) > 1 else CHECKOUT).resolve()
     with tempfile.TemporaryDirectory() as folder:
-        for path in sorted(LISTS.glob("*.txt")):
+        for path in lists():
             write(path, by_script(checkout, Path(folder).resolve()))

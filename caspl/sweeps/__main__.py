@@ -1,0 +1,115 @@
+"""caspl sweep EXPERIMENT: every run of an experiment, on the hardware that there is. docs/sweeps.md says more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..ground import door
+from ..ground.errors import InputError
+from .command.carrying_out import TableOf, carry_out, show
+from .command.line import Caller, Sweep, read, take_apart, tell_mistake
+from .command.options import EXPERIMENTS, overview, usage
+from .place import Place
+from .requests import Mistakes, MistakesError
+
+CALLED_IN = "CASPL_CALLED_IN"  # set by scripts/*.sh, which change to the checkout: the folder in which they were called
+HELP = (["--help"], ["-h"], ["help"], [])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done; 1 runs have failed; 2 mistakes in what was given (a sentence for each); see `door.run`."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    start = os.environ.pop(CALLED_IN, "")
+    caller = Caller(Path(start or os.getcwd()), script=bool(start))
+    return door.run(lambda: sweep(words, caller, Place.of_package(caller.start)))
+
+
+def sweep(words: Sequence[str], caller: Caller, place: Place) -> int:
+    """Carry a command out; the working directory becomes that of the runs."""
+    if list(words[:1]) in HELP:
+        print(overview(_called(caller, "")), end="")
+        return 0
+    experiment, *rest = words
+    if experiment not in EXPERIMENTS:
+        raise InputError(_unknown(experiment))
+    os.chdir(place.folder)
+    try:
+        return demo(rest, caller, place) if experiment == "demo" else _one(experiment, rest, caller, place)
+    except MistakesError:  # which are told
+        return 2
+
+
+def _one(experiment: str, words: Sequence[str], caller: Caller, place: Place) -> int:
+    mistakes = Mistakes(tell_mistake)
+    apart = take_apart(experiment, words, caller, mistakes)
+    if apart.help:
+        print(usage(experiment, _called(caller, experiment)), end="")
+        return 0
+    asked = read(experiment, apart, place, caller, mistakes)
+    table = asked.table and TableOf(asked.table, asked.request.datasets, asked.request.trainers)
+    if asked.dry_run:
+        show(asked.plan, place, elsewhere=caller.start.resolve() != place.folder.resolve())
+        if table:
+            table.print_command()
+        return 0
+    return carry_out(asked, place, table or None)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The demo
+# ---------------------------------------------------------------------------------------------------------------------
+DEMO = ["--datasets", "digits", "--output", "output/demo", "--all", "--jobs", "2", "--no-table"]
+DEMO_STEPS = (  # options of base2new, and pairs behind --
+    # Zero-shot: the large CLIP, in place of the small one that the configuration names
+    (["--trainers", "ZeroshotCLIP", "--name", "digits_teacher"], ["MODEL.BACKBONE.NAME", "demo/teacher"]),
+    # The small one; boosted by the large one on training images whose labels are not read; and with 16 labelled images for
+    # each base class, without and with the frozen boosting prompts of seed 1
+    (["--trainers", "ZeroshotCLIP CasPLBoost CoOp CasPL_CoOp"], []),
+)
+
+
+def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
+    """Two sweeps of base-to-new, and a table of both."""
+    caller = Caller(place.folder, caller.script)  # its outputs lie in the checkout, wherever it is called
+    for own, pairs in DEMO_STEPS:
+        mistakes = Mistakes(tell_mistake)
+        apart = take_apart("demo", [*DEMO, *own, *words], caller, mistakes)
+        if apart.help:
+            print(usage("demo", _called(caller, "demo")), end="")
+            return 0
+        apart.pairs += pairs
+        asked = read("base2new", apart, place, caller, mistakes)
+        if asked.dry_run:
+            show(asked.plan, place, elsewhere=False)
+        elif status := carry_out(asked, place, None):
+            return status
+    return 0 if asked.dry_run else _results(asked)
+
+
+def _results(asked: Sweep) -> int:
+    print(flush=True)
+    return subprocess.run([sys.executable, "-m", "caspl.results", asked.request.output]).returncode
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# How it was called
+# ---------------------------------------------------------------------------------------------------------------------
+def _called(caller: Caller, experiment: str) -> str:
+    if caller.script and experiment:
+        return f"bash scripts/{experiment}.sh"
+    return f"{door.prog('caspl sweep')} {experiment}".rstrip()
+
+
+def _unknown(word: str) -> str:
+    near = get_close_matches(word.replace("-", "_"), EXPERIMENTS, 1)
+    hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(EXPERIMENTS)}"
+    return f'no experiment is called "{word}"; {hint}'
+
+
+if __name__ == "__main__":
+    sys.exit(main())

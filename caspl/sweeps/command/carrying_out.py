@@ -1,0 +1,105 @@
+"""What becomes of a plan: it is printed, or an engine carries it out; then the table is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from ...ground.texts import tell
+from ..jobs import Job, Plan
+from ..place import Place
+from ..requests import Mistakes, Request
+from ..state import listing
+from .line import Sweep
+
+PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=+,@%-]+")  # a shell takes it as it stands
+FOR_DOUBLE_QUOTES = re.compile(r"[^\"$`\\!]*'[^\"$`\\!]*")
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """The line that a shell reads as these words."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if FOR_DOUBLE_QUOTES.fullmatch(word):
+        return f'"{word}"'
+    return word if PLAIN_WORD.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
+
+
+def command(job: Job, place: Place) -> str:
+    """A job's line for a shell."""
+    threads = f"OMP_NUM_THREADS={job.resources.threads} " if job.resources.threads else ""
+    return threads + as_typed(["python", *place.program, *job.arguments])
+
+
+def show(plan: Plan, place: Place, elsewhere: bool) -> None:
+    """Print what would run, and on stderr what is finished; `elsewhere`: the sweep was called in another folder."""
+    if elsewhere:
+        print(as_typed(["cd", str(place.folder)]))
+    for job, skipped in listing(plan):
+        if skipped:
+            tell(f"skip {job.folder}", sys.stderr)
+        else:
+            print(command(job, place))
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """The results that a sweep ends with."""
+
+    folder: str
+    datasets: tuple[str, ...]
+    trainers: tuple[str, ...]
+
+    @property
+    def words(self) -> list[str]:
+        names = ["--dataset", ",".join(self.datasets), "--trainer", ",".join(self.trainers)]
+        return ["-m", "caspl.results", self.folder, *names, "--no-write"]
+
+    def print_command(self) -> None:
+        print(as_typed(["python", *self.words]))
+
+    def show(self) -> bool:
+        """Print it, in a process of its own, as its libraries take seconds to load; False: it could not be made."""
+        print(flush=True)
+        return subprocess.run([sys.executable, *self.words]).returncode == 0
+
+
+def check_disk(mistakes: Mistakes, request: Request) -> None:
+    """What a dry run can do without: data, a place for the outputs, boosting prompts that were named."""
+    others = [name for name in request.datasets if name != "digits"]
+    if others and not os.path.isdir(request.root):
+        mistakes.add(f"no folder {request.root} (--root); it holds the folders of the datasets {' '.join(others)}")
+    if not _is_writable(request.output):
+        mistakes.add(f"can't write to {request.output} (--output)")
+    boosting = request.boosting
+    if boosting and not any(map(os.path.isfile, (boosting, f"{boosting}/boosting.safetensors"))):
+        mistakes.add(
+            f"no boosting prompts at {boosting} (--boosting); expected a boosting.safetensors of phase 1, or its folder"
+        )
+    mistakes.stop()
+
+
+def _is_writable(folder: str) -> bool:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except (OSError, ValueError):
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def carry_out(asked: Sweep, place: Place, table: TableOf | None) -> int:
+    """Let an engine carry a plan out, and give the exit status."""
+    check_disk(asked.mistakes, asked.request)
+    engine = import_module(f"..engines.{asked.engine.engine}", __package__)  # which may need what is not installed
+    return engine.run(asked.plan, [sys.executable, *place.program], asked.engine, table.show if table else _nothing)
+
+
+def _nothing() -> bool:
+    return True

@@ -1,0 +1,257 @@
+"""The command line of `caspl sweep EXPERIMENT`: words become a request, and the request a plan.
+
+The words are read here and not by argparse, as all mistakes are to be told at once, and values may begin with a dash.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ...ground.texts import tell, visible
+from .. import grids, requests
+from ..engines.options import EngineOptions
+from ..jobs import Plan, Resources
+from ..place import Place
+from ..plan import EXPERIMENTS as PLANS
+from ..plan import Planner, each
+from ..requests import Mistakes, Request, check_dataset, check_numbers
+from .options import ENGINES, EXPERIMENTS, Experiment, options_of
+
+PATHS = ("--root", "--output", "--boosting")
+NUMBERS = ("--jobs", "--jobs-per-gpu", "--retries")
+FOR_ENGINES = {
+    "--gpus": ("local",),
+    "--jobs-per-gpu": ("local", "ray"),
+    "--address": ("ray",),
+    "--retries": ("ray",),
+    "--submit": ("slurm",),
+    "--sbatch": ("slurm",),
+}
+GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")  # as CUDA_VISIBLE_DEVICES has it
+NO_GPUS = ("none",)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Where a sweep was called, and by what.
+
+    Attributes:
+        start: the folder in which relative paths begin.
+        script: it was scripts/<experiment>.sh.
+    """
+
+    start: Path
+    script: bool = False
+
+    def name(self, experiment: str) -> str:
+        return f"{experiment}.sh" if self.script else f"caspl sweep {experiment}"
+
+
+@dataclass
+class Words:
+    """The command line, taken apart.
+
+    Attributes:
+        flags: options without a value that were given.
+        values: {option: its last value}.
+        configs: all values of --config.
+        pairs: what stands behind --.
+        help: whether --help was met; what follows it was not read.
+    """
+
+    flags: set[str] = field(default_factory=set)
+    values: dict[str, str] = field(default_factory=dict)
+    configs: list[str] = field(default_factory=list)
+    pairs: list[str] = field(default_factory=list)
+    help: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that was asked for rightly."""
+
+    experiment: str
+    request: Request
+    engine: EngineOptions
+    plan: Plan
+    table: str | None  # the folder whose results are shown; None: no table
+    dry_run: bool
+    mistakes: Mistakes
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Words
+# ---------------------------------------------------------------------------------------------------------------------
+def take_apart(experiment: str, words: Sequence[str], caller: Caller, mistakes: Mistakes) -> Words:
+    """The words behind the experiment, by its options."""
+    takes = {option.name: option for option in options_of(experiment)}
+    found, rest = Words(), list(words)
+    while rest and not found.help:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        if word in ("--help", "-h"):
+            found.help = True
+        elif word == "--":
+            found.pairs, rest = rest, []
+        elif option not in takes or (equals and not takes[option].value):
+            mistakes.add(f"{caller.name(experiment)} has no option {word}; --help lists those that it has")
+            while rest and not rest[0].startswith("-"):  # what would be its value
+                rest.pop(0)
+        elif not takes[option].value:
+            found.flags.add(option)
+        elif equals or rest:
+            _take(found, mistakes, option, value if equals else rest.pop(0))
+        else:
+            mistakes.add(f"{word} is the last word, its value is missing")
+    return found
+
+
+def _take(found: Words, mistakes: Mistakes, option: str, value: str) -> None:
+    if not value.strip(", "):
+        mistakes.add(f"the value of {option} is empty")
+    elif option == "--config":
+        found.configs.append(value)
+    else:
+        found.values[option] = value
+
+
+def split(words: str) -> tuple[str, ...]:
+    """A list whose entries are separated by blanks or commas; two commas have an empty entry between them."""
+    found = re.split(r" *, *| +", words.replace("\n", " ").strip(" "))
+    return tuple(found[:-1] if found[-1] == "" else found)
+
+
+def _check_words(words: Words, mistakes: Mistakes) -> None:
+    """No word has a character that is not seen, which a terminal may obey: they are printed in commands."""
+    given = {**words.values, "--config": " ".join(words.configs), "--": " ".join(words.pairs)}
+    for option, value in given.items():
+        if not (value := value.replace("\n", " ")).isprintable() and visible(value) != value:
+            mistakes.add(f"the value of {option} has characters that are not seen ({value}); leave them out")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The request
+# ---------------------------------------------------------------------------------------------------------------------
+def read(experiment: str, words: Words, place: Place, caller: Caller, mistakes: Mistakes) -> Sweep:
+    """The sweep that the words ask for. Raises MistakesError."""
+    what = EXPERIMENTS[experiment]
+    lists = {option: split(value) for option, value in words.values.items()}
+    grid, values = words.values.get("--grid", ""), lists.get("--values", ())
+    request = _request(what, words, lists, place, caller)
+    _check_words(words, mistakes)
+    requests.check(mistakes, request)
+    engine = _engine(words, lists, mistakes)
+    mistakes.stop()
+    request = _settled(experiment, what, request, mistakes)
+    if experiment == "ablations":
+        grids.check(mistakes, request, grid, values)
+        mistakes.stop()
+    planner = Planner(request, mistakes, Resources(threads=_threads(engine.jobs)))
+    each(planner, grids.ablation(planner, grid, values) if experiment == "ablations" else PLANS[experiment](planner))
+    if not planner.jobs:
+        mistakes.add(f"the grid {grid} has nothing that {' '.join(request.trainers)} could vary")
+    mistakes.stop()
+    below = None if what.table is None or "--no-table" in words.flags else what.table.format(grid=grid)
+    table = None if below is None else f"{request.output}/{below}".rstrip("/") or "/"
+    return Sweep(experiment, request, engine, planner.plan(), table, "--dry-run" in words.flags, mistakes)
+
+
+def _request(
+    what: Experiment, words: Words, lists: dict[str, tuple[str, ...]], place: Place, caller: Caller
+) -> Request:
+    paths = {
+        option[2:]: place.from_start(words.values[option], caller.start) for option in PATHS if option in words.values
+    }
+    trainers = lists.get("--trainers", what.trainers)
+    return Request(
+        setting=what.setting,
+        datasets=lists.get("--datasets", ()),
+        trainers=trainers,
+        seeds=lists.get("--seeds", ()),
+        shots=lists.get("--shots", ()),
+        usual_seeds=what.seeds,
+        usual_shots=what.shots,
+        configs=_configs(words.configs, trainers),
+        name=words.values.get("--name", ""),
+        source=words.values.get("--source", Request.source),
+        all_classes="--all" in words.flags,
+        pairs=tuple(words.pairs),
+        as_published="--as-published" in words.flags,
+        **paths,
+    )
+
+
+def _configs(values: Sequence[str], trainers: Sequence[str]) -> dict[str, str]:
+    """{trainer: configuration} of --config; what is said of one trainer counts before what is said of all."""
+    found = {value.partition("=")[0]: value.partition("=")[2] for value in values if "=" in value}
+    for_all = [value for value in values if "=" not in value]
+    return {**(dict.fromkeys(trainers, for_all[-1]) if for_all else {}), **found}
+
+
+def _settled(experiment: str, what: Experiment, request: Request, mistakes: Mistakes) -> Request:
+    """With the datasets of the experiment, where none were given."""
+    if what.setting == "transfer":
+        check_dataset(mistakes, request.source)
+    if not request.datasets:
+        request = replace(request, datasets=requests.usual_datasets(mistakes, what.datasets))
+    mistakes.stop()
+    if experiment in ("base2new", "cross_dataset", "domain_generalization"):
+        requests.refuse_linear_probe(mistakes, request)
+    return replace(request, datasets=(request.source, *request.datasets)) if what.setting == "transfer" else request
+
+
+def _engine(words: Words, lists: dict[str, tuple[str, ...]], mistakes: Mistakes) -> EngineOptions:
+    values = words.values
+    for option in NUMBERS:
+        check_numbers(mistakes, option, [values[option]] if option in values else [])
+    engine = values.get("--engine", "local")
+    if engine not in ENGINES:
+        mistakes.add(f'there is no engine "{engine}" (--engine); there are {", ".join(ENGINES)}')
+        return EngineOptions()
+    for option, engines in FOR_ENGINES.items():
+        if option in words.flags | values.keys() and engine not in engines:
+            mistakes.add(f"{option} is for --engine {' and '.join(engines)}; leave it out, or choose that engine")
+    gpus = _gpus(lists["--gpus"], mistakes) if "--gpus" in lists else None
+    if mistakes.told:
+        return EngineOptions()
+    numbers = {option: int(values[option]) for option in NUMBERS if option in values}
+    return EngineOptions(
+        engine,
+        jobs=numbers.get("--jobs"),
+        gpus=gpus,
+        jobs_per_gpu=numbers.get("--jobs-per-gpu", 1),
+        address=values.get("--address", ""),
+        retries=numbers.get("--retries", EngineOptions.retries),
+        submit="--submit" in words.flags,
+        sbatch=values.get("--sbatch", ""),
+    )
+
+
+def _gpus(words: tuple[str, ...], mistakes: Mistakes) -> tuple[str, ...]:
+    if words == NO_GPUS:
+        return ()
+    for word in words:
+        if not GPU.fullmatch(word):
+            mistakes.add(f'--gpus has "{word}", expected numbers from 0, such as 0,1, or none')
+    if len(set(words)) < len(words):
+        mistakes.add(f"--gpus has one twice ({','.join(words)}); --jobs-per-gpu says how many runs share one")
+    return words
+
+
+def _threads(jobs: int | None) -> int | None:
+    """OMP_NUM_THREADS of each run, so that runs at a time don't wait for each other's."""
+    if jobs is None or jobs < 2:
+        return None
+    given = os.environ.get("OMP_NUM_THREADS")
+    if given is not None:
+        return int(given) if given.isdecimal() else None  # which each of them inherits
+    return max((os.cpu_count() or 1) // jobs, 1)
+
+
+def tell_mistake(sentence: str) -> None:
+    tell(sentence, sys.stderr)
