@@ -50,6 +50,7 @@ COMMANDS = {
     "configs": Command("configs.__main__", "the configuration files in the package, and every key"),
     "convert": Command("convert", "configuration files and boosting prompts of the published CasPL code, as ours"),
     "predict": Command("use.predict", "classify images and folders"),
+    "words": Command("use.words", "the words nearest to learned context"),
     "export": Command("use.export", "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
     "share": Command("use.hub", "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
 }

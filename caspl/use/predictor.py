@@ -236,23 +236,34 @@ def load(
 
 def _load_run(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
     learners, header = read_run(path)
-    clip = load_backbone(name or _known(header.backbone, path))
-    if other := mismatch(header.backbone, header.backbone_fingerprint, clip.name, clip.fingerprint):
-        raise InputError(
-            f"{path} was trained with {header.backbone}, but {clip.name} is another network: {other.said}; {other.remedy}"
-        )
+    clip = clip_of_run(path, header, name)
     preprocessing = Preprocessing(tuple(header.size), tuple(header.mean), tuple(header.std), header.interpolation)
     names = _names(classnames, header.classnames, path)
     return Predictor(clip, learners, names, preprocessing, source=str(path), method=header.trainer, **placed)
 
 
+def clip_of_run(path: Path, header: RunHeader, name: str = "") -> Backbone:
+    """The CLIP of the run at `path`, found under `name` or the file's own. Raises InputError where it is another one."""
+    clip = load_backbone(name or _known(header.backbone, path))
+    if other := mismatch(header.backbone, header.backbone_fingerprint, clip.name, clip.fingerprint):
+        raise InputError(
+            f"{path} was trained with {header.backbone}, but {clip.name} is another network: {other.said}; {other.remedy}"
+        )
+    return clip
+
+
 def _load_boosting(path: Path, classnames: Iterable[str] | None, name: str, **placed: Any) -> Predictor:
     _, header = read_boosting(path)  # refused before weights are fetched
-    clip = load_backbone(name or _known(header.student, path))
+    clip = clip_of_boosting(path, header, name)
     prompts, header = load_boosting(path, clip)
     preprocessing = Preprocessing(clip.image_size, clip.mean, clip.std)
     names = _names(classnames, header.classnames, path)
     return Predictor(clip, [prompts], names, preprocessing, source=str(path), method="CasPLBoost", **placed)
+
+
+def clip_of_boosting(path: Path, header: BoostingHeader, name: str = "") -> Backbone:
+    """The CLIP under `name` or the file's own; `load_boosting` says whether it is the boosted one."""
+    return load_backbone(name or _known(header.student, path))
 
 
 def _known(name: str, path: Path) -> str:

@@ -39,6 +39,7 @@ DOORS = {
     "train": Door("train", (), (sys.executable, str(ROOT / "train.py"))),
     "predict": _caspl("predict"),
     "export": _caspl("export"),
+    "words": _caspl("words"),
     "share": _caspl("share"),
     "caspl convert": _caspl("convert"),
     "convert": _module("caspl.convert", "caspl.checkpoints.convert"),

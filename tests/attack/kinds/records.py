@@ -104,6 +104,7 @@ def run_doors(sound: Sound) -> list[tuple[str, tuple[str, ...]]]:
     return [
         ("predict", ("case.safetensors", str(sound.photo))),
         ("export", ("case.safetensors", "--state-dict", "out.safetensors")),
+        ("words", ("case.safetensors",)),
     ]
 
 
@@ -112,6 +113,7 @@ def boosting_doors(sound: Sound) -> list[tuple[str, tuple[str, ...]]]:
         ("share", ("case.safetensors", "--folder", "out")),
         ("train", sound.digits("CasPL_CoOp", "TRAINER.CASPL.BOOSTING", "case.safetensors")),
         ("predict", ("case.safetensors", str(sound.photo))),
+        ("words", ("case.safetensors",)),
     ]
 
 

@@ -189,6 +189,7 @@ def loading(sound: Sound) -> Iterator[tuple[str, str, Path, str, tuple[str, ...]
     yield "train, tested", "train", model, f"run/{MODEL}", sound.digits("CoOp", *tested)
     flags = ("case.pth", "--output", "out", "--student", "demo/student", "--dataset", "Digits")
     yield "convert", "convert", boosting, "case.pth", flags
+    yield "words", "words", model, "case.pth", ("case.pth", "--backbone", "demo/student")
     yield "boosting", "train", boosting, "case.pth", sound.digits("CasPL_CoOp", "TRAINER.CASPL.BOOSTING", "case.pth")
     yield "start", "train", model, "case.pth", sound.digits("CoOp", "MODEL.INIT_WEIGHTS", "case.pth")
     yield "backbone", "train", model, "case.pth", sound.digits("CoOp", "--backbone", "case.pth")

@@ -29,6 +29,7 @@ DOORS = {
         ["predict", "run", "nothing.png"],
     ),
     "caspl export": ("caspl.use.export", ["export", "run", "--onnx", "x"], "run", ["export", "nothing", "--onnx", "x"]),
+    "caspl words": ("caspl.use.words", ["words", "x"], "run", ["words", "nothing"]),
     "caspl share": ("caspl.use.hub", ["share", "x", "--folder", "y"], "run", ["share", "nothing", "--folder", "y"]),
     "results": ("caspl.results.__main__", ["output"], "find_runs", ["nothing"]),
     "datasets": ("caspl.datasets.__main__", ["list", "--root", "."], "compare", ["check", "Nothing", "--root", "."]),
