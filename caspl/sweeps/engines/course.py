@@ -68,11 +68,25 @@ class Screen(Protocol):
         """On stderr."""
         ...
 
-    def waits(self, job: Job) -> None: ...
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """All that is to be done, told once."""
+        ...
 
-    def begun(self, job: Job, word: str) -> None: ...
+    def waits(self, job: Job) -> None:
+        """Another sweep is at a job."""
+        ...
 
-    def ended(self, job: Job, outcome: Outcome) -> None: ...
+    def begun(self, job: Job, begun: Begun) -> None:
+        """A run was started."""
+        ...
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """A job is over; its line comes next."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is shown, but what is said; may be called twice."""
+        ...
 
 
 class Course:
@@ -89,6 +103,7 @@ class Course:
 
     def run(self) -> None:
         """Carry the plan out. What is under way is ended where something goes wrong, or Ctrl-C is pressed."""
+        self.screen.expect([job for job in self.jobs.values() if self.state[job.folder] == WAITING])
         try:
             self._start_ready()
             while any(state in (WAITING, RUNNING) for state in self.state.values()):
@@ -96,9 +111,11 @@ class Course:
                     self._take(job, event)
                 self._start_ready()
         except KeyboardInterrupt:
+            self.screen.close()
             self.screen.say(INTERRUPTED)  # what is under way may take seconds to end
             raise
         finally:
+            self.screen.close()
             self.pool.stop()
 
     def list_failed(self) -> bool:
@@ -151,7 +168,7 @@ class Course:
 
     def _take(self, job: Job, event: Event) -> None:
         if isinstance(event, Begun):
-            self.screen.begun(job, event.word)
+            self.screen.begun(job, event)
         elif event.word == BUSY:
             self._leave(job)
         else:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ...ground.texts import tell
 from ..jobs import Job
-from .task import Outcome
+from .task import Begun, Outcome
+
+
+def screen() -> Lines:
+    """What fits where the sweep's output goes."""
+    return Lines()
 
 
 class Lines:
@@ -24,11 +30,17 @@ class Lines:
             tell(text, sys.stderr)
             sys.stderr.flush()
 
-    def waits(self, job: Job) -> None:
-        """Another sweep is at a job."""
+    def expect(self, jobs: Sequence[Job]) -> None:
+        pass
 
-    def begun(self, job: Job, word: str) -> None:
-        """A run was started."""
+    def waits(self, job: Job) -> None:
+        pass
+
+    def begun(self, job: Job, begun: Begun) -> None:
+        pass
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """A job is over."""
+        pass
+
+    def close(self) -> None:
+        pass

@@ -29,6 +29,7 @@ class Begun:
     """A run was started."""
 
     word: str  # run or resume
+    place: str = ""  # as the user knows it: "GPU 3"; "": there is one place only, or nobody knows
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,14 @@ class Screen:
     def waits(self, job):
         self.events.append(("waits", job.folder, ""))
 
-    def begun(self, job, word):
-        self.events.append(("begun", job.folder, word))
+    def expect(self, jobs):
+        self.events += [("expected", job.folder, "") for job in jobs]
+
+    def close(self):
+        pass
+
+    def begun(self, job, begun):
+        self.events.append(("begun", job.folder, begun.place))
 
     def ended(self, job, outcome):
         self.events.append(("ended", job.folder, outcome.word))

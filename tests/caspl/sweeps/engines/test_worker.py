@@ -1,6 +1,5 @@
 """One job where it runs: what becomes of it, and that it ends with whoever wanted it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,26 +13,9 @@ from caspl.sweeps.engines import worker
 from caspl.sweeps.engines.task import Begun, Outcome, event_as_line, event_of_line, task_as_line, task_of_line
 from caspl.sweeps.engines.worker import Worker, carry_out
 from caspl.sweeps.jobs import Kind, Resources
+from waiting import alive, wait_for
 
 pytestmark = pytest.mark.slow
-
-
-def wait_for(condition):
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("waited for ten seconds")
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        if not os.path.isdir("/proc/self"):
-            return not subprocess.call(["kill", "-0", str(pid)], stderr=subprocess.DEVNULL)
-        return False
 
 
 def test_tasks_and_events_are_lines(trial):
