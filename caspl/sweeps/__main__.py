@@ -83,6 +83,10 @@ def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
             print(usage("demo", _called(caller, "demo")), end="")
             return 0
         apart.pairs += pairs
+        if apart.values.get("--engine") == "slurm":
+            mistakes.add(
+                "the demo waits for its runs, which --engine slurm does not; choose base2new, or another engine"
+            )
         asked = read("base2new", apart, place, caller, mistakes)
         if asked.dry_run:
             show(asked.plan, place, elsewhere=False)

@@ -18,6 +18,7 @@ from .jobs import Job, Kind, Plan
 
 SETTINGS_FILE = "settings.txt"  # of a folder: Job.settings of the run that made it
 NO_ACCURACY = "-"
+RESUME_FILE = "resume.pth.tar"  # of a folder: what a training goes on from, written anew after each epoch
 BLOCK = 2**16  # bytes of a log that are read at a time, from its end
 LONGEST = 200  # bytes of a line that are looked at
 TOLD = re.compile(
@@ -59,7 +60,7 @@ def _up_to_date(log: Path, needed: Job | None) -> bool:
 
 def started(job: Job) -> bool:
     """Whether a training was begun in the folder of a job, which the same command continues."""
-    return job.epoch is not None and os.path.isfile(os.path.join(job.folder, "resume.pth.tar"))
+    return job.epoch is not None and os.path.isfile(os.path.join(job.folder, RESUME_FILE))
 
 
 def unneeded(plan: Plan) -> set[str]:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from ...ground.texts import tell
@@ -98,7 +98,9 @@ def carry_out(asked: Sweep, place: Place, table: TableOf | None) -> int:
     """Let an engine carry a plan out, and give the exit status."""
     check_disk(asked.mistakes, asked.request)
     engine = import_module(f"..engines.{asked.engine.engine}", __package__)  # which may need what is not installed
-    return engine.run(asked.plan, [sys.executable, *place.program], asked.engine, table.show if table else _nothing)
+    shows = (sys.executable, *table.words) if table else ()
+    options = replace(asked.engine, output=asked.request.output, table=shows)
+    return engine.run(asked.plan, [sys.executable, *place.program], options, table.show if table else _nothing)
 
 
 def _nothing() -> bool:

@@ -26,11 +26,11 @@ PATHS = ("--root", "--output", "--boosting")
 NUMBERS = ("--jobs", "--jobs-per-gpu", "--retries")
 FOR_ENGINES = {
     "--gpus": ("local",),
-    "--jobs-per-gpu": ("local", "ray"),
     "--address": ("ray",),
     "--retries": ("ray",),
     "--submit": ("slurm",),
     "--sbatch": ("slurm",),
+    "--setup": ("slurm",),
 }
 GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")  # as CUDA_VISIBLE_DEVICES has it
 NO_GPUS = ("none",)
@@ -146,6 +146,8 @@ def read(experiment: str, words: Words, place: Place, caller: Caller, mistakes: 
     _check_words(words, mistakes)
     requests.check(mistakes, request)
     engine = _engine(words, lists, mistakes)
+    if engine.setup:
+        engine = replace(engine, setup=place.from_start(engine.setup, caller.start))
     mistakes.stop()
     request = _settled(experiment, what, request, mistakes)
     if experiment == "ablations":
@@ -229,6 +231,7 @@ def _engine(words: Words, lists: dict[str, tuple[str, ...]], mistakes: Mistakes)
         retries=numbers.get("--retries", EngineOptions.retries),
         submit="--submit" in words.flags,
         sbatch=values.get("--sbatch", ""),
+        setup=values.get("--setup", ""),
     )
 
 

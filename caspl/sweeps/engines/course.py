@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
@@ -121,11 +121,8 @@ class Course:
     def list_failed(self) -> bool:
         """Say which jobs have failed, and whether trying again helps; True where there are some."""
         failed = [folder for folder, state in self.state.items() if state == BROKEN]
-        if failed:
-            hint = ", those marked * in vain until what they say is corrected" if self.refused else ""
-            self.screen.say(f"\n{len(failed)} of {self.total} runs failed; the same command tries them again{hint}:")
-            for folder in failed:
-                self.screen.say(f"    {folder}{' *' if folder in self.refused else ''}")
+        for line in failure_list(failed, self.refused, self.total):
+            self.screen.say(line)
         return bool(failed)
 
     def _start_ready(self) -> None:
@@ -189,6 +186,15 @@ class Course:
             self.screen.say(f"{folder} failed: {outcome.reason}")
             for words in outcome.last_words:
                 self.screen.say(f"    {words}")
+
+
+def failure_list(failed: Sequence[str], refused: Collection[str], total: int) -> list[str]:
+    """The lines about the folders of jobs that have failed, those `refused` marked; none where none has."""
+    if not failed:
+        return []
+    hint = ", those marked * in vain until what they say is corrected" if refused else ""
+    head = f"\n{len(failed)} of {total} runs failed; the same command tries them again{hint}:"
+    return [head, *(f"    {folder}{' *' if folder in refused else ''}" for folder in failed)]
 
 
 def carry_out(course: Course, table: Callable[[], bool] = lambda: True) -> int:

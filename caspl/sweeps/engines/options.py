@@ -23,7 +23,10 @@ class EngineOptions:
         address: of a Ray cluster; "": one is started.
         retries: how often a run is begun again whose node was lost.
         submit: give the scripts to sbatch.
-        sbatch: options for every script.
+        sbatch: options for every script, as a shell reads them.
+        setup: file whose lines every script runs first; "": none.
+        output: the folder below which all runs lie.
+        table: the command that shows the table, for engines that have ended by then; (): no table.
     """
 
     engine: str = "local"
@@ -34,3 +37,6 @@ class EngineOptions:
     retries: int = 3
     submit: bool = False
     sbatch: str = ""
+    setup: str = ""
+    output: str = ""
+    table: tuple[str, ...] = ()

@@ -52,24 +52,24 @@ Event = Begun | Outcome
 
 def task_as_line(task: Task) -> str:
     """A task as one line of JSON."""
-    values = asdict(task)
-    for name in ("job", "needed"):
-        if values[name]:
-            values[name]["kind"] = values[name]["kind"].value
-    return json.dumps(values)
+    jobs = {"job": values_of(task.job), "needed": task.needed and values_of(task.needed)}
+    return json.dumps({**asdict(task), **jobs})
 
 
 def task_of_line(line: str) -> Task:
     """The task that `task_as_line` wrote."""
     values = json.loads(line)
-    job, needed = (_job(values.pop(name)) for name in ("job", "needed"))
-    assert job is not None
-    return Task(job, needed, **{**values, "program": tuple(values["program"])})
+    job, needed = values.pop("job"), values.pop("needed")
+    return Task(job_of(job), needed and job_of(needed), **{**values, "program": tuple(values["program"])})
 
 
-def _job(values: dict[str, Any] | None) -> Job | None:
-    if values is None:
-        return None
+def values_of(job: Job) -> dict[str, Any]:
+    """The fields of a job as JSON can have them."""
+    return {**asdict(job), "kind": job.kind.value}
+
+
+def job_of(values: dict[str, Any]) -> Job:
+    """The job whose fields `values_of` gave."""
     ready = {
         "arguments": tuple(values["arguments"]),
         "kind": Kind(values["kind"]),

@@ -1,7 +1,7 @@
 """What the tests of the engines run in the place of train.py: it leaves what train.py would, and notes when it ran and where.
 
 Arguments: FOLDER and words such as `trains=5` (epochs), `boosts`, `sleep=0.1`, `fail=1` (exit status), `says=TEXT` (on stderr),
-`hang`, `silent` (no result), `ignores` (SIGINT), `child` (a process that outlives it).
+`hang`, `hang=once` (not where it goes on), `silent` (no result), `ignores` (SIGINT), `child` (a process that outlives it).
 """
 
 import json
@@ -28,6 +28,7 @@ def main(name, *words):
     note("start", folder)
     if "ignores" in options:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hangs = options.get("hang") == "once" and not (folder / "resume.pth.tar").exists() or options.get("hang") == ""
     log = folder / ("log.txt" if not (folder / "log.txt").exists() else f"log.txt-{time.time_ns()}")
     log.write_text("some work\n")
     if "trains" in options:
@@ -37,7 +38,7 @@ def main(name, *words):
         print(options["says"].replace("|", "\n"), file=sys.stderr, flush=True)
     if "child" in options:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    time.sleep(60 if "hang" in options else float(options.get("sleep", "0")))
+    time.sleep(60 if hangs else float(options.get("sleep", "0")))
     if "fail" in options:
         note("end", folder)
         return int(options["fail"])
