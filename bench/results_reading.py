@@ -67,7 +67,11 @@ def timed(top: Path) -> tuple[float, int, str]:
     return time.perf_counter() - start, len(runs), text
 
 
-def measure(args: argparse.Namespace) -> None:
+def main(argv: list[str] | None = None) -> None:
+    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
+    parser.add_argument("--runs", type=int, default=0, help="that many at least (default: those that there are)")
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as place:
         top = Path(place) / "records"
         grown(args.folder, top, args.runs)
@@ -79,12 +83,5 @@ def measure(args: argparse.Namespace) -> None:
         print(f"{runs:,} runs, logs only: {seconds:.2f} s; {'the same' if same == tables else 'OTHER'} tables")
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
-    parser.add_argument("--runs", type=int, default=0, help="that many at least (default: those that there are)")
-    return door.run(lambda: measure(parser.parse_args(argv)))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(door.run(main))

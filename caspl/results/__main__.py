@@ -10,12 +10,11 @@ from pathlib import Path
 from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
-from ..ground.texts import log_to_stderr, sentence, tell
+from ..ground.texts import log_to_stderr, tell
 from .figures import FILES, save
+from .lacks import found_below, tell_lacks
 from .names import dataset_name
-from .reading.places import EXPECTED
 from .reading.run import Found, Run
-from .reading.runs import find_runs
 from .render import latex, markdown, runs_csv
 from .tables import Table, build_tables
 
@@ -47,15 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _collect(args: argparse.Namespace) -> None:
     log_to_stderr()
-    found = find_runs(args.folder)
-    if not (found.runs or found.unfinished or found.validation):
-        _report_left_out(args.folder, found)
-        looked = (
-            "its logs are left out for the reasons above"
-            if found.left_out
-            else f"looked for log.txt in folders {EXPECTED}"
-        )
-        raise InputError(f"no results below {args.folder}; {looked}")
+    found = found_below(args.folder)
     datasets, trainers = {dataset_name(name) for name in _names(args.dataset)}, _names(args.trainer)
     chosen = _choose(found, datasets, trainers)
     if not (chosen.runs or chosen.unfinished or chosen.validation):
@@ -69,7 +60,7 @@ def _collect(args: argparse.Namespace) -> None:
         tell(text.removesuffix("\n"))
         if not (args.no_write or datasets or trainers):  # a part must not take the place of the whole
             tell(f"wrote {', '.join(write_all(args.folder, tables, chosen.runs))} in {args.folder}", sys.stderr)
-    _report_unread(args.folder, chosen)
+    tell_lacks(args.folder, chosen)
 
 
 def write_all(folder: Path, tables: Mapping[str, Table], runs: Sequence[Run]) -> list[str]:
@@ -114,25 +105,6 @@ def _present(found: Found) -> str:
     runs = [*found.runs, *(run for _, run in [*found.unfinished, *found.validation])]
     datasets, trainers = (", ".join(sorted({getattr(run, key) for run in runs})) for key in ("dataset", "trainer"))
     return f"datasets {datasets} and trainers {trainers}"
-
-
-def _report_unread(folder: Path, found: Found) -> None:
-    """Say on stderr, behind the tables, what they lack."""
-    for path, run in found.unfinished:
-        older = f" (the result of {folder / run.path} counts)" if run.accuracy is not None else ""
-        tell(f"unfinished: {folder / path}{older}", sys.stderr)
-    for path, run in found.validation:
-        tell(f"tested on validation images ({run.accuracy:.2f} %), in no table: {folder / path}", sys.stderr)
-    _report_left_out(folder, found)
-    if found.elsewhere:
-        first, *others = found.elsewhere
-        more = f" and {len(others)} more" if others else ""
-        tell(f"not read, in no known layout: {folder / first}{more}", sys.stderr)
-
-
-def _report_left_out(folder: Path, found: Found) -> None:
-    for path, why in found.left_out:
-        tell(f"left out: {folder / path}: {sentence(why)}", sys.stderr)
 
 
 if __name__ == "__main__":

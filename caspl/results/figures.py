@@ -126,13 +126,13 @@ def save(setting: str, table: Table, path: Path) -> None:
         figure.savefig(temporary, dpi=150, format="png")
 
 
-def svg(setting: str, table: Table, theme: str) -> bytes:
-    """Draw it as SVG for a page of a theme of INKS: the same table gives the same bytes."""
+def svg(setting: str, table: Table, theme: str) -> tuple[bytes, int]:
+    """Draw it as SVG for a page of a theme of INKS, and give its width in pixels: the same table gives the same bytes."""
     import matplotlib
 
     ink = INKS[theme]
     colors = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "lines.color")
     with matplotlib.rc_context({"svg.hashsalt": setting} | dict.fromkeys(colors, ink)):
-        file = io.BytesIO()
-        draw(setting, table).savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return file.getvalue()
+        figure, file = draw(setting, table), io.BytesIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return file.getvalue(), round(96 * figure.get_figwidth())

@@ -20,6 +20,8 @@ DISTINCTIONS = (
     lambda run: (run.config, run.root),
 )
 
+MARK = " (inductive)"  # behind the name of what knew the names of the base classes only
+
 
 @dataclass(frozen=True)
 class Method:
@@ -35,7 +37,7 @@ class Method:
         """As in the tables, for example CoOp + CasPL (vit_b16_ep50, 4 shots) (inductive)."""
         name = method_name(self.trainer)
         name += f" ({', '.join(self.variant)})" if self.variant else ""
-        return name + (" (inductive)" if self.inductive else "")
+        return name + (MARK if self.inductive else "")
 
     @property
     def configs(self) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
 from ..ground.texts import in_csv, in_markdown
+from .methods import MARK
 from .names import method_name
 from .reading.run import Run
 from .tables import Cell, Row, Table
@@ -37,10 +39,9 @@ def markdown(tables: Iterable[Table]) -> str:
     """GitHub's markdown: a heading, a table and its notes for each."""
     parts = []
     for table in tables:
-        labels = ["dataset", "method"] if table.by_dataset else ["method"]
-        notes = [f"- {note}\n" for note in _notes(table, lambda note: in_markdown(note).replace(r"(\*)", "(*)"))]
-        parts.append(f"## {table.title}\n\n{_tabulate(table, table.rows, labels, 'github')}\n")
-        parts += ["\n", *notes] if notes else []
+        below = [f"- {note}\n" for note in notes(table, lambda note: in_markdown(note).replace(r"(\*)", "(*)"))]
+        parts.append(f"## {table.title}\n\n{_tabulate(table, table.rows, labels(table), 'github')}\n")
+        parts += ["\n", *below] if below else []
         parts.append("\n")
     return "".join(parts[:-1])
 
@@ -54,7 +55,7 @@ def latex(tables: Iterable[Table]) -> str:
             heading = f"\\textbf{{{_escape(dataset)}}}\\nopagebreak\n\n" if dataset else ""
             parts.append(heading + _symbols(_tabulate(table, list(rows), ["method"], "latex_booktabs")))
             parts.append("\n\\medskip\n")
-        parts += [_symbols(_escape(note)) + "\n" for note in _notes(table)]
+        parts += [_symbols(_escape(note)) + "\n" for note in notes(table)]
     return "\n".join([*parts, LATEX_FOOT])
 
 
@@ -64,29 +65,50 @@ def runs_csv(runs: Iterable[Run]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     for run in runs:
-        method = method_name(run.trainer) + (" (inductive)" if run.inductive else "")
+        method = method_name(run.trainer) + (MARK if run.inductive else "")
         values = vars(run) | {"method": method, "accuracy": f"{run.accuracy:.4f}"}
         cells = (values[column] for column in COLUMNS)
         writer.writerow([in_csv(cell) if isinstance(cell, str) else cell for cell in cells])
     return file.getvalue()
 
 
-def _tabulate(table: Table, rows: Sequence[Row], labels: Sequence[str], style: str) -> str:
-    """Some of a table's rows, with the same columns for all of them."""
+@dataclass(frozen=True)
+class Line:
+    """A line of a table as text, by its cells."""
+
+    row: Row
+    cells: list[str]
+    published: bool = False  # the published numbers of the line above
+
+
+def labels(table: Table) -> list[str]:
+    """What stands in front of the numbers of each line."""
+    return ["dataset", "method"] if table.by_dataset else ["method"]
+
+
+def grid(
+    table: Table, rows: Sequence[Row], labels: Sequence[str], shown: Callable[[str], str] = str
+) -> tuple[list[str], list[Line]]:
+    """The headers and the lines of some of a table's rows, with the same columns for all of them; `shown` is for names."""
     columns = range(len(table.columns))
     compared = [i for i in columns if table.beside and any(_published(row.cells[i]) for row in table.rows)]
     sources = _sources(table)
     headers = [*labels, "seeds", *table.columns, *(f"published {table.columns[i]}" for i in compared)]
     lines = []
     for row in rows:
-        shown = in_markdown if style == "github" else str
         head = [shown(getattr(row, label)) for label in labels]
-        lines.append([*head, row.seeds, *map(_text, row.cells), *(_compare(row.cells[i], sources) for i in compared)])
+        beside = [_compare(row.cells[i], sources) for i in compared]
+        lines.append(Line(row, [*head, row.seeds, *map(_text, row.cells), *beside]))
         if not table.beside and any(map(_published, row.cells)):
             head[-1] += ", published"
-            lines.append([*head, "", *(_compare(cell, sources) for cell in row.cells)])
+            lines.append(Line(row, [*head, "", *(_compare(cell, sources) for cell in row.cells)], published=True))
+    return headers, lines
+
+
+def _tabulate(table: Table, rows: Sequence[Row], labels: Sequence[str], style: str) -> str:
+    headers, lines = grid(table, rows, labels, in_markdown if style == "github" else str)
     alignment = ["left"] * len(labels) + ["right"] * (len(headers) - len(labels))
-    return tabulate(lines, headers, style, colalign=alignment, disable_numparse=True)
+    return tabulate([line.cells for line in lines], headers, style, colalign=alignment, disable_numparse=True)
 
 
 def _published(cell: Cell | None) -> bool:
@@ -114,17 +136,17 @@ def _compare(cell: Cell | None, sources: Sequence[str]) -> str:
     return f"{value.percent:.2f} ({difference:+.2f}){mark}"
 
 
-def _notes(table: Table, shown: Callable[[str], str] = str) -> list[str]:
+def notes(table: Table, shown: Callable[[str], str] = str) -> list[str]:
     """What is said below a table; `shown` is for the notes that hold names from outside."""
-    notes, sources = list(map(shown, table.notes)), _sources(table)
+    said, sources = list(map(shown, table.notes)), _sources(table)
     if any(cell is not None and cell.deviation is not None for row in table.rows for cell in row.cells):
-        notes.append(DEVIATION)
+        said.append(DEVIATION)
     if sources:
         which = sources if len(sources) == 1 else [f"[{i}] {source}" for i, source in enumerate(sources, 1)]
-        notes.append(f"Published numbers, in brackets ours minus published: {'; '.join(which)}.")
+        said.append(f"Published numbers, in brackets ours minus published: {'; '.join(which)}.")
         if "HM" in table.columns:
-            notes.append(HARMONIC)
-    return notes
+            said.append(HARMONIC)
+    return said
 
 
 def _escape(text: str) -> str:

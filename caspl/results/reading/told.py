@@ -7,16 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...ground.errors import InputError
-from ..records import NAME, Record
+from ..records import NAME, NEUTRAL, Record
 
 COUNT = re.compile(r"\d[\d,]{0,14}", re.ASCII)
 ROUNDED = 0.51  # percent by which the accuracy that is printed may differ from that of the counts
-
-# Keys that change no number, or only say where things lie
-NEUTRAL = re.compile(
-    r"OUTPUT_DIR|RESUME|VERBOSE|VERSION|USE_CUDA|DATASET\.ROOT|DATALOADER\.NUM_WORKERS|DATALOADER\.TEST\..*|TRAIN\..*_FREQ"
-    r"|TEST\.(?!SPLIT|FINAL_MODEL).*|.*\.MEMORY"
-)
 
 
 @dataclass

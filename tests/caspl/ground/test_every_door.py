@@ -31,7 +31,8 @@ DOORS = {
     "caspl export": ("caspl.use.export", ["export", "run", "--onnx", "x"], "run", ["export", "nothing", "--onnx", "x"]),
     "caspl words": ("caspl.use.words", ["words", "x"], "run", ["words", "nothing"]),
     "caspl share": ("caspl.use.hub", ["share", "x", "--folder", "y"], "run", ["share", "nothing", "--folder", "y"]),
-    "results": ("caspl.results.__main__", ["output"], "find_runs", ["nothing"]),
+    "results": ("caspl.results.__main__", ["output"], "found_below", ["nothing"]),
+    "report": ("caspl.results.report.__main__", ["output"], "found_below", ["nothing"]),
     "datasets": ("caspl.datasets.__main__", ["list", "--root", "."], "compare", ["check", "Nothing", "--root", "."]),
     "configs": ("caspl.configs.__main__", [], "names", None),
     "convert": (
