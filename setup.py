@@ -35,7 +35,12 @@ setup(
     python_requires=">=3.10",
     packages=[*ROOMS, *MAPPED, *OUTSIDE],
     package_dir={"caspl": "caspl", **MAPPED},
-    package_data={"caspl.clip.demo": ["*.safetensors"], "caspl.results": ["*.csv"], "caspl.configs": ["**/*.yaml"]},
+    package_data={
+        "caspl.clip.demo": ["*.safetensors"],
+        "caspl.results": ["*.csv"],
+        "caspl.results.report": ["page.*"],
+        "caspl.configs": ["**/*.yaml"],
+    },
     install_requires=[
         "torch>=2.1",
         "torchvision>=0.16",
@@ -44,6 +49,7 @@ setup(
         "huggingface_hub>=0.25",
         "yacs",
         "pyyaml",
+        "jinja2",  # which PyTorch needs, too
         "tabulate",
         "scikit-learn",
         "tqdm",

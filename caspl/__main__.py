@@ -46,6 +46,7 @@ COMMANDS = {
     "train": Command("train", "train a prompt learner on a dataset, and test it; python train.py is the same"),
     "sweep": Command("sweeps.__main__", "all runs of an experiment, on GPUs or cores, a Ray cluster or SLURM"),
     "results": Command("results.__main__", "tables of the runs below a folder, beside the published numbers"),
+    "report": Command("results.report.__main__", "one HTML page of the runs below a folder, with the record of each"),
     "datasets": Command("datasets.__main__", "the datasets on this disk: list, check, prepare, few-shot lists"),
     "configs": Command("configs.__main__", "the configuration files in the package, and every key"),
     "convert": Command("convert", "configuration files and boosting prompts of the published CasPL code, as ours"),
