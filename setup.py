@@ -58,6 +58,8 @@ setup(
     ],
     extras_require={
         "export": ["onnx", "onnxscript", "onnxruntime"],
+        "trackio": ["trackio"],
+        "wandb": ["wandb"],
         "test": ["caspl[export]", "pytest>=8", "pytest-xdist>=3.5", "ruff", "transformers>=4.40"],
     },
     entry_points={"console_scripts": ["caspl = caspl.__main__:main"]},

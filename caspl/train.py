@@ -21,7 +21,7 @@ from .border import own_only  # before the next ones
 # isort: split
 from dassl.config import defaults, get_cfg_default, merge_file, merge_options
 from dassl.data.datasets import DATASET_REGISTRY
-from dassl.engine import TRAINER_REGISTRY, build_trainer
+from dassl.engine import TRAINER_REGISTRY, build_trainer, trackers
 from dassl.evaluation import EVALUATOR_REGISTRY
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
@@ -90,7 +90,7 @@ def setup_cfg(args: argparse.Namespace, *, to_run: bool = False):
     wrong += problems(cfg, keys, [*defaults.RULES, *getattr(trainer, "rules", ())])
     wrong += unknown_names(cfg)
     wrong += flags.problems(args, cfg)
-    wrong += flags.obstacles(args, cfg, trainer) if to_run else []
+    wrong += [*flags.obstacles(args, cfg, trainer), *trackers.missing(cfg.LOGGER)] if to_run else []
     if hasattr(trainer, "reads"):  # a trainer of ours
         origins = unread.Origins(files, flags.given(args), args.opts[::2])
         wrong += unread.problems(cfg, trainer, keys, trainers.KEYS, origins)
@@ -145,8 +145,10 @@ def carry_out(args: argparse.Namespace, cfg) -> None:
     trainer = build_trainer(cfg)
     trainer.defaults = flat(load_yaml(default_cfg().dump()))
     if args.eval_only:
-        trainer.load_model(args.model_dir or "", epoch=args.load_epoch)
-        trainer.test()
+        with trainer.closing_trackers():
+            trainer.begin_tracking()
+            trainer.load_model(args.model_dir or "", epoch=args.load_epoch)
+            trainer.test()
     elif not args.no_train:
         trainer.train()
 

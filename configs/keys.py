@@ -16,6 +16,7 @@ UPDATE = "--update"
 # Where CasPL's own keys stand in README.md, and which they are: by the beginnings of their names
 BEGIN, END = "<!-- keys: python -m caspl.configs keys --update -->\n", "<!-- end of keys -->\n"
 SHOWN = (
+    "LOGGER",
     "TRAINER.CASPL.",
     "TRAINER.COCOOP.MEMORY",
     "DATASET.MEMBERS",

@@ -58,6 +58,18 @@ def asking_the_hub(*names: str) -> Iterator[None]:
             constants.HF_HUB_OFFLINE = offline
 
 
+@contextmanager
+def without_the_hub() -> Iterator[None]:
+    """Inside, the Hub's client asks nobody."""
+    from huggingface_hub import constants  # as above
+
+    offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+
+
 def _answers(address: str) -> bool:
     """Whether anybody does, with whatever status."""
     from huggingface_hub.errors import HTTPError  # of the HTTP library, which is another one in other versions

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from yacs.config import CfgNode as CN
 
 from caspl.ground.keys import Key, Rule, add_keys
 
 # Beyond these, a value is a slip of the finger, and what it leads to is a machine that hangs or is full
 MOST_EPOCHS, MOST_IMAGES, MOST_PIXELS, MOST_RATE = 1_000_000, 65_536, 4_096, 1_000
+
+LOGGERS = ("", "trackio", "wandb", "trackio,wandb", "wandb,trackio")  # dassl/engine/trackers.py
 
 RUN = [
     Key("VERSION", 1, "Version of this set of keys", least=1, most=1_000, unread=True),
@@ -21,6 +25,14 @@ RUN = [
     Key("RESUME", "", "Folder of an earlier run to continue from; empty: look in OUTPUT_DIR"),
     Key("SEED", -1, "Seed of all random generators; -1: a different run every time", least=-1, most=2**32 - 1),
     Key("USE_CUDA", True, "False: stay on the CPU even where an accelerator is available"),
+    Key(
+        "LOGGER",
+        "",
+        "Experiment trackers beside TensorBoard: trackio, wandb or both (trackio,wandb), offline unless their own environment "
+        "variables say otherwise; empty: none",
+        check=lambda text: re.sub(r"\s", "", text or "").lower() in LOGGERS,
+        rule=f"one of {', '.join(LOGGERS[1:])}, or an empty one",
+    ),
     Key("VERBOSE", True, "Whether to log which trainer, dataset and evaluator are loaded, and the dataset's sizes"),
 ]
 

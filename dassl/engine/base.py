@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +19,8 @@ from torch import nn
 from caspl.ground.errors import InputError
 from caspl.ground.tensors import finite
 from caspl.ground.tensors.values import shown
+
+from .trackers import Trackers
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -51,6 +54,7 @@ class TrainerBase(finite.Watched):
         self._optims: OrderedDict[str, torch.optim.Optimizer | None] = OrderedDict()
         self._scheds: OrderedDict[str, torch.optim.lr_scheduler.LRScheduler | None] = OrderedDict()
         self._writer: SummaryWriter | None = None
+        self.trackers = Trackers()  # none
 
     # ------------------------------------------------------------ models
     def register_model(
@@ -226,7 +230,8 @@ class TrainerBase(finite.Watched):
                 raise _naming(error, writer.log_dir) from None
 
     def write_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> None:
-        """Write a scalar; does nothing outside of training."""
+        """Write a scalar, for TensorBoard and for the trackers; does nothing where neither is under way."""
+        self.trackers.add(tag, scalar_value, global_step)
         if self._writer is not None:
             try:
                 self._writer.add_scalar(tag, scalar_value, global_step)
@@ -238,18 +243,29 @@ class TrainerBase(finite.Watched):
         """Make the calls listed at the class, from epoch `start_epoch` (which `before_train` may move) on."""
         self.start_epoch = start_epoch
         self.max_epoch = max_epoch
-        try:
-            self.before_train()
-            self.begin_epochs()
+        with self.closing_trackers():
             try:
-                self.run_epochs()
-            except FloatingPointError as error:
+                self.before_train()
+                self.begin_epochs()
+                try:
+                    self.run_epochs()
+                except FloatingPointError as error:
+                    self.close_writer()
+                    self.end_diverged(error)
+            except KeyboardInterrupt:
                 self.close_writer()
-                self.end_diverged(error)
-        except KeyboardInterrupt:
-            self.close_writer()
-            logger.info(self.interrupt_note())
+                logger.info(self.interrupt_note())
+                raise
+
+    @contextmanager
+    def closing_trackers(self) -> Iterator[None]:
+        """Inside, trackers may begin; in the end the runs that they track are ended, as failed where something is raised."""
+        try:
+            yield
+        except BaseException:
+            self.trackers.close(failed=True)
             raise
+        self.trackers.close()
 
     def run_epochs(self) -> None:
         """The calls from `before_epoch` to `after_train`."""

@@ -40,6 +40,7 @@ _FREE_KEYS = {
     "OUTPUT_DIR",
     "RESUME",
     "VERBOSE",
+    "LOGGER",
     "USE_CUDA",
     "DATASET.ROOT",
     "TRAIN.PRINT_FREQ",

@@ -20,9 +20,11 @@ from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import check_writable
+from caspl.ground.keys import flat
 from caspl.ground.tensors import finite
+from caspl.ground.yaml_files import load_yaml
 
-from . import resume
+from . import resume, trackers
 from .base import TrainerBase
 
 __all__ = ["SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
@@ -178,7 +180,14 @@ class SimpleTrainer(TrainerBase):
         writer_dir = os.path.join(self.output_dir, "tensorboard")
         mkdir_if_missing(writer_dir)
         self.init_writer(writer_dir)
+        self.begin_tracking(resumed=self.start_epoch > 0)
         self.time_start = time.time()
+
+    def begin_tracking(self, *, resumed: bool = False) -> None:
+        """Let the trackers that LOGGER names follow this run, see `caspl.train` and `closing_trackers`."""
+        if names := trackers.named(self.cfg.LOGGER):
+            config = flat(load_yaml(self.cfg.dump()))
+            self.trackers = trackers.begin(names, self.output_dir, config, resumed=resumed)
 
     def after_epoch(self) -> None:
         """With FINAL_MODEL best_val evaluate and keep the best model; write model files when they are due."""
