@@ -1,8 +1,7 @@
-"""A checkout with scripts and configurations, and a `python` that only pretends, to run the sweeps in."""
+"""A checkout of scripts, configurations and the package, with a train.py that only pretends, to run the sweeps in."""
 
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -12,40 +11,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-# Of the whole benchmark, whatever the checkout has by now
-BENCHMARK = (
-    "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat ucf101"
-)
-DATASETS = f"{BENCHMARK} imagenetv2 imagenet_sketch imagenet_a imagenet_r digits union".split(" ")
-
-
-@dataclass
-class Run:
-    """One command of train.py."""
-
-    words: list[str]
-
-    @classmethod
-    def of_line(cls, line):
-        words = shlex.split(line)
-        assert words[:2] == ["python", "train.py"]
-        return cls(words[2:])
-
-    def __getitem__(self, word):
-        """What stands behind a flag or a key; the last time counts, as in train.py."""
-        return self.words[len(self.words) - self.words[::-1].index(word)]
-
-    def __contains__(self, word):
-        return word in self.words
-
-    @property
-    def folder(self):
-        return self["--output-dir"]
-
-    @property
-    def config(self):
-        return Path(self["--config-file"]).stem
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TABLE = "def main(words):\n    print('THE TABLE')\n\n\nif __name__ == '__main__':\n    main(())\n"  # of caspl.results
 
 
 @dataclass
@@ -93,54 +61,37 @@ class Sweeps:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
-    def plan(self, script, *arguments):
-        """The runs of a dry run, by folder below the output folder."""
-        done = self(script, *arguments, "--dry-run") if "--" not in arguments else self.before_pairs(script, arguments)
-        assert done.returncode == 0, done.stderr
-        assert not self.record.exists()
-        lines = [line for line in done.stdout.splitlines() if line.startswith("python train.py ")]
-        runs = [Run.of_line(line.replace(f"{self.folder}/out/", "")) for line in lines]
-        return {run.folder: run for run in runs}
-
-    def before_pairs(self, script, arguments):
-        place = arguments.index("--")
-        return self(script, *arguments[:place], "--dry-run", *arguments[place:])
-
     def events(self, kind="start"):
-        """What the fake python noted: arguments at the start or the end of each run, or the number of a process."""
+        """What the fake train.py noted: arguments at the start or the end of each run, or the number of a process."""
         if not self.record.exists():
             return []
         notes = map(json.loads, self.record.read_text().splitlines())
-        return [Run(what[1:]) if kind != "pid" else what for event, what in notes if event == kind and wanted(what)]
+        return [what for event, what in notes if event == kind]
 
     def started(self):
         """Folders of the runs that were started, below the output folder."""
-        return [run.folder.removeprefix(f"{self.folder}/out/") for run in self.events()]
-
-
-def wanted(what):
-    return not isinstance(what, list) or what[0] == "train.py"
+        folders = [words[words.index("--output-dir") + 1] for words in self.events()]
+        return [folder.removeprefix(f"{self.folder}/out/") for folder in folders]
 
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory):
-    """A copy, whose path has a space, with all datasets of the benchmark."""
+    """A copy, whose path has a space."""
     folder = tmp_path_factory.mktemp("sweeps") / "a checkout"
-    for name in ("scripts", "configs"):
-        shutil.copytree(ROOT / name, folder / name)
-    for name in DATASETS:
-        path = folder / "configs" / "datasets" / f"{name}.yaml"
-        if not path.exists():
-            path.write_text(f'DATASET:\n  NAME: "{name}"\n')
+    left_out = shutil.ignore_patterns("__pycache__", "*.safetensors")
+    for name in ("scripts", "configs", "caspl"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=left_out)
+    shutil.copyfile(HERE / "fake_train.py", folder / "train.py")
+    (folder / "caspl" / "results" / "__main__.py").write_text(TABLE)
     return folder
 
 
 @pytest.fixture(scope="session")
 def binaries(tmp_path_factory):
+    """A folder for PATH, whose `python` is the one that runs the tests."""
     folder = tmp_path_factory.mktemp("bin")
-    python = folder / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "{Path(__file__).parent}/fake_python.py" "$@"\n')
-    python.chmod(0o755)
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python").chmod(0o755)
     return folder
 
 

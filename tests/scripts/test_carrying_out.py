@@ -1,4 +1,4 @@
-"""How the sweeps carry out their runs: skipping, resuming, failures, several at a time, Ctrl-C. With a python that pretends."""
+"""How the sweeps carry out their runs: skip, resume, failures, several at a time, Ctrl-C; with a train.py that pretends."""
 
 import os
 import re
@@ -60,7 +60,7 @@ def test_what_is_finished_is_skipped(sweeps):
     done = sweeps("base2new", *BASE2NEW)
     assert told(done) == [("skip", folder) for folder in RUNS[:2]] + [("run", folder) for folder in RUNS[2:]]
     assert "[1/5] skip    75.0%" in done.stdout
-    assert len(sweeps.events()) == len(RUNS)
+    assert len(sweeps.started()) == len(RUNS)
     dry = sweeps("base2new", *BASE2NEW, "--dry-run")
     assert dry.stdout.startswith("python -m caspl.results") and dry.stderr.count("skip ") == 4
 
@@ -196,7 +196,7 @@ def test_ctrl_c(sweeps, whom):
 
 
 def test_ctrl_c_in_the_demo(sweeps, tmp_path):
-    sweeps.checkout = shutil.copytree(sweeps.checkout, tmp_path / "checkout")
+    sweeps.checkout = shutil.copytree(sweeps.checkout, tmp_path / "checkout", symlinks=True)
     process = sweeps.start("demo", HANG="digits_teacher")
     wait_for(lambda: len(sweeps.events("pid")) == 2)
     os.killpg(process.pid, signal.SIGINT)
