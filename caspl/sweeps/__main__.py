@@ -15,9 +15,11 @@ from .command.carrying_out import TableOf, carry_out, show
 from .command.line import Caller, Sweep, read, take_apart, tell_mistake
 from .command.options import EXPERIMENTS, overview, usage
 from .place import Place
+from .protocols import page
 from .requests import Mistakes, MistakesError
 
 CALLED_IN = "CASPL_CALLED_IN"  # set by scripts/*.sh, which change to the checkout: the folder in which they were called
+PROTOCOLS = "protocols"
 HELP = (["--help"], ["-h"], ["help"], [])
 
 
@@ -35,6 +37,8 @@ def sweep(words: Sequence[str], caller: Caller, place: Place) -> int:
         print(overview(_called(caller, "")), end="")
         return 0
     experiment, *rest = words
+    if experiment == PROTOCOLS:
+        return page.main(rest, place.folder if place.is_checkout else None)
     if experiment not in EXPERIMENTS:
         raise InputError(_unknown(experiment))
     os.chdir(place.folder)
@@ -110,7 +114,7 @@ def _called(caller: Caller, experiment: str) -> str:
 
 
 def _unknown(word: str) -> str:
-    near = get_close_matches(word.replace("-", "_"), EXPERIMENTS, 1)
+    near = get_close_matches(word.replace("-", "_"), [*EXPERIMENTS, PROTOCOLS], 1)
     hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(EXPERIMENTS)}"
     return f'no experiment is called "{word}"; {hint}'
 

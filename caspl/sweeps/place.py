@@ -14,6 +14,7 @@ from ..ground.yaml_files import read_yaml
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DATASETS, TRAINERS = "configs/datasets", "configs/trainers"
+TRAIN = ("train.py",)  # of a checkout
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class Place:
     folder: Path
     program: tuple[str, ...]
 
+    @property
+    def is_checkout(self) -> bool:
+        return self.program == TRAIN
+
     @classmethod
     def of_package(cls, start: Path, package: Path = PACKAGE, settings: Path = configs.FOLDER) -> Place:
         """The checkout around `package`, if its configurations lie in one, else `start`, the folder of the caller."""
         if settings.parent != package and (settings.parent / "train.py").is_file():
-            return cls(settings.parent, ("train.py",))
+            return cls(settings.parent, TRAIN)
         return cls(start, ("-m", "caspl", "train"))
 
     def from_start(self, path: str, start: Path) -> str:

@@ -53,7 +53,7 @@ def test_named_files_say_only_what_is_theirs(files):
 
 
 def in_the_text(name, key):
-    """The values of a key as scripts/protocols.sh reads them, from the named file's own lines."""
+    """The values of a key in the named file's own lines, where people look first."""
     return re.findall(rf'^ *{key}: *"?([^"# \n]*)', (ROOT / name).read_text(), re.MULTILINE)
 
 

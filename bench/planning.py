@@ -1,0 +1,57 @@
+"""How long it takes to plan a whole table: the benchmark x three seeds x all methods, with all tests, and no GPU in sight.
+
+python bench/planning.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from caspl.sweeps import place
+from caspl.sweeps.command.options import EXPERIMENTS as KNOWN
+from caspl.sweeps.jobs import Plan
+from caspl.sweeps.plan import EXPERIMENTS, Planner, each
+from caspl.sweeps.protocols.table import BENCHMARK
+from caspl.sweeps.requests import Mistakes, Request
+
+UNTESTED = ("LinearProbe",)  # knows no new classes
+ALL = ("base2new", "few_shot", "cross_dataset", "domain_generalization")
+
+
+def planned(experiment: str, trainers: tuple[str, ...], datasets: tuple[str, ...] = ()) -> Plan:
+    """All jobs of an experiment; `datasets` (): its usual ones."""
+    what = KNOWN[experiment]
+    request = Request(
+        what.setting,
+        datasets=datasets or what.datasets,
+        trainers=trainers,
+        usual_seeds=what.seeds,
+        usual_shots=what.shots,
+        all_classes=True,
+    )
+    planner = Planner(request, Mistakes(print))
+    each(planner, EXPERIMENTS[experiment](planner))
+    planner.mistakes.stop()
+    return planner.plan()
+
+
+def table() -> Plan:
+    """Base-to-new of the whole benchmark, every method that can be tested on new classes, with the test over all classes."""
+    return planned("base2new", tuple(name for name in place.trainers() if name not in UNTESTED), BENCHMARK)
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    for name in ("the first time, reading configurations", "again"):
+        start = time.perf_counter()
+        jobs = len(table())
+        print(f"base2new: {jobs} jobs in {time.perf_counter() - start:.2f} s, {name}")
+    for experiment in ALL[1:]:
+        start = time.perf_counter()
+        jobs = len(planned(experiment, tuple(name for name in place.trainers() if name not in UNTESTED)))
+        print(f"{experiment}: {jobs} jobs in {time.perf_counter() - start:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
