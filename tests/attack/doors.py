@@ -44,6 +44,7 @@ DOORS = {
     "caspl convert": _caspl("convert"),
     "convert": _module("caspl.convert", "caspl.checkpoints.convert"),
     "results": _module("caspl.results"),
+    "report": _module("caspl.results.report"),
     "datasets": _module("caspl.datasets"),
     "configs": _module("caspl.configs"),
     "base2new.sh": _script("base2new.sh"),

@@ -83,11 +83,13 @@ def _told(folder: Path, files: Sequence[str], top: Path, found: Found) -> list[T
 
 def _record(folder: Path, logs: Sequence[Path], top: Path, found: Found) -> Record | None:
     """None where it can't be read: the logs tell the same, where there are any."""
+    path = folder / NAME
     try:
-        return read(folder / NAME)
+        return read(path)
     except InputError as error:
+        why = str(error).removeprefix(f"{path}: ").replace(f"{path} ", "it ", 1)
         instead = f"; {logs[-1].name} is read in its place" if logs else ""
-        found.left_out.append((_relative(folder / NAME, top), f"{error}{instead}"))
+        found.left_out.append((_relative(path, top), f"{why}{instead}"))
         return None
 
 

@@ -1,4 +1,4 @@
-"""Logs that cannot be: named and left out of the tables, never counted."""
+"""Logs and records of runs that cannot be: named and left out of the tables, never counted."""
 
 from __future__ import annotations
 
@@ -69,7 +69,15 @@ def cases(sound: Sound, seed: int) -> Iterator[Case]:
         )
     for what, name in NAMES:
         prepare = partial(named, name=name)
-        yield Case("name", "results", what, ("out",), (), prepare, status=0, why="a name is shown harmlessly", said="0")
+        for door, said in (("results", "0"), ("report", "report.html")):
+            yield Case("name", door, what, ("out",), (), prepare, status=0, why="a name is shown harmlessly", said=said)
+    for what, content in RECORDS:
+        for door in ("results", "report"):
+            prepare = partial(recorded, make=partial(_written, content=content))
+            yield Case("run record", door, what, ("out",), (), prepare, status=0, why=LOG_READ, said="run.json")
+    for what, make in ODD:
+        prepare = partial(recorded, make=make)
+        yield Case("run record", "results", what, ("out",), (), prepare, status=0, why=LOG_READ, said="run.json")
 
 
 # Names of a trainer's folder
@@ -87,6 +95,19 @@ ODD: tuple[tuple[str, Callable[[Path], None]], ...] = (
     ("a device", lambda path: path.symlink_to("/dev/zero")),
     ("a link to itself", lambda path: path.symlink_to(path.name)),
     ("a link to nothing", lambda path: path.symlink_to("nowhere")),
+)
+
+LOG_READ = "a record that cannot be is named, and its log is read in its place"
+RECORDS: tuple[tuple[str, bytes], ...] = (
+    ("empty", b""),
+    ("no JSON", b"\x00\xff" * 50),
+    ("a list", b"[1]"),
+    ("brackets without end", b"[" * 200_000),
+    ("another program's", b'{"status": "COMPLETED"}'),
+    ("a later version", b'{"format": "caspl run", "version": 99}'),
+    ("nothing but its kind", b'{"format": "caspl run", "version": 1, "sha256": "0"}'),
+    ("a number without end", b'{"format": "caspl run", "version": 1' + b"0" * 10_000 + b"}"),
+    ("one that is too large", b" " * (2**25 + 1)),
 )
 
 
@@ -109,3 +130,14 @@ def odd(folder: Path, make: Callable[[Path], None]) -> None:
 def named(folder: Path, name: str) -> None:
     log_at(folder / "out" / RUN.replace("CoOp", name), GOOD.encode())
     shutil.copytree(folder / "out" / RUN.replace("CoOp", name), folder / "out" / OTHER)
+
+
+def recorded(folder: Path, make: Callable[[Path], None]) -> None:
+    """Two runs, of which one has a record beside its log."""
+    for place in (RUN, OTHER):
+        log_at(folder / "out" / place, GOOD.encode())
+    make(folder / "out" / OTHER / "run.json")
+
+
+def _written(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -285,7 +285,10 @@ COMMANDS = {
     "train.py": ["train.py"],
     "caspl": ["{folder}/caspl"],
     "python -m caspl": ["-m", "caspl"],
-    **{f"caspl.{name}": ["-m", f"caspl.{name}"] for name in ("train", "datasets", "results", "configs", "convert")},
+    **{
+        f"caspl.{name}": ["-m", f"caspl.{name}"]
+        for name in ("train", "datasets", "results", "results.report", "configs", "convert")
+    },
 }
 WAITING = """
 import sys, time
