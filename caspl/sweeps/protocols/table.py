@@ -243,6 +243,14 @@ KEYS = (
         f"{PROMPTSRC}/few_shot.sh",
         config="few_shot",
     ),
+    # Boosting prompts are those of one block, adapting ones enter three: the published code has one depth for both
+    Keys(
+        Fits("transfer", "CasPL_PromptSRC"),
+        "depth of the boosting prompts",
+        ("TRAINER.CASPL.DEPTH_OF_ADAPTING", "True"),
+        "megvii-research/CasPL: trainers/caspl_promptsrc.py",
+        config="cross_datasets",
+    ),
     Keys(
         Fits("few_shot", "ProGrad CasPL_ProGrad", "oxford_flowers dtd eurosat", shots="8-"),
         "ProGrad's lambda",
