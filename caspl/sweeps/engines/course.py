@@ -26,7 +26,6 @@ from .task import BUSY, FAILED, SKIP, Begun, Event, Outcome, Task
 WAITING, RUNNING, ENDED, BROKEN = "waiting", "running", "ended", "failed"
 INTERRUPTED = "interrupted; the same command skips what is finished and resumes what was under way"
 AGAIN = 0.5  # seconds after which a folder that another sweep is at is asked for again
-LONGEST_WAIT = 60.0  # seconds
 STATUS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}  # with which a sweep ends that gets one of these
 
 
@@ -60,6 +59,8 @@ class Pool(Protocol):
 class Screen(Protocol):
     """What the user sees."""
 
+    pace: float  # seconds after which `tick` wants to be called again
+
     def line(self, text: str) -> None:
         """On stdout."""
         ...
@@ -82,6 +83,10 @@ class Screen(Protocol):
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """A job is over; its line comes next."""
+        ...
+
+    def tick(self) -> None:
+        """Time has passed."""
         ...
 
     def close(self) -> None:
@@ -107,9 +112,10 @@ class Course:
         try:
             self._start_ready()
             while any(state in (WAITING, RUNNING) for state in self.state.values()):
-                for job, event in self.pool.wait(AGAIN if self._waits else LONGEST_WAIT):
+                for job, event in self.pool.wait(min(AGAIN, self.screen.pace) if self._waits else self.screen.pace):
                     self._take(job, event)
                 self._start_ready()
+                self.screen.tick()
         except KeyboardInterrupt:
             self.screen.close()
             self.screen.say(INTERRUPTED)  # what is under way may take seconds to end

@@ -28,6 +28,7 @@ class Note:
 class Screen:
     """Keeps what is told."""
 
+    pace = 60.0
     lines: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     events: list[tuple[str, str, str]] = field(default_factory=list)
@@ -43,6 +44,9 @@ class Screen:
 
     def expect(self, jobs):
         self.events += [("expected", job.folder, "") for job in jobs]
+
+    def tick(self):
+        pass
 
     def close(self):
         pass
