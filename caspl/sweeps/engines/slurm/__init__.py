@@ -20,17 +20,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ....ground.errors import InputError
 from ....ground.files import check_writable, read_text, replacing
 from ....ground.texts import tell
 from ...jobs import Job, Plan
 from ...state import listing
 from ..options import EngineOptions
 from . import order as orders
-from .arrays import Array, arrays
+from .arrays import LONGEST, Array, arrays
 from .heads import options
 from .order import Order
-from .queue import queued
+from .queue import longest_array, queued
 from .scripts import LOGS, SUBMIT, TABLE, TASK, counted, submit_script, table_script, task_script
 
 FOLDER = "sweep-slurm"  # below the output folder
@@ -39,20 +38,20 @@ FOLDER = "sweep-slurm"  # below the output folder
 def run(plan: Plan, program: Sequence[str], wanted: EngineOptions, table: Callable[[], bool]) -> int:
     """Submit what of a plan is neither finished nor in the queue, or print how.
 
-    Raises InputError for mistakes in the options, and where sbatch refuses something.
+    Raises InputError for mistakes in the options. Where sbatch refuses something, that is told, and the exit status is 2.
     """
     given = options(wanted.sbatch)
     setup = read_text(wanted.setup, "--setup") if wanted.setup else ""
     check_writable(wanted.output, "--output", folder=True)
     sweeps = Path(wanted.output).absolute() / FOLDER
-    waiting = queued(sweeps) if wanted.submit else {}
+    waiting, longest = (queued(sweeps), longest_array()) if wanted.submit else ({}, LONGEST)
     listed = list(listing(plan))
     jobs = [job for job, skipped in listed if not skipped and job.folder not in waiting]
     finished = sum(skipped for _, skipped in listed)
     _tell_left_out(finished, len(listed) - finished - len(jobs))
     if not jobs:
         return 0 if finished < len(listed) or table() else 1
-    tasks = arrays(jobs, pack=wanted.jobs_per_gpu, queued=waiting)
+    tasks = arrays(jobs, pack=wanted.jobs_per_gpu, longest=longest, queued=waiting)
     order = orders.order(plan.jobs, tasks, program, wanted.table)
     folder = _write(sweeps, order, tasks, wanted, given, setup)
     return _submit(folder) if wanted.submit else _print(folder, jobs, tasks)
@@ -100,8 +99,11 @@ def _print(folder: Path, jobs: Sequence[Job], tasks: Sequence[Array]) -> int:
 
 
 def _submit(folder: Path) -> int:
-    done = subprocess.run(["sh", str(folder / SUBMIT)], stderr=subprocess.PIPE, text=True, errors="surrogateescape")
-    if done.returncode:
-        raise InputError(done.stderr.strip().removeprefix("error: "))
-    tell(done.stderr.rstrip("\n"), sys.stderr) if done.stderr else None
-    return 0
+    """By the script, which says what went wrong, and what is in the queue then."""
+    script = subprocess.Popen(["sh", str(folder / SUBMIT)])
+    try:
+        return script.wait()
+    except KeyboardInterrupt:
+        script.terminate()
+        script.wait()
+        raise

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ....ground.errors import InputError
+from ....ground.errors import InputError, cause
 from ....ground.files import replacing
 from ....ground.texts import tell
 from ...jobs import Job
@@ -106,11 +106,11 @@ def _go_on_later() -> int:
     me = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
     print(f"time is over; {me} goes back to the queue and goes on from the last epoch", flush=True)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which SLURM now ends this process
-    done = subprocess.run(["scontrol", "requeue", me], capture_output=True, text=True)
-    if done.returncode:
-        tell(
-            f"scontrol requeue {me} failed ({done.stderr.strip()}); the command of the sweep goes on later", sys.stderr
-        )
+    try:
+        subprocess.run(["scontrol", "requeue", me], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or cause(error)
+        tell(f"scontrol requeue {me} has failed ({said.strip()}); the command of the sweep goes on later", sys.stderr)
         return 128 + TIME_IS_OVER
     time.sleep(60)  # whoever ends by himself before would be taken for failed
     return 128 + TIME_IS_OVER

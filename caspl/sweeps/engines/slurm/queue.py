@@ -1,4 +1,4 @@
-"""What of earlier sweeps is still in the queue, so that it is not submitted twice."""
+"""What SLURM says: what of earlier sweeps is in the queue, so that it is not submitted twice, and how long an array may be."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ....ground.errors import InputError
+from .arrays import LONGEST
 from .order import read
 from .scripts import SUBMITTED
 
@@ -39,8 +40,18 @@ def queued(sweeps: Path) -> dict[str, str]:
 
 def _tasks() -> list[tuple[str, str]]:
     """(array, task) of whatever this user has in the queue."""
+    told = _told("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i")
+    return [(found[1], found[2]) for line in told.splitlines() if (found := TASK.fullmatch(line.strip()))]
+
+
+def longest_array() -> int:
+    """How many tasks an array may have: they are numbered from 0 to one below MaxArraySize."""
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _told("scontrol", "show", "config"), re.MULTILINE)
+    return max(1, int(found[1])) if found else LONGEST
+
+
+def _told(*words: str) -> str:
+    """What a program of SLURM prints; "" where there is none, or it has no answer."""
     with suppress(OSError, subprocess.TimeoutExpired):
-        words = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-        return [match.groups() for line in done.stdout.splitlines() if (match := TASK.fullmatch(line.strip()))]
-    return []
+        return subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=60).stdout
+    return ""

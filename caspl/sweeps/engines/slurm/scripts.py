@@ -13,21 +13,29 @@ MODULE = "caspl.sweeps.engines.slurm"
 TASK, TABLE, SUBMIT, SUBMITTED, LOGS = "task.sh", "table.sh", "submit.sh", "submitted.txt", "logs"
 
 ADD = r"""
+ended='' # the exit status that a signal asks for
+trap 'ended=130' INT
+trap 'ended=143' TERM HUP
+
 add() { # NAME OPTIONS AND SCRIPT...: puts them into the queue; sets id, the number of the array
     name=$1
     shift
     answer=$(sbatch --parsable --job-name="caspl-$name" --chdir="$directory" "$@" 2>&1)
     status=$?
     id=$(printf '%s\n' "$answer" | sed -n 's/^\(Submitted batch job \)\{0,1\}\([0-9][0-9]*\)\(;.*\)\{0,1\}$/\2/p' | tail -n 1)
-    if [ "$status" -ne 0 ] || [ -z "$id" ]; then
+    if [ "$status" -eq 0 ] && [ -n "$id" ]; then
+        queued="$queued $id"
+        echo "$id $name" >>"$folder/submitted.txt"
+    elif [ -z "$ended" ]; then
         answer=$(printf '%s\n' "$answer" | tr '\n' ' ' | sed 's/ *$//')
-        queued=${queued:+"in the queue are$queued, which scancel$queued takes out again; "}
-        echo "error: sbatch has not taken $name (${answer:-exit status $status}); ${queued}correct what it says, and" \
-            "give the same command again" >&2
-        exit 2
+        echo "error: sbatch has not taken $name (${answer:-exit status $status}); correct what it says, and give the" \
+            "same command again" >&2
+        ended=2
     fi
-    queued="$queued $id"
-    echo "$id $name" >>"$folder/submitted.txt"
+    [ -n "$ended" ] || return 0
+    [ "$ended" -eq 2 ] || echo "interrupted" >&2
+    [ -z "$queued" ] || echo "in the queue are$queued, which scancel$queued takes out again" >&2
+    exit "$ended"
 }
 """
 
@@ -76,7 +84,7 @@ def submit_script(folder: Path, directory: str, arrays: Sequence[Array], *, at_o
         lines += _submission(array, numbers, at_once)
     behind = ":".join(f"${number}" for number in numbers.values())
     lines += [
-        f'add table --output="$table/table-%j.txt" --dependency=afterany:{behind} "$folder/{TABLE}"',
+        f'add table --output="$table/table-%j.txt" --dependency="afterany:{behind}" "$folder/{TABLE}"',
         f'echo "{counted(runs, "run")} in the queue:$queued; $folder/table-$id.txt will hold the table and what has failed"',
         "",
     ]
@@ -84,13 +92,12 @@ def submit_script(folder: Path, directory: str, arrays: Sequence[Array], *, at_o
 
 
 def _submission(array: Array, numbers: dict[str, str], at_once: int | None) -> list[str]:
-    waits = ""
-    if array.after:
-        number = f"${numbers[array.after]}" if array.after in numbers else array.after
-        exactly = (
-            f"afterok:${{{numbers[array.after]}}}_{array.only}" if array.only is not None else f"aftercorr:{number}"
-        )
-        waits = f"--dependency={exactly if array.after in numbers else f'afterok:{number}'} "
+    if array.after not in numbers:
+        waits = f"--dependency=afterok:{array.after} " if array.after else ""
+    elif array.only is None:
+        waits = f'--dependency="aftercorr:${numbers[array.after]}" '
+    else:
+        waits = f'--dependency="afterok:${{{numbers[array.after]}}}_{array.only}" '
     most = f"%{at_once}" if at_once else ""
     return [
         f'add {array.name} --array={array.indices()}{most} {waits}--output="$logs/%x-%A_%a.txt" "$folder/{TASK}" {array.name}',

@@ -1,10 +1,13 @@
 """A real SLURM carries plans out."""
 
 import subprocess
+import sys
 import time
 from collections import Counter
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from caspl.sweeps.engines.options import EngineOptions
 from caspl.sweeps.engines.slurm import run
@@ -34,6 +37,25 @@ def wait(condition, seconds=40):
             ["scontrol", "show", "jobs"], capture_output=True, text=True
         ).stdout
         time.sleep(0.2)
+
+
+def test_the_same_numbers_as_local(tmp_path):
+    """Of a real training."""
+    words = [sys.executable, "-m", "caspl", "sweep", "phase1", "--datasets", "digits"]
+    slurm = [*words, "--output", str(tmp_path / "slurm"), "--engine", "slurm", "--sbatch", NO_GPU, "--submit"]
+    for command in (slurm, [*words, "--output", str(tmp_path / "local")]):
+        subprocess.run([*command, "--", "OPTIM.MAX_EPOCH", "1"], check=True, capture_output=True)
+    wait(queue_is_empty, 60)
+    (slurm, slurm_log), (local, local_log) = (results(tmp_path / engine / "boost") for engine in ("slurm", "local"))
+    assert slurm.keys() == local.keys() and all(torch.equal(slurm[key], local[key]) for key in local)
+    assert slurm_log == local_log and len(local_log) == 1
+
+
+def results(folder):
+    """What a run has learned, and its accuracies."""
+    (file,) = folder.glob("**/boosting.safetensors")
+    log = (file.parent / "log.txt").read_text().splitlines()
+    return load_file(file), [line for line in log if line.startswith("* accuracy")]
 
 
 def queue_is_empty():
@@ -84,6 +106,7 @@ def test_what_goes_back_to_the_queue_is_resumed(trial):
         jobs += [trial.job(name, "hang=once"), trial.test(f"test-{name}", needs=name)]
     folder = submit(trial, jobs)
     number = arrays(folder)["training"]
+    assert submit(trial, jobs) == folder and len(arrays(folder)) == 3  # all are in the queue, none is submitted again
     wait(lambda: sorted(trial.started()) == ["requeued", "too-long"])
     subprocess.run(["scontrol", "requeue", f"{number}_0"], check=True)
     subprocess.run(["scancel", "--batch", "--signal=USR1", f"{number}_1"], check=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from caspl.sweeps.engines.options import EngineOptions
 from caspl.sweeps.engines.slurm import run
 from caspl.sweeps.engines.slurm.__main__ import main
 from caspl.sweeps.jobs import Kind, Plan
+from waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -168,30 +170,44 @@ def test_what_is_in_the_queue_is_not_submitted_again(trial, cluster, capfd):
     assert f"afterok:{training}_1" in [given.get("dependency") for given in again.values()]  # the tests of train-b
 
 
-def test_sbatch_is_missing(trial, monkeypatch, tmp_path_factory):
+def test_sbatch_is_missing(trial, monkeypatch, tmp_path_factory, capfd):
     tools = tmp_path_factory.mktemp("tools")
     for name in ("sh", "sed", "tail", "tr"):
         (tools / name).symlink_to(next(Path(p, name) for p in os.environ["PATH"].split(":") if Path(p, name).exists()))
     monkeypatch.setenv("PATH", str(tools))
-    with pytest.raises(InputError, match="there is no command sbatch here; run this on a machine of the cluster"):
-        go(trial)
+    assert go(trial) == 2
+    told = "error: there is no command sbatch here; run this on a machine of the cluster that has it\n"
+    assert capfd.readouterr() == ("", told)
 
 
 @pytest.mark.parametrize("old", [True, False])
-def test_sbatch_refuses(trial, cluster, monkeypatch, old):
+def test_sbatch_refuses(trial, cluster, monkeypatch, capfd, old):
     if old:
         monkeypatch.setenv("OLD", "1")
     monkeypatch.setenv("REFUSE", "test")
-    with pytest.raises(InputError) as caught:
-        go(trial)
-    assert str(caught.value).startswith(
-        "sbatch has not taken test (sbatch: error: Batch job submission failed: Requested time limit is invalid); in the queue "
-    )
+    assert go(trial) == 2
     queued = " ".join(str(call["number"]) for call in submitted(cluster))
-    assert f"in the queue are {queued}, which scancel {queued} takes out again" in str(caught.value)
+    said = "(sbatch: error: Batch job submission failed: Requested time limit is invalid); correct what it says"
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == f"error: sbatch has not taken test {said}, and give the same command again"
+    assert second == f"in the queue are {queued}, which scancel {queued} takes out again"
     monkeypatch.setenv("REFUSE", "phase1")
-    with pytest.raises(InputError, match=r"is invalid\); correct"):
-        go(trial)
+    assert go(trial) == 2
+    assert capfd.readouterr().err == f"error: sbatch has not taken phase1 {said}, and give the same command again\n"
+
+
+def test_ctrl_c_says_what_is_in_the_queue(trial, cluster):
+    """Of the script, which --submit runs."""
+    go(trial, submit=False)
+    sbatch = cluster / "sbatch"
+    sbatch.write_text(
+        f"#!/bin/sh\n[ ! -f {cluster}/notes ] || {{ touch {cluster}/waits; sleep 1; }}\n{sbatch.read_text()}"
+    )
+    script = subprocess.Popen(["sh", str(folder_of(trial) / "submit.sh")], stderr=subprocess.PIPE, text=True)
+    wait_for((cluster / "waits").exists)
+    script.send_signal(signal.SIGTERM)
+    told = "interrupted\nin the queue are 101 102, which scancel 101 102 takes out again\n"
+    assert script.communicate(timeout=20)[1] == told and script.returncode == 143
 
 
 def test_set_up_and_odd_places(trial, cluster, monkeypatch):
