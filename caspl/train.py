@@ -13,6 +13,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import torch
 
@@ -33,6 +34,7 @@ from .ground.files import check_writable
 from .ground.keys import flat, in_any_case, problems, put, value_of
 from .ground.locks import HeldError, locked
 from .ground.yaml_files import load_yaml
+from .trainers.records import Keeping
 
 log = logging.getLogger("train")
 
@@ -115,21 +117,22 @@ def unknown_names(cfg) -> list[str]:
     return wrong
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace, command: Sequence[str] = ()) -> None:
     cfg = setup_cfg(args, to_run=True)
     folder = cfg.OUTPUT_DIR or "."
     check_writable(folder, "the output folder (OUTPUT_DIR, --output-dir)", folder=True)
     os.makedirs(folder, exist_ok=True)
     try:
         with locked(os.path.join(folder, LOCK)):
-            carry_out(args, cfg)
+            carry_out(args, cfg, command)
     except HeldError as error:
         raise InputError(
             f"another run is under way in {folder} ({error.holder}); wait for it to end, or choose another --output-dir"
         ) from None
 
 
-def carry_out(args: argparse.Namespace, cfg) -> None:
+def carry_out(args: argparse.Namespace, cfg, command: Sequence[str] = ()) -> None:
+    """`command` are the words that `args` come from, for the record of the run."""
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)
     setup_logger(cfg.OUTPUT_DIR)
@@ -142,21 +145,27 @@ def carry_out(args: argparse.Namespace, cfg) -> None:
         log.info("%s is not used: this command has a Dassl, trainers and datasets of its own", own_only.OTHER)
     log.info("** Arguments **\n%s\n** Config **\n%s\n** System info **\n%s\n", arguments, cfg, collect_env_info())
 
-    trainer = build_trainer(cfg)
-    trainer.defaults = flat(load_yaml(default_cfg().dump()))
-    if args.eval_only:
-        with trainer.closing_trackers():
-            trainer.begin_tracking()
-            trainer.load_model(args.model_dir or "", epoch=args.load_epoch)
-            trainer.test()
-    elif not args.no_train:
-        trainer.train()
+    defaults = flat(load_yaml(default_cfg().dump()))
+    with Keeping(cfg, args, command, defaults) as keeping:
+        trainer = build_trainer(cfg)
+        trainer.defaults = defaults
+        if args.eval_only:
+            with trainer.closing_trackers():
+                trainer.begin_tracking()
+                trainer.load_model(args.model_dir or "", epoch=args.load_epoch)
+                keeping.begin(trainer)
+                trainer.test()
+        elif not args.no_train:
+            keeping.begin(trainer)
+            trainer.train()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr), 130 interrupted; see `door.run`."""
+    command = sys.argv[1:] if argv is None else argv
     return door.run(
-        lambda: run(parse_args(argv)), interrupted="interrupted; the same command resumes after the last finished epoch"
+        lambda: run(parse_args(argv), command),
+        interrupted="interrupted; the same command resumes after the last finished epoch",
     )
 
 

@@ -97,7 +97,7 @@ class Cascaded:
                 source, backbone, dataset=dataset, classnames=classnames, trainable=trainable
             )
         log.info("Boosting prompts from %s: %s", source, header)
-        self.phase1_names = header.names
+        self.phase1_names, self.boosted_by = header.names, (str(path or source), header)
         return boosting
 
     def compare_classes(self, path: Path, there: int | None, here: int) -> None:

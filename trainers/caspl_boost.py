@@ -115,6 +115,7 @@ class CasPLBoost(PromptTrainer):
         self.dataset_name = facts.origin or "+".join(dict.fromkeys(members))
         # As in the base-to-new protocol, the base classes are the first half, rounded up.
         self.taught = len(names) if self.keys.CLASSES == "all" or self.subset != "all" else (len(names) + 1) // 2
+        self.phase1_names = "all" if self.keys.CLASSES == "all" and self.subset == "all" else "base"
 
     @property
     def subset(self) -> str:
@@ -173,7 +174,7 @@ class CasPLBoost(PromptTrainer):
             student_fingerprint=self.backbone.fingerprint,
             dataset=self.dataset_name,
             classnames=list(self.dm.dataset.classnames[: self.taught]),
-            names="all" if keys.CLASSES == "all" and self.subset == "all" else "base",
+            names=self.phase1_names,
             teacher=keys.TEACHER,
             teacher_fingerprint=self.teacher_fingerprint,
             template="; ".join(dict.fromkeys(self.templates)),

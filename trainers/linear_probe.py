@@ -86,6 +86,7 @@ class LinearProbe(Recording, Declaring, TrainerX):
         self.classifier = nn.Linear(self.backbone.embedding_width, self.num_classes).to(self.device)
         self.classifier.requires_grad_(False)
         self.register_model(self.checkpoint_name, self.classifier)
+        self.max_epoch = 1  # it is fitted once
 
     def learned(self) -> nn.Module:
         return self.classifier

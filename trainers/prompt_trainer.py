@@ -94,6 +94,10 @@ class StoredFeatures:
     def __len__(self) -> int:
         return len(self.loader)
 
+    @property
+    def dataset(self):
+        return self.loader.dataset
+
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         items, size = self.loader.dataset.data_source, self.loader.batch_size
         features = self.store.get(self._facts(), [item.impath for item in items], self._compute)
@@ -388,13 +392,15 @@ class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
         """
         if not directory:
             if path := self.cfg.MODEL.INIT_WEIGHTS:  # then what is tested are its prompts
-                self.fill(self.model.learner, Path(path), Use.TEST)
+                self.loaded = [path], self.fill(self.model.learner, Path(path), Use.TEST)
             log.info("Note that load_model() is skipped as no pretrained model is given")
             return
-        self.loaded_from = Path(directory)
+        self.loaded_from, paths = Path(directory), []
         for name, model in self._models.items():
             path = model_file(Path(directory) / name, epoch)
             finished = self.fill(model, path, Use.TEST)
+            paths.append(path)
+            self.loaded = paths, finished
             log.info('Loading weights to %s from "%s" (epoch = %s)', name, path, finished)
 
     def start_from(self, learner: Learner, path: Path) -> None:

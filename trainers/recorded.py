@@ -97,6 +97,7 @@ class Recording:
     node = ""
     backbone: Backbone
     precision: Precision
+    known_settings: Mapping[str, str] = {}  # of the run that the model file compared last is of, as far as known
 
     def learned(self) -> nn.Module:
         """What the model file holds."""
@@ -155,6 +156,7 @@ class Recording:
         `entries` are the file's, `state` its tensors by the names of `learner`, which is to take them.
         """
         there = known(entries, path, self.decided)
+        self.known_settings = there.settings
         if not there.sources:
             log.info(
                 "%s does not say what it was trained as (it has no entry %s, and the folder of its run no %s and no %s), so "

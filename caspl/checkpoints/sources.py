@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from ..clip.files.repositories import download, is_cached, parse
+from ..clip.files.repositories import cached, download, is_cached, parse
 from ..ground.errors import InputError
 from .headers import BoostingHeader, Header, RunHeader
 from .record import read_record
@@ -70,6 +70,15 @@ def _remedy(kinds: tuple[type[Header], ...]) -> str:
     if RunHeader in kinds:
         return "python train.py --eval-only --model-dir RUN --output-dir FOLDER and the flags of the run write"
     return f"{_makers(kinds)} leaves"
+
+
+def on_disk(source: str | Path, kind: type[Header] = BoostingHeader) -> Path | None:
+    """The file that `source` has stood for; the Hub is not asked again. None where that is not to be found any more."""
+    if str(source).startswith(HUB):
+        return cached(*parse(str(source), HUB), kind.file_name)
+    with suppress(InputError):
+        return resolve(source, kind)
+    return None
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -384,6 +384,12 @@ TEST = [
     Key("TEST.EVALUATOR", "Classification", "Name of a registered evaluator", check=bool, rule="not empty"),
     Key("TEST.PER_CLASS_RESULT", False, "Whether to log the accuracy of each class"),
     Key("TEST.COMPUTE_CMAT", False, "Whether to write the confusion matrix to OUTPUT_DIR/cmat.pt"),
+    Key(
+        "TEST.PREDICTIONS",
+        True,
+        "Whether to write the five likeliest classes of each image of the final test to OUTPUT_DIR/predictions.csv.gz (not in "
+        "Dassl)",
+    ),
     Key("TEST.NO_TEST", False, "True: train only"),
     Key("TEST.SPLIT", "test", "Images of the final evaluation", choices=("test", "val")),
     Key(

@@ -45,9 +45,11 @@ class TrainerBase(finite.Watched):
         start_epoch: the first epoch of this process.
         max_epoch: the number of epochs in all.
         defaults: of the configuration's keys, by their full names, as far as whoever builds the trainer tells them.
+        loaded: the files that `load_model` has read last, and after how many epochs they say they were written.
     """
 
     defaults: Mapping[str, Any] = {}
+    loaded: tuple[list[str], Any] | None = None
 
     def __init__(self) -> None:
         self._models: OrderedDict[str, nn.Module] = OrderedDict()
@@ -194,6 +196,7 @@ class TrainerBase(finite.Watched):
             )
             return
         file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
+        paths = []
         for name in self.get_model_names():
             path = os.path.join(directory, name, file_name)
             if not os.path.exists(path):
@@ -207,6 +210,8 @@ class TrainerBase(finite.Watched):
             result = f"{result:.1f}" if isinstance(result, float) else "None"
             logger.info(f"Load {path} to {name} (epoch={shown(checkpoint.get('epoch'))}, val_result={result})")
             load_into(self._models[name], checkpoint["state_dict"], path)
+            paths.append(path)
+            self.loaded = paths, checkpoint.get("epoch")
 
     # ------------------------------------------------------------ tensorboard
     def init_writer(self, log_dir: str) -> None:

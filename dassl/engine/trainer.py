@@ -6,12 +6,13 @@ import datetime
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
 from dassl.data import DataManager
-from dassl.evaluation import build_evaluator
+from dassl.evaluation import Predicted, build_evaluator
 from dassl.evaluation.evaluator import CONFUSION
 from dassl.utils.files import mkdir_if_missing
 from dassl.utils.meters import AverageMeter, MetricMeter
@@ -41,6 +42,33 @@ def choose_device(use_cuda: bool) -> torch.device:
     return torch.device("cpu")
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation that has ended, for the run's record (not in Dassl).
+
+    Attributes:
+        split: val or test.
+        seconds: how long it took.
+        places: where each image stands in the loader's `data_source`, in the order in which they were evaluated.
+        predicted: what was predicted for each; None where the evaluator does not keep it.
+        loader: what gave the images.
+    """
+
+    split: str
+    seconds: float
+    places: list[int]
+    predicted: Predicted | None
+    loader: Any
+
+
+def _places(batch: Any, label: Any, before: int) -> Sequence[int]:
+    """Where the images of a batch stand in the list that it is from; of a loader that does not say it they come in order."""
+    index = batch.get("index") if isinstance(batch, Mapping) else None
+    if isinstance(index, torch.Tensor) and index.dim() == 1:
+        return index.tolist()
+    return range(before, before + len(label))
+
+
 class SimpleTrainer(TrainerBase):
     """A trainer whose subclasses supply `build_model` and `forward_backward`, as Dassl 0.6.3.
 
@@ -54,7 +82,10 @@ class SimpleTrainer(TrainerBase):
         dm: the data manager; its loaders, `num_classes`, `num_source_domains` and `lab2cname` are attributes too.
         evaluator: collects predictions in `test`.
         best_result: best validation result so far, in percent; -inf before the first.
+        evaluation: the last evaluation; None before the first, and when training has ended.
     """
+
+    evaluation: Evaluation | None = None
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__()
@@ -204,6 +235,7 @@ class SimpleTrainer(TrainerBase):
     def after_train(self) -> None:
         """Evaluate the model that TEST.FINAL_MODEL names, and log the time taken."""
         logger.info("Finish training")
+        self.evaluation = None  # what was evaluated so far is not the final model
         if self.test_loader is None:
             logger.info(f"{self.cfg.DATASET.NAME} has no test images: there is no final test")
         elif not self.cfg.TEST.NO_TEST:
@@ -280,10 +312,14 @@ class SimpleTrainer(TrainerBase):
                 f"this one leave TEST.FINAL_MODEL at last_step."
             )
         logger.info(f"Evaluate on the *{split}* set")
+        start, places = time.perf_counter(), []
         for batch in tqdm(data_loader, desc=split, unit="batch", leave=False, disable=None):
             input, label = self.parse_batch_test(batch)
             self.evaluator.process(self.model_inference(input), label)
+            places += _places(batch, label, len(places))
         results = self.evaluator.evaluate()
+        predicted = self.evaluator.predicted() if hasattr(self.evaluator, "predicted") else None
+        self.evaluation = Evaluation(split, time.perf_counter() - start, places, predicted, data_loader)
         for name, value in results.items():
             self.write_scalar(f"{split}/{name}", value, self.epoch)
         return next(iter(results.values()))

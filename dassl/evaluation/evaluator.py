@@ -16,6 +16,7 @@ from caspl.ground.errors import InputError
 from caspl.ground.tensors.finite import checked_scores
 
 from .build import EVALUATOR_REGISTRY
+from .predicted import Collector, Predicted
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ class EvaluatorBase:
         """Report and return the results; the first one selects models."""
         raise NotImplementedError
 
+    def predicted(self) -> Predicted | None:
+        """What was predicted for each image since `reset`, for the run's record; None where that is not kept (not in Dassl)."""
+        return None
+
 
 @EVALUATOR_REGISTRY.register()
 class Classification(EvaluatorBase):
@@ -55,6 +60,7 @@ class Classification(EvaluatorBase):
     def reset(self) -> None:
         self._y_true: list[int] = []
         self._y_pred: list[int] = []
+        self._collector = Collector()
 
     def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
         """Take in scores `mo` (B, C) and labels `gt` (B,), int64.
@@ -62,8 +68,12 @@ class Classification(EvaluatorBase):
         Raises:
             NotFiniteError: an image's highest score is not a finite number, so that it has no prediction.
         """
-        self._y_true.extend(gt.tolist())
-        self._y_pred.extend(checked_scores(mo).max(1)[1].tolist())
+        labels = gt.tolist()
+        self._y_true.extend(labels)
+        self._y_pred.extend(self._collector.add(mo, checked_scores(mo).max(1)[1], labels))
+
+    def predicted(self) -> Predicted | None:
+        return self._collector.predicted()
 
     def evaluate(self) -> OrderedDict[str, float]:
         """Log the result block and return it in percent.

@@ -10,7 +10,7 @@ from .attempts import NOT_PREPARED, Listing, Outcome
 from .cases import REFUSED
 
 SENTENCE = re.compile(r"^(?:[\w./ -]+: )?error: .*$", re.MULTILINE)  # argparse names the program before it
-LOG = re.compile(r"log\.txt.*")
+LOG = re.compile(r"log\.txt.*|run\.json")  # the record of the run says, too, why it was refused
 # Letters that a terminal acts on; file and class names must not bring them there
 ACTING = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 TRACES = ("Traceback (most recent call last)", "error: unexpected ", "Exception ignored", "Fatal Python error")

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from caspl.checkpoints.boosting import read_boosting
 from caspl.datasets.digits import NAMES
 from caspl.ground.errors import InputError
 from caspl.prompting.distillation import distillation_loss
+from caspl.results.records import Protocol, Training, read, sha256_of
+from caspl.results.records.predictions import verified
 from registered import CASCADED, PROMPT_LEARNERS, tiers
 
 EPOCHS = ("OPTIM.MAX_EPOCH", "2")
@@ -130,6 +133,24 @@ def test_train_then_evaluate_on_new_classes(name, run, boosting, tmp_path):
     boosts = {f"boosting.{key}" for key in read_boosting(boosting)[0]} if more else set()
     assert {key for key in state if key.startswith("boosting.")} == boosts
     assert sum(value.numel() for value in state.values()) < 30_000  # prompts only
+    check_records(name, tmp_path, boosting)
+
+
+def check_records(name, top, boosting):
+    """What the runs of the test above say of themselves: the numbers of their logs, and what was known to them."""
+    train, again, new = (read(top / folder) for folder in ("train", "again", "new"))
+    for folder, record in (("train", train), ("again", again), ("new", new)):
+        assert record.finished and round(record.result.accuracy, 1) == accuracy(top / folder)[-1]
+        assert record.model.trainer == name and record.model.files == train.model.files and record.model.epoch == 2
+        assert record.model.training == Training("Digits", "base", 2, 1, 2)
+        assert verified(record, top / folder) == []
+    assert again.result == train.result and again.dataset.test == train.dataset.test != new.dataset.test
+    assert (again.predictions, again.model.folder) == (train.predictions, str(top / "train"))
+    boosted = name.startswith("CasPL_")
+    known = Protocol("shots", "Digits" if boosted else "", "all" if boosted else "", "base", "base", "last_step")
+    assert (train.protocol, again.protocol, new.protocol) == (known, known, replace(known, told="new"))
+    assert train.boosting == again.boosting == new.boosting and (train.boosting is not None) == boosted
+    assert not boosted or train.boosting.sha256 == sha256_of(boosting)
 
 
 def test_class_features_are_encoded_once_per_evaluation(build, monkeypatch):

@@ -112,9 +112,15 @@ def download(name: str, file: str, revision: str | None, reference: str) -> Path
 
 
 def is_cached(name: str, file: str, revision: str | None) -> bool:
+    return cached(name, revision, file) is not None
+
+
+def cached(name: str, revision: str | None, file: str) -> Path | None:
+    """A file of a repository in the Hub's cache, which alone is asked; None where it has none."""
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(name, file, revision=revision), str)
+    path = try_to_load_from_cache(name, file, revision=revision)
+    return Path(path) if isinstance(path, str) else None
 
 
 def parse(reference: str, scheme: str) -> tuple[str, str | None]:

@@ -190,6 +190,7 @@ def test_two_thousand_are_read_in_seconds(tmp_path):
     assert time.perf_counter() - start < 0.5
 
 
+@pytest.mark.slow
 def test_reading_takes_no_torch():
     code = (
         "import sys, caspl.results.records, caspl.results.records.predictions; "

@@ -1,0 +1,316 @@
+"""What a run says of itself: whatever way it ends, whoever trained, and nothing of it changes a number of the run.
+
+tests/trainers/test_trainers.py looks at the records of all prompt learners, which it trains anyway.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from dassl.engine import TRAINER_REGISTRY, TrainerX
+from dassl.evaluation.predicted import highest
+
+from caspl.checkpoints.headers import BoostingHeader, read_header
+from caspl.ground.errors import InputError
+from caspl.results.records import NAME, Cost, Status, found, read
+from caspl.results.records import predictions as predictions_file
+from caspl.results.records.predictions import verified
+
+SHORT = ("--seed", "1", "DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "2")
+
+
+def correct(folder):
+    """How many images the log of the last run in a folder says were right."""
+    log = sorted(folder.glob("log.txt*"), key=lambda path: path.stat().st_mtime)[-1].read_text()
+    return int(re.findall(r"^\* correct: (\d+)$", log, re.MULTILINE)[-1])
+
+
+def sound(folder):
+    """The record of a finished run, whose numbers are those of its log and of its predictions."""
+    record = read(folder)
+    assert record.finished and record.result.correct == correct(folder) and verified(record, folder) == []
+    assert (
+        f"Record of the run saved to {folder / NAME}, predictions of {record.result.total} images"
+        in (folder / "log.txt").read_text()
+    )
+    return record
+
+
+def without_times(record):
+    return replace(record, cost=Cost("", "", 0.0, 0.0, 0, 0))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Trainers
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["ZeroshotCLIP", "ZeroshotCLIP2"])
+def test_zero_shot(name, run, tmp_path):
+    assert run(name, "all", "out", "--seed", "1", "--eval-only") == 0
+    record = sound(tmp_path / "out")
+    assert record.task == "test" and record.dataset.subset == "all" and record.protocol.told == "no"
+    assert record.result.all_classes == record.result.accuracy and record.boosting is None
+    known = record.protocol
+    assert (known.labels, known.unlabelled, known.names_phase1, known.names_phase2, known.chosen_by) == (
+        "none",
+        *[""] * 4,
+    )
+    model = record.model
+    assert (model.training, model.epoch, model.files, model.parameters) == (None, None, [], 0)
+
+
+def test_a_linear_probe_and_the_test_of_it(run, tmp_path):
+    assert run("LinearProbe", "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2") == 0
+    record = sound(tmp_path / "out")
+    assert record.model.parameters == 5 * (64 + 1) and record.model.files[0].name == "linear_probe/model.pth.tar-1"
+    assert record.protocol.labels == "shots" and record.protocol.chosen_by == "last_step"
+    load = ("--eval-only", "--model-dir", str(tmp_path / "out"), "--load-epoch", "1")
+    assert run("LinearProbe", "base", "again", *load) == 0
+    again = sound(tmp_path / "again")
+    assert (again.result, again.predictions) == (record.result, record.predictions)
+    assert again.protocol == record.protocol and again.model.training == record.model.training
+
+
+def test_phase_1_and_the_test_of_it(run, tmp_path):
+    keys = ("TRAINER.CASPL.CLASSES", "base", "TRAINER.CASPL.DEPTH_TEXT", "2")
+    assert run("CasPLBoost", "all", "out", "--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", *keys) == 0
+    record = sound(tmp_path / "out")
+    header = read_header(tmp_path / "out" / BoostingHeader.file_name, BoostingHeader)
+    assert record.protocol.labels == "none" and record.protocol.names_phase2 == ""
+    assert (
+        (record.protocol.unlabelled, record.protocol.names_phase1)
+        == ("Digits", "base")
+        == (header.dataset, header.names)
+    )
+    assert (record.boosting.source, record.boosting.classes, record.boosting.text_depth) == (
+        "boosting.safetensors",
+        5,
+        2,
+    )
+    load = ("--eval-only", "--model-dir", str(tmp_path / "out"), "--load-epoch", "1", *keys[2:])
+    assert run("CasPLBoost", "all", "again", *load) == 0
+    again = sound(tmp_path / "again")
+    assert again.result == record.result and again.boosting == record.boosting and again.protocol == record.protocol
+
+
+def test_a_host_trainer(run, build, tmp_path, monkeypatch):
+    """One that evaluates by itself: what its evaluator has seen counts, if that are the test images in order."""
+
+    class Foreign(TrainerX):
+        def build_model(self):
+            self.model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, self.num_classes))
+            self.register_model("net", self.model)
+
+        def test(self, split=None):
+            self.set_model_mode("eval")
+            self.evaluator.reset()
+            for batch in self.test_loader:
+                images, labels = self.parse_batch_test(batch)
+                self.evaluator.process(self.model_inference(images), labels)
+            return self.evaluator.evaluate()["accuracy"]
+
+    monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "ZeroshotCLIP", Foreign)
+    assert run("ZeroshotCLIP", "base", "out", "--seed", "1", "--eval-only", "TRAINER.ZSCLIP.PREC", "fp16") == 0
+    record = sound(tmp_path / "out")
+    assert (
+        record.model.trainer == "Foreign" and record.model.backbone == "demo/student" and record.model.fingerprint == ""
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Which model, which images
+# ---------------------------------------------------------------------------------------------------------------------
+def test_the_best_epoch_was_chosen_on_val(run, tmp_path):
+    assert run("CoOp", "base", "out", *SHORT, "TEST.FINAL_MODEL", "best_val") == 0
+    record = sound(tmp_path / "out")
+    assert record.protocol.chosen_by == "val" and record.result.split == "test"
+    assert record.model.files[0].name == "prompt_learner/model-best.pth.tar" and record.model.epoch in (1, 2)
+    load = ("--eval-only", "--model-dir", str(tmp_path / "out"))
+    assert run("CoOp", "new", "new", *load) == 0
+    new = sound(tmp_path / "new")
+    assert new.protocol.chosen_by == "val" and new.model.files == record.model.files
+    assert run("CoOp", "base", "first", *load, "--load-epoch", "2") == 0
+    assert sound(tmp_path / "first").protocol.chosen_by == "last_step"
+
+
+def test_a_best_epoch_that_was_chosen_on_test_images_says_so(run, tmp_path, monkeypatch):
+    from caspl.datasets.digits import Digits
+
+    select = Digits.select
+    monkeypatch.setattr(
+        Digits, "select", lambda *args: (split := select(*args))._replace(val=split.test)
+    )  # as ImageNet
+    assert run("CoOp", "base", "out", *SHORT, "TEST.FINAL_MODEL", "best_val", "OPTIM.MAX_EPOCH", "1") == 0
+    assert sound(tmp_path / "out").protocol.chosen_by == "test"
+
+
+def test_another_order_is_the_same_file(run, tmp_path):
+    for folder, more in (
+        ("a", ()),
+        ("b", ("DATALOADER.TEST.SAMPLER", "RandomSampler")),
+        ("c", ("TEST.PREDICTIONS", "False")),
+    ):
+        assert run("ZeroshotCLIP", "base", folder, "--seed", "1", "--eval-only", *more) == 0
+    first, mixed = sound(tmp_path / "a"), sound(tmp_path / "b")
+    assert first.predictions == mixed.predictions and first.result == mixed.result
+    off = read(tmp_path / "c")
+    assert off.result == first.result and off.predictions is None
+    assert not (tmp_path / "c" / "predictions.csv.gz").exists()
+    table = predictions_file.read(tmp_path / "a", first.predictions)
+    assert re.fullmatch(r"zero/\d{4}\.png", table.images[0])
+
+
+def test_val_images(run, tmp_path):
+    assert run("ZeroshotCLIP", "base", "out", "--eval-only", "TEST.SPLIT", "val") == 0
+    record = sound(tmp_path / "out")
+    assert record.result.split == "val" and record.result.total == record.dataset.val.images
+
+
+def test_features_out_of_a_store_have_names(run, tmp_path):
+    store = ("TEST.FEATURE_STORE", str(tmp_path / "store"))
+    assert run("CoOp", "base", "plain", *SHORT) == 0 and run("CoOp", "base", "stored", *SHORT, *store) == 0
+    assert sound(tmp_path / "stored").predictions == sound(tmp_path / "plain").predictions
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The same run, resumed, repeated, moved
+# ---------------------------------------------------------------------------------------------------------------------
+def test_equal_runs_are_equal_records(run, tmp_path):
+    assert run("CoOp", "base", "out", *SHORT) == 0
+    first, content = sound(tmp_path / "out"), (tmp_path / "out" / "predictions.csv.gz").read_bytes()
+    assert run("CoOp", "base", "out", *SHORT) == 0  # resumes behind the last epoch, and tests anew
+    assert without_times(read(tmp_path / "out")) == without_times(first)
+    (tmp_path / "out").rename(tmp_path / "before")
+    assert run("CoOp", "base", "out", *SHORT) == 0
+    assert without_times(read(tmp_path / "out")) == without_times(first)
+    assert (tmp_path / "out" / "predictions.csv.gz").read_bytes() == content
+    assert run("CoOp", "base", "out", *SHORT, "TEST.NO_TEST", "True") == 0
+    untested = read(tmp_path / "out")
+    assert untested.finished and untested.result is None and not (tmp_path / "out" / "predictions.csv.gz").exists()
+    assert "TEST.NO_TEST" in untested.configuration.settings
+
+
+def test_a_dataset_elsewhere_has_the_same_checksums(run, command, data, tmp_path):
+    import train
+
+    assert run("ZeroshotCLIP", "base", "a", "--eval-only") == 0
+    moved = command("ZeroshotCLIP", "base", "b", "--eval-only")
+    moved[1] = str(tmp_path / "data elsewhere")
+    assert train.main(moved) == 0
+    first, second = read(tmp_path / "a"), read(tmp_path / "b")
+    assert first.dataset == second.dataset and first.predictions == second.predictions
+    assert first.configuration.sha256 == second.configuration.sha256
+    assert first.configuration.settings != second.configuration.settings
+    assert len({first.dataset.train.sha256, first.dataset.val.sha256, first.dataset.test.sha256}) == 3
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Other ends
+# ---------------------------------------------------------------------------------------------------------------------
+def test_an_interrupted_run_and_its_continuation(run, tmp_path, monkeypatch):
+    from caspl.trainers.coop import CoOp
+
+    seen = []
+
+    def interrupted(self, *args):
+        seen.append(read(tmp_path / "out"))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CoOp, "after_epoch", interrupted)
+        assert run("CoOp", "base", "out", *SHORT) == 130
+    (running,), ended = seen, read(tmp_path / "out")
+    assert running.status == Status.RUNNING and running.model.files == [] and running.cost.ended == ""
+    assert ended.status == Status.INTERRUPTED and ended.result is None and ended.dataset == running.dataset
+    assert run("CoOp", "base", "out", *SHORT) == 0
+    assert read(tmp_path / "out").finished
+
+
+def test_a_diverged_run(run, tmp_path, monkeypatch):
+    from caspl.trainers.coop import CoOp
+
+    loss = CoOp.loss
+    monkeypatch.setattr(CoOp, "loss", lambda *args: (loss(*args)[0] * math.nan, loss(*args)[1]))
+    assert run("CoOp", "base", "out", *SHORT) == 1
+    record = read(tmp_path / "out")
+    assert record.status == Status.DIVERGED and record.reason.startswith("training has diverged in epoch")
+    assert record.result is None and record.predictions is None
+
+
+def test_what_nobody_expected(run, tmp_path, monkeypatch):
+    from caspl.trainers.coop import CoOp
+
+    def broken(self, *args):
+        raise ZeroDivisionError("so it goes")
+
+    monkeypatch.setattr(CoOp, "forward_backward", broken)
+    assert run("CoOp", "base", "out", *SHORT) == 1
+    record = read(tmp_path / "out")
+    assert record.status == Status.FAILED and "so it goes" in record.reason
+
+
+def test_a_refused_run_leaves_the_record_of_a_finished_one(run, tmp_path):
+    wrong_size, wrong_rate = (
+        ("INPUT.SIZE", "(64, 64)"),
+        ("OPTIM.LR", "0.1"),
+    )  # told by the backbone, and by resume.pth.tar
+    assert run("CoOp", "base", "out", *SHORT, *wrong_size) == 2
+    refused = read(tmp_path / "out")
+    assert refused.status == Status.REFUSED and "INPUT.SIZE is" in refused.reason and refused.dataset is None
+    assert run("CoOp", "base", "out", *SHORT) == 0
+    content = (tmp_path / "out" / NAME).read_bytes()
+    for wrong in (wrong_size, wrong_rate):
+        assert run("CoOp", "base", "out", *SHORT, *wrong) == 2
+        assert (tmp_path / "out" / NAME).read_bytes() == content
+    assert verified(read(tmp_path / "out"), tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("name", [NAME, "predictions.csv.gz"])
+def test_places_that_cannot_be_written_are_told_before(name, run, tmp_path, capsys):
+    (tmp_path / "out" / name).mkdir(parents=True)
+    assert run("CoOp", "base", "out", *SHORT) == 2
+    assert name in capsys.readouterr().err and not (tmp_path / "out" / "prompt_learner").exists()
+
+
+def test_a_damaged_record_is_replaced(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / NAME).write_text('{"format": "caspl run", "version": 9}')
+    with pytest.raises(InputError):
+        found(tmp_path / "out")
+    assert run("ZeroshotCLIP", "base", "out", "--eval-only") == 0
+    sound(tmp_path / "out")
+
+
+def test_what_no_file_holds_is_told_and_ends_no_run(run, tmp_path, monkeypatch):
+    from caspl.trainers.records.gathering import Gathering
+
+    monkeypatch.setattr(Gathering, "_labels", lambda *_: "some")
+    assert run("ZeroshotCLIP", "base", "out", "--eval-only") == 0
+    said = 'This run leaves no record: .* protocol.labels is "some", expected one of'
+    assert re.search(said, (tmp_path / "out" / "log.txt").read_text()) and found(tmp_path / "out") is None
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The likeliest classes
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("classes", [2, 5, 6, 1_000])
+def test_the_prediction_comes_first(classes):
+    """Among equal scores, too, of which topk may take others than argmax; the rest are the largest probabilities."""
+    scores = torch.randn(200, classes, generator=torch.Generator().manual_seed(0)).mul(2).round().half()
+    predicted = scores.float().max(1)[1]
+    top, shares = highest(scores, predicted)
+    assert top.shape == shares.shape == (200, min(5, classes)) and shares.dtype == torch.float32
+    assert torch.equal(top[:, 0], predicted)
+    assert all(len(set(row)) == len(row) for row in top.tolist())
+    expected = scores.double().softmax(1)
+    assert torch.allclose(shares.double(), expected.gather(1, top), atol=1e-6)
+    assert torch.allclose(shares.double(), expected.topk(min(5, classes)).values, atol=1e-6)
+
+
+def test_a_prediction_that_topk_leaves_out():
+    scores = torch.zeros(1, 9)
+    top, _ = highest(scores, torch.tensor([8]))
+    assert top[0, 0] == 8 and len(set(top[0].tolist())) == 5

@@ -1,0 +1,217 @@
+"""Keeping a run's record: one that says "running" while it is under way, and how it ended when it has."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from dassl.engine.trainer import Evaluation
+from yacs.config import CfgNode
+
+from caspl.ground.door import outcome
+from caspl.ground.errors import InputError
+from caspl.ground.files import check_writable, replacing
+from caspl.ground.texts import sentence
+from caspl.results import records
+from caspl.results.records import Cost, Predictions, Record, Result, Status, predictions
+from caspl.results.records.measures import measured
+
+from .gathering import Gathering, code, configuration, machine
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+
+
+class Keeping:
+    """Keeps the record of a run in the folder OUTPUT_DIR.
+
+        with Keeping(cfg, args, command, defaults) as keeping:
+            trainer = build_trainer(cfg)
+            keeping.begin(trainer)
+            trainer.train()
+
+    From `begin` on the folder says that a run is under way, so that one that is killed doesn't look finished. A run that is
+    refused before it has changed anything leaves the record of a finished one alone.
+
+    Args:
+        cfg: the run's configuration.
+        args: those of train.py.
+        command: the words behind its name.
+        defaults: the configuration's defaults, by their full names.
+    """
+
+    def __init__(self, cfg: CfgNode, args: Namespace, command: Sequence[str], defaults: Mapping[str, Any]) -> None:
+        self.cfg, self.args, self.folder = cfg, args, Path(cfg.OUTPUT_DIR or ".")
+        self.command, self.configuration = list(command), configuration(cfg, args, defaults)
+        self.gathering: Gathering | None = None
+        self.finished_before: bytes | None = None
+
+    def __enter__(self) -> Keeping:
+        self.started, self.clock = _now(), time.perf_counter()
+        with suppress(InputError):
+            earlier = records.found(self.folder)
+            if earlier is not None and earlier.finished:
+                self.finished_before = (self.folder / records.NAME).read_bytes()
+        return self
+
+    def begin(self, trainer: Any) -> None:
+        """Its `trainer` is built, and is to train or test now. Raises InputError where the files can't be written."""
+        for name in (records.NAME, predictions.NAME):
+            check_writable(self.folder / name, "the record of the run" if name == records.NAME else "TEST.PREDICTIONS")
+        self.gathering = Gathering(trainer, self.cfg, self.args)
+        self._write(self._record(Status.RUNNING))
+        self.began = time.perf_counter()
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            if self.gathering is not None:
+                self._finish(self.gathering)
+            return
+        with suppress(OSError):  # how the run ended is said in any case
+            self._end(error)
+
+    # ------------------------------------------------------------ ends
+    def _finish(self, gathering: Gathering) -> None:
+        evaluation = _last_evaluation(gathering.trainer)
+        result = written = None
+        if evaluation is not None and evaluation.predicted is not None:
+            table, classes, told = (
+                _table(gathering, evaluation),
+                gathering.dataset.classes,
+                gathering.dataset.subset != "all",
+            )
+            arrays = table.labels, table.top, table.probabilities
+            result = measured(*arrays, classes=len(classes), split=evaluation.split, told=told)
+            written = predictions.write(self.folder, table) if self.cfg.TEST.PREDICTIONS else None
+        if written is None:
+            (self.folder / predictions.NAME).unlink(missing_ok=True)  # of another run
+        seconds = 0.0 if evaluation is None else evaluation.seconds
+        record = self._record(Status.FINISHED, result=result, predictions=written, evaluation_seconds=seconds)
+        if self._write(record):
+            log.info("Record of the run saved to %s%s", self.folder / records.NAME, _and(written))
+
+    def _end(self, error: BaseException) -> None:
+        status, reason = _how(error)
+        begun = self.gathering is not None and "batch_idx" in vars(self.gathering.trainer)
+        if status != Status.REFUSED or begun or self.finished_before is None:
+            self._write(self._record(status, reason=reason))
+        elif self.gathering is not None:
+            with replacing(self.folder / records.NAME) as temporary:
+                temporary.write_bytes(self.finished_before)
+
+    # ------------------------------------------------------------ records
+    def _record(
+        self,
+        status: str,
+        *,
+        reason: str = "",
+        result: Result | None = None,
+        predictions: Predictions | None = None,
+        evaluation_seconds: float = 0.0,
+    ) -> Record:
+        found, ended = self.gathering, status != Status.RUNNING
+        return Record(
+            status=status,
+            reason=reason,
+            task="test" if self.args.eval_only else "train",
+            command=self.command,
+            configuration=self.configuration,
+            code=code(),
+            machine=machine(found.trainer if found else None, self.cfg),
+            dataset=found.dataset if found else None,
+            protocol=found.protocol() if found else None,
+            model=found.model(ended=ended) if found else None,
+            boosting=found.boosting() if found else None,
+            result=result,
+            predictions=predictions,
+            cost=self._cost(evaluation_seconds) if ended else Cost(self.started, "", 0.0, 0.0, 0, 0),
+        )
+
+    def _cost(self, evaluation: float) -> Cost:
+        whole = time.perf_counter() - self.began if self.gathering is not None else 0.0
+        training = 0.0 if self.args.eval_only else max(0.0, whole - evaluation)
+        gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
+        return Cost(self.started, _now(), round(training, 3), round(evaluation, 3), _memory(), gpu)
+
+    def _write(self, record: Record) -> bool:
+        """Whether a file can hold it; what no file can hold is told, and no old record stands in for it."""
+        try:
+            records.write(self.folder, record)
+        except InputError as error:
+            log.warning("This run leaves no record: %s", error)
+            (self.folder / records.NAME).unlink(missing_ok=True)
+            return False
+        return True
+
+
+def _how(error: BaseException) -> tuple[str, str]:
+    """The status of a run that ended with an error, and the sentence."""
+    if isinstance(error, KeyboardInterrupt):
+        return Status.INTERRUPTED, ""
+    status, said = outcome(error)
+    if isinstance(error, FloatingPointError):
+        return Status.DIVERGED, sentence(said)
+    return Status.REFUSED if status == 2 else Status.FAILED, sentence(said)
+
+
+def _last_evaluation(trainer: Any) -> Evaluation | None:
+    """The final one; of a host's trainer that evaluates by itself what its evaluator has seen, if that are the test images."""
+    known, evaluator = getattr(trainer, "evaluation", None), getattr(trainer, "evaluator", None)
+    predicted = evaluator.predicted() if known is None and hasattr(evaluator, "predicted") else None
+    if predicted is None:
+        return known
+    loader = trainer.test_loader
+    alone = Evaluation("test", 0.0, list(range(len(predicted.labels))), predicted, loader)
+    return alone if _labels(loader) == predicted.labels.tolist() else None
+
+
+def _labels(loader: Any) -> list[Any]:
+    """Those of the list behind a loader."""
+    return [
+        getattr(item, "label", None) for item in getattr(getattr(loader, "dataset", None), "data_source", None) or ()
+    ]
+
+
+def _table(gathering: Gathering, evaluation: Evaluation) -> predictions.Table:
+    """The predictions in the order of the dataset's list, whatever the order in which they were made."""
+    predicted = evaluation.predicted
+    count = len(predicted.labels)
+    places = np.array(evaluation.places)
+    if sorted(evaluation.places) != list(range(count)):  # a loader of a host's: they stay as they came
+        places = np.arange(count)
+    order = places.argsort()
+    labels, top, shares = predicted.labels[order], predicted.top[order], predicted.probabilities[order]
+    if _labels(evaluation.loader) == labels.tolist():
+        names = gathering.images.names(evaluation.loader.dataset.data_source)
+    else:
+        names = [str(number) for number in range(count)]
+    return predictions.Table(names, labels, top, shares)
+
+
+def _and(written: Predictions | None) -> str:
+    return f", predictions of {written.images:,} images to {written.file} beside it" if written else ""
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _memory() -> int:
+    """Bytes of the largest resident set of this process; 0 where the system does not say it."""
+    if resource is None:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
