@@ -48,7 +48,7 @@ def main() -> None:
     batches = [torch.randn(BATCH, CLASSES, device=device) * 3 for _ in range(8)]
     labels = torch.randint(CLASSES, (IMAGES,), device=device)
     evaluate(batches, labels, None)
-    plain = evaluate(batches, labels, None)
+    without = evaluate(batches, labels, None)
     collector = Collector()
     collecting = evaluate(batches, labels, collector)
     start, got = time.perf_counter(), collector.predicted()
@@ -73,7 +73,7 @@ def main() -> None:
         verifying = time.perf_counter() - start
     kept = sum(part.nbytes for part in (got.labels, got.top, got.probabilities))
     print(f"{IMAGES:,} images, {CLASSES:,} classes, batches of {BATCH}, {device}; NumPy {np.__version__}")
-    print(f"evaluator {plain:.2f} s, collecting {collecting - plain:+.2f} s, numbers {numbers:.2f} s")
+    print(f"evaluator {without:.2f} s, collecting {collecting - without:+.2f} s, numbers {numbers:.2f} s")
     print(
         f"predictions {writing:.2f} s ({size / 1e6:.2f} MB), record {recording * 1e3:.1f} ms, read {reading * 1e3:.1f} ms"
     )

@@ -74,6 +74,7 @@ def test_a_linear_probe_and_the_test_of_it(run, tmp_path):
     assert again.protocol == record.protocol and again.model.training == record.model.training
 
 
+@pytest.mark.slow
 def test_phase_1_and_the_test_of_it(run, tmp_path):
     keys = ("TRAINER.CASPL.CLASSES", "base", "TRAINER.CASPL.DEPTH_TEXT", "2")
     assert run("CasPLBoost", "all", "out", "--seed", "1", "DATASET.NUM_SHOTS", "1", "OPTIM.MAX_EPOCH", "1", *keys) == 0
@@ -123,6 +124,7 @@ def test_a_host_trainer(run, build, tmp_path, monkeypatch):
 # ---------------------------------------------------------------------------------------------------------------------
 # Which model, which images
 # ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_best_epoch_was_chosen_on_val(run, tmp_path):
     assert run("CoOp", "base", "out", *SHORT, "TEST.FINAL_MODEL", "best_val") == 0
     record = sound(tmp_path / "out")
@@ -169,6 +171,7 @@ def test_val_images(run, tmp_path):
     assert record.result.split == "val" and record.result.total == record.dataset.val.images
 
 
+@pytest.mark.slow
 def test_features_out_of_a_store_have_names(run, tmp_path):
     store = ("TEST.FEATURE_STORE", str(tmp_path / "store"))
     assert run("CoOp", "base", "plain", *SHORT) == 0 and run("CoOp", "base", "stored", *SHORT, *store) == 0
@@ -178,6 +181,7 @@ def test_features_out_of_a_store_have_names(run, tmp_path):
 # ---------------------------------------------------------------------------------------------------------------------
 # The same run, resumed, repeated, moved
 # ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_equal_runs_are_equal_records(run, tmp_path):
     assert run("CoOp", "base", "out", *SHORT) == 0
     first, content = sound(tmp_path / "out"), (tmp_path / "out" / "predictions.csv.gz").read_bytes()
@@ -193,6 +197,7 @@ def test_equal_runs_are_equal_records(run, tmp_path):
     assert "TEST.NO_TEST" in untested.configuration.settings
 
 
+@pytest.mark.slow
 def test_a_dataset_elsewhere_has_the_same_checksums(run, command, data, tmp_path):
     import train
 
