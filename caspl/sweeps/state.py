@@ -1,6 +1,8 @@
 """What the folder of a job says: whether its run is finished, was begun, was made with these settings.
 
-Nothing is cached: another sweep may be at work in the same folders. Folders are seen from the working directory.
+Its record, run.json, comes first; where there is none, or a log tells of something later, as of a run that another program
+began, the newest log decides. Nothing is cached: another sweep may be at work in the same folders. Folders are seen from the
+working directory.
 """
 
 from __future__ import annotations
@@ -9,16 +11,19 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from ..ground.files import regular
+from ..ground.files import load_json, regular
 from ..results.reading.logs import LOG_NAME
+from ..results.records import FORMAT, LARGEST, NAME, VERSION, Status
 from .jobs import Job, Kind, Plan
 
 SETTINGS_FILE = "settings.txt"  # of a folder: Job.settings of the run that made it
 NO_ACCURACY = "-"
 RESUME_FILE = "resume.pth.tar"  # of a folder: what a training goes on from, written anew after each epoch
+LATER = 5.0  # seconds by which the last lines of a run's log may be younger than its record
 BLOCK = 2**16  # bytes of a log that are read at a time, from its end
 LONGEST = 200  # bytes of a line that are looked at
 TOLD = re.compile(
@@ -36,25 +41,24 @@ def finished(job: Job, needed: Job | None = None) -> str | None:
     Of boosting prompts, which need no result, it may be NO_ACCURACY. `needed` is the job that `job.needs` names: a test has to
     be repeated once its model was trained again.
     """
-    log = newest_log(job.folder)
-    accuracy = last_accuracy(log) if log else None
+    accuracy = result_of(job.folder)
     if job.kind is Kind.BOOSTING:
         there = os.path.isfile(os.path.join(job.folder, "boosting.safetensors"))
         return (accuracy or NO_ACCURACY) if there else None
-    if log is None or accuracy is None:
+    if accuracy is None:
         return None
     same = job.kind is Kind.PHASE1 or settings_of(job.folder) in ("", job.settings)
-    there = _up_to_date(log, needed) if job.kind is Kind.TEST else checkpoint(job) is not None
+    there = _up_to_date(job, needed) if job.kind is Kind.TEST else checkpoint(job) is not None
     return accuracy if same and there else None
 
 
-def _up_to_date(log: Path, needed: Job | None) -> bool:
-    """Whether the model that a test needs was not trained again after `log`, the test's, was written."""
+def _up_to_date(test: Job, needed: Job | None) -> bool:
+    """Whether the model that a test needs was not trained again after the test was run."""
     if needed is None:
         return True
-    model = checkpoint(needed)
+    model, told = checkpoint(needed), newest_log(test.folder) or Path(test.folder, NAME)
     with suppress(OSError):  # either may be removed meanwhile
-        return model is not None and model.stat().st_mtime_ns <= log.stat().st_mtime_ns
+        return model is not None and model.stat().st_mtime_ns <= told.stat().st_mtime_ns
     return False
 
 
@@ -115,16 +119,55 @@ def checkpoint(job: Job) -> Path | None:
 
 def newest_log(folder: str) -> Path | None:
     """log.txt, or the last log.txt-<time> of a folder, whose names in order are the logs in order; None: there is none."""
+    logs = _logs(folder)
+    return Path(folder, logs[-1]) if logs and os.path.isfile(os.path.join(folder, logs[-1])) else None
+
+
+def _logs(folder: str) -> list[str]:
     with suppress(OSError), os.scandir(folder) as entries:
-        logs = sorted(entry.name for entry in entries if LOG_NAME.fullmatch(entry.name))
-        if logs and os.path.isfile(path := os.path.join(folder, logs[-1])):
-            return Path(path)
+        return sorted(entry.name for entry in entries if LOG_NAME.fullmatch(entry.name))
+    return []
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Records and logs
+# ---------------------------------------------------------------------------------------------------------------------
+def result_of(folder: str) -> str | None:
+    """The accuracy on test images with which the newest run in a folder has ended, as it was printed; None: with none."""
+    log, record = newest_log(folder), _record(folder)
+    status, result = (record.get("status"), record.get("result")) if record else (None, None)
+    with suppress(OSError):
+        if log and record and log.stat().st_mtime > os.stat(os.path.join(folder, NAME)).st_mtime + LATER:
+            status = None  # of an earlier run
+    if status in (None, Status.RUNNING) or status == Status.FINISHED and not isinstance(result, dict):
+        return last_accuracy(log) if log else None
+    if status != Status.FINISHED or result.get("split") != "test":
+        return None
+    accuracy = result.get("accuracy")
+    return f"{accuracy:.1f}%" if isinstance(accuracy, int | float) and 0 <= accuracy <= 100 else None
+
+
+def seconds_of(folder: str) -> float | None:
+    """How long the run in a folder took from its beginning to its end; None: nobody knows, as it has not, or was continued."""
+    record = _record(folder) or {}
+    cost = record.get("cost")
+    if record.get("status") != Status.FINISHED or not isinstance(cost, dict) or len(_logs(folder)) > 1:
+        return None
+    with suppress(ValueError, TypeError):
+        started, ended = (datetime.fromisoformat(cost[name].replace("Z", "+00:00")) for name in ("started", "ended"))
+        return (ended - started).total_seconds()
     return None
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Logs
-# ---------------------------------------------------------------------------------------------------------------------
+def _record(folder: str) -> dict[str, Any] | None:
+    """What run.json says; None where there is none that can be read. Whether all of it holds is not looked at."""
+    with suppress(OSError, ValueError):
+        values = load_json(regular(os.path.join(folder, NAME), LARGEST).read_bytes())
+        if isinstance(values, dict) and (values.get("format"), values.get("version")) == (FORMAT, VERSION):
+            return values
+    return None
+
+
 def last_accuracy(log: Path) -> str | None:
     """The last accuracy on test images that a log prints, such as "82.3%"; those on validation images are none.
 

@@ -7,7 +7,7 @@
 imported from here, read and write the predictions and compute from them every number of a result.
 """
 
-from .files import FORMAT, NAME, VERSION, digest, found, read, sha256_of, write
+from .files import FORMAT, LARGEST, NAME, VERSION, digest, found, read, sha256_of, write
 from .schema import (
     NEUTRAL,
     Bin,
@@ -30,6 +30,7 @@ from .schema import (
 
 __all__ = [
     "FORMAT",
+    "LARGEST",
     "NAME",
     "NEUTRAL",
     "VERSION",

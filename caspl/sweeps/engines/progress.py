@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ...ground.texts import tell, visible
 from ..jobs import Job, Kind
+from ..state import seconds_of
 from .task import FAILED, RUN, SKIP, Begun, Outcome
 
 UP, BELOW = "\x1b[{}A", "\x1b[J"  # go up some lines; clear what is below the cursor
@@ -178,8 +179,14 @@ class Table(Lines):
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         begun = self._running.pop(job.folder, None)
-        if begun and outcome.word == RUN:  # of one that was resumed only a part was seen
-            self._estimate.learn(job, self._clock() - begun[1])
+        if outcome.word == SKIP:
+            seconds = seconds_of(job.folder)
+        else:
+            seconds = (
+                self._clock() - begun[1] if begun and outcome.word == RUN else None
+            )  # of a resumed one a part was seen
+        if seconds is not None:
+            self._estimate.learn(job, seconds)
         self._elsewhere.discard(job.folder)
         self._left.pop(job.folder, None)
         self._over[outcome.word if outcome.word in (SKIP, FAILED) else RUN] += 1

@@ -28,7 +28,7 @@ from typing import BinaryIO
 from ...ground.errors import cause
 from ...ground.files import replacing
 from ...ground.locks import FolderLock, lock_folder
-from ..state import SETTINGS_FILE, finished, last_accuracy, newest_log, started
+from ..state import SETTINGS_FILE, finished, newest_log, result_of, started
 from .task import (
     BUSY,
     FAILED,
@@ -184,7 +184,7 @@ def _conclude(task: Task, word: str, status: int) -> Outcome:
     if status:
         refused = status == 2 or status == 1 and _diverged(folder)
         return Outcome(FAILED, reason=f"exit status {status}", last_words=_last_words(folder, log), refused=refused)
-    accuracy = last_accuracy(log) if log else None
+    accuracy = result_of(folder)
     if accuracy is None:
         return Outcome(FAILED, reason="no result in its log", last_words=_last_words(folder, log))
     _keep_settings(task)

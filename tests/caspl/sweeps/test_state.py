@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from caspl.results.records import write
 from caspl.sweeps import state
 from caspl.sweeps.jobs import Job, Kind, Plan
+from records_made import record
 
 RESULT = "Evaluate on the *test* set\n=> result\n* total: 100\n* accuracy: 75.0%\n"
 
@@ -143,3 +145,68 @@ def test_what_a_dry_run_shows(tmp_path):
     assert names() == [("boost", False), ("seed1", False), ("seed2", True), ("test1", False)]
     os.utime(trained(tmp_path / "seed1") / "learner" / "model.pth.tar-50", (0, 0))
     assert names() == [("seed1", True), ("seed2", True), ("test1", True)]
+
+
+# ------------------------------------------------------------ records
+def recorded(folder, log=RESULT, **changes):
+    """A folder of a training with a record, written when it ended; the accuracy is 86.5%."""
+    trained(folder, log=log)
+    unfinished = {"result": None, "predictions": None} if changes.get("status", "finished") != "finished" else {}
+    write(folder, record(**unfinished, **changes))
+    return folder
+
+
+def test_a_record_comes_first(tmp_path):
+    assert state.finished(job(recorded(tmp_path / "both"))) == "86.5%"
+    (tmp_path / "both" / "log.txt").unlink()
+    assert state.finished(job(tmp_path / "both")) == "86.5%"
+    assert state.finished(job(recorded(tmp_path / "alone", log=""))) == "86.5%"
+    validation = recorded(tmp_path / "validation", **{"result.split": "val"})
+    assert state.finished(job(validation)) is None
+    for status in ("interrupted", "diverged", "refused", "failed"):  # after its result was printed, as by a full disk
+        assert state.finished(job(recorded(tmp_path / status, status=status, reason="why"))) is None
+
+
+def test_what_a_record_does_not_say_the_log_does(tmp_path):
+    assert state.finished(job(recorded(tmp_path / "running", status="running"))) == "75.0%"
+    assert state.finished(job(recorded(tmp_path / "killed", status="running", log="work\n"))) is None
+    assert state.finished(job(recorded(tmp_path / "untested", result=None, predictions=None))) == "75.0%"
+    for number, text in enumerate(["", "{", "[1]", '{"format": "caspl run", "version": 2}', '{"status": "finished"}']):
+        folder = trained(tmp_path / f"damaged{number}")
+        (folder / "run.json").write_text(text)
+        assert state.finished(job(folder)) == "75.0%"
+    for number, values in enumerate(['"x"', '{"split": "test"}', '{"split": "test", "accuracy": "1"}', "null"]):
+        folder = trained(tmp_path / f"odd{number}", log="")
+        (folder / "run.json").write_text(
+            f'{{"format": "caspl run", "version": 1, "status": "finished", "result": {values}}}'
+        )
+        assert state.finished(job(folder)) is None
+
+
+def test_a_later_log_is_of_another_run(tmp_path):
+    folder = recorded(tmp_path / "run")
+    later = folder / "log.txt-2030-01-01-00-00-00"
+    later.write_text("some work\n")
+    soon, late = (os.stat(folder / "run.json").st_mtime + seconds for seconds in (1, 60))
+    os.utime(later, (late, late))
+    assert state.finished(job(folder)) is None
+    os.utime(later, (soon, soon))  # its own last lines
+    assert state.finished(job(folder)) == "86.5%"
+
+
+def test_a_test_is_as_old_as_its_record(tmp_path):
+    model, test = trained(tmp_path / "model"), recorded(tmp_path / "test")
+    (test / "log.txt").unlink()
+    assert state.finished(job(test, Kind.TEST, model), job(model)) == "86.5%"
+    os.utime(model / "learner" / "model.pth.tar-50", (2**32, 2**32))
+    assert state.finished(job(test, Kind.TEST, model), job(model)) is None
+
+
+def test_seconds_of_a_run(tmp_path):
+    times = {"cost.started": "2026-01-31T09:30:00Z", "cost.ended": "2026-01-31T10:30:05Z"}
+    folder = recorded(tmp_path / "run", **times)
+    assert state.seconds_of(str(folder)) == 3605.0
+    (folder / "log.txt-2026-01-31-09-30-00").touch()  # it was continued
+    assert state.seconds_of(str(folder)) is None
+    assert state.seconds_of(str(recorded(tmp_path / "other", status="running", **{"cost.ended": ""}))) is None
+    assert state.seconds_of(str(tmp_path)) is None
