@@ -5,9 +5,10 @@ python bench/planning.py
 
 from __future__ import annotations
 
-import argparse
+import sys
 import time
 
+from caspl.ground import door
 from caspl.sweeps import place
 from caspl.sweeps.command.options import EXPERIMENTS as KNOWN
 from caspl.sweeps.jobs import Plan
@@ -42,7 +43,7 @@ def table() -> Plan:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    door.Parser(description=__doc__.splitlines()[0]).parse_args()
     for name in ("the first time, reading configurations", "again"):
         start = time.perf_counter()
         jobs = len(table())
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from ..ground import door
-from ..ground.errors import InputError
+from ..ground.errors import InputError, cause
 from .command.carrying_out import TableOf, carry_out, show
 from .command.line import Caller, Sweep, read, take_apart, tell_mistake
 from .command.options import EXPERIMENTS, overview, usage
@@ -26,13 +26,14 @@ HELP = (["--help"], ["-h"], ["help"], [])
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done; 1 runs have failed; 2 mistakes in what was given (a sentence for each); see `door.run`."""
     words = sys.argv[1:] if argv is None else list(argv)
-    start = os.environ.pop(CALLED_IN, "")
-    caller = Caller(Path(start or os.getcwd()), script=bool(start))
-    return door.run(lambda: sweep(words, caller, Place.of_package(caller.start)))
+    start = os.environ.pop(CALLED_IN, "")  # no run is to inherit it
+    return door.run(lambda: sweep(words, start))
 
 
-def sweep(words: Sequence[str], caller: Caller, place: Place) -> int:
-    """Carry a command out; the working directory becomes that of the runs."""
+def sweep(words: Sequence[str], start: str = "") -> int:
+    """Carry a command out, called by a script in the folder `start`; the working directory becomes that of the runs."""
+    caller = Caller(Path(start) if start else _working_directory(), script=bool(start))
+    place = Place.of_package(caller.start)
     if list(words[:1]) in HELP:
         print(overview(_called(caller, "")), end="")
         return 0
@@ -40,7 +41,7 @@ def sweep(words: Sequence[str], caller: Caller, place: Place) -> int:
     if experiment == PROTOCOLS:
         return page.main(rest, place.folder if place.is_checkout else None)
     if experiment not in EXPERIMENTS:
-        raise InputError(_unknown(experiment))
+        raise InputError(_unknown(experiment, _called(caller, "")))
     os.chdir(place.folder)
     try:
         return demo(rest, caller, place) if experiment == "demo" else _one(experiment, rest, caller, place)
@@ -113,7 +114,16 @@ def _called(caller: Caller, experiment: str) -> str:
     return f"{door.prog('caspl sweep')} {experiment}".rstrip()
 
 
-def _unknown(word: str) -> str:
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise InputError(f"the working directory is not there any more ({cause(error)}); change to another") from None
+
+
+def _unknown(word: str, called: str) -> str:
+    if word.startswith("-"):
+        return f"{word} stands before the experiment, which comes first; {called} --help shows what there is"
     near = get_close_matches(word.replace("-", "_"), [*EXPERIMENTS, PROTOCOLS], 1)
     hint = f"do you mean {near[0]}?" if near else f"there are {', '.join(EXPERIMENTS)}"
     return f'no experiment is called "{word}"; {hint}'

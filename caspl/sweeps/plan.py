@@ -14,7 +14,7 @@ from .jobs import Job, Kind, Plan, Resources
 from .protocols.reading import PHASE_1, reads
 from .protocols.rows import Protocol, Run
 from .protocols.table import keys_beside, protocol
-from .requests import LABEL_FREE, NUMBER, Mistakes, Request, Variation, is_cascaded, members
+from .requests import LABEL_FREE, Mistakes, Request, Variation, is_cascaded, is_number, members
 
 PLAIN = Variation()
 BOOSTING = "TRAINER.CASPL.BOOSTING"
@@ -123,11 +123,11 @@ class Planner:
         config = given or row.config
         file = f"{place.TRAINERS}/{trainer}/{config}.yaml"
         epoch = None
-        if place.exists(file):
+        there = place.configurations(trainer)
+        if config in there:
             epoch = self._last_epoch(trainer, file)
         else:
-            there = ", ".join(place.configurations(trainer))
-            self.mistakes.add(f"no {file}; that folder has {there}")
+            self.mistakes.add(f"no {file}; that folder has {', '.join(there)}")
         varied = self.variation.phase1_keys if trainer == PHASE_1 else self.variation.phase2_keys
         own = () if given else row.keys
         return Choice(config, file, epoch, (*own, *keys_beside(run, config), *varied))
@@ -147,7 +147,7 @@ class Planner:
         given = dict(zip(self.request.pairs[::2], self.request.pairs[1::2], strict=False)).get(EPOCHS)
         epochs = place.value(file, EPOCHS) if given is None else given
         text = "" if epochs is None else str(epochs)
-        if NUMBER.fullmatch(text):
+        if is_number(text):
             return int(text)
         self.mistakes.add(f'{EPOCHS} is "{text}" with {file}, expected a whole number from 1')
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from ..ground.texts import visible
 from . import place
 from .protocols.reading import CASCADED, PHASE_1, read_by_any
 
+LONGEST_NAME = 200  # bytes; file systems allow 255, and an ablation adds to it
 LABEL_FREE = ("ZeroshotCLIP", "ZeroshotCLIP2", PHASE_1)
 NUMBER = re.compile(r"[1-9][0-9]*")
+MOST = 2**32 - 1  # a seed, and more than anybody has of anything else
 
 
 class MistakesError(InputError):
@@ -124,6 +127,8 @@ def check(mistakes: Mistakes, request: Request) -> None:
     check_numbers(mistakes, "--shots", request.shots)
     if "/" in request.name:
         mistakes.add(f"--name {request.name} has a slash; it names one folder")
+    elif request.name in (".", "..") or len(os.fsencode(request.name)) > LONGEST_NAME:
+        mistakes.add(f"--name {shortened(request.name)} is no name that a folder can have; choose another")
     for trainer in request.configs:
         check_trainer(mistakes, trainer)
     _check_pairs(mistakes, request)
@@ -146,8 +151,17 @@ def _check_name(mistakes: Mistakes, kind: str, name: str, names: Sequence[str]) 
 
 def check_numbers(mistakes: Mistakes, option: str, words: Sequence[str]) -> None:
     for word in words:
-        if not NUMBER.fullmatch(word):
-            mistakes.add(f'{option} has "{word}", expected whole numbers from 1')
+        if not is_number(word):
+            most = f" to {MOST}" if NUMBER.fullmatch(word) else ""
+            mistakes.add(f'{option} has "{shortened(word)}", expected whole numbers from 1{most}')
+
+
+def is_number(word: str) -> bool:
+    return bool(NUMBER.fullmatch(word)) and len(word) <= len(str(MOST)) and int(word) <= MOST
+
+
+def shortened(word: str, most: int = 100) -> str:
+    return word if len(word) <= most else f"{word[:most]}..."
 
 
 def _check_pairs(mistakes: Mistakes, request: Request) -> None:
@@ -162,7 +176,7 @@ def _check_pairs(mistakes: Mistakes, request: Request) -> None:
 
 def refuse_linear_probe(mistakes: Mistakes, request: Request) -> None:
     if "LinearProbe" in request.trainers:
-        mistakes.add("LinearProbe knows no classes but those that it was trained on; few_shot.sh takes it")
+        mistakes.add("LinearProbe knows no classes but those that it was trained on; few_shot takes it")
 
 
 def usual_datasets(mistakes: Mistakes, names: Sequence[str]) -> tuple[str, ...]:

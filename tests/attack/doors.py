@@ -43,6 +43,7 @@ DOORS = {
     "share": _caspl("share"),
     "caspl convert": _caspl("convert"),
     "convert": _module("caspl.convert", "caspl.checkpoints.convert"),
+    "sweep": _caspl("sweep"),
     "results": _module("caspl.results"),
     "report": _module("caspl.results.report"),
     "datasets": _module("caspl.datasets"),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 
+from ...ground.errors import InputError
+from ...ground.files import check_writable
 from ...ground.texts import tell
 from ..jobs import Job, Plan
 from ..place import Place
@@ -87,11 +89,12 @@ def check_disk(mistakes: Mistakes, request: Request) -> None:
 
 
 def _is_writable(folder: str) -> bool:
+    """Leaves nothing behind."""
     try:
-        os.makedirs(folder, exist_ok=True)
-    except (OSError, ValueError):
+        check_writable(folder, "--output", folder=True)
+    except InputError:
         return False
-    return os.access(folder, os.W_OK)
+    return True
 
 
 def carry_out(asked: Sweep, place: Place, table: TableOf | None) -> int:

@@ -23,6 +23,7 @@ from ..requests import Mistakes, Request, check_dataset, check_numbers
 from .options import ENGINES, EXPERIMENTS, Experiment, options_of
 
 PATHS = ("--root", "--output", "--boosting")
+LISTS = ("--datasets", "--trainers", "--seeds", "--shots", "--values", "--gpus")
 NUMBERS = ("--jobs", "--jobs-per-gpu", "--retries")
 FOR_ENGINES = {
     "--gpus": ("local",),
@@ -130,7 +131,7 @@ def _check_words(words: Words, mistakes: Mistakes) -> None:
     """No word has a character that is not seen, which a terminal may obey: they are printed in commands."""
     given = {**words.values, "--config": " ".join(words.configs), "--": " ".join(words.pairs)}
     for option, value in given.items():
-        if not (value := value.replace("\n", " ")).isprintable() and visible(value) != value:
+        if visible(value, keep="\n" if option in LISTS else "") != value:
             mistakes.add(f"the value of {option} has characters that are not seen ({value}); leave them out")
 
 

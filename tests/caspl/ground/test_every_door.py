@@ -31,6 +31,12 @@ DOORS = {
     "caspl export": ("caspl.use.export", ["export", "run", "--onnx", "x"], "run", ["export", "nothing", "--onnx", "x"]),
     "caspl words": ("caspl.use.words", ["words", "x"], "run", ["words", "nothing"]),
     "caspl share": ("caspl.use.hub", ["share", "x", "--folder", "y"], "run", ["share", "nothing", "--folder", "y"]),
+    "caspl sweep": (
+        "caspl.sweeps.__main__",
+        ["sweep", "phase1", "--datasets", "digits", "--dry-run"],
+        "read",
+        ["sweep", "phase1", "--datasets", "nothing"],
+    ),
     "results": ("caspl.results.__main__", ["output"], "found_below", ["nothing"]),
     "report": ("caspl.results.report.__main__", ["output"], "found_below", ["nothing"]),
     "datasets": ("caspl.datasets.__main__", ["list", "--root", "."], "compare", ["check", "Nothing", "--root", "."]),
