@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
+import plain  # noqa: F401, makes the repository's modules importable
 from caspl.ground import door
 from caspl.sweeps import place
 from caspl.sweeps.command.options import EXPERIMENTS as KNOWN

@@ -9,6 +9,7 @@ file of predictions, the record) and the memory that is kept. An evaluation of a
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from dassl.evaluation.predicted import Collector
 
+from caspl.ground import door
 from caspl.ground.tensors.finite import checked_scores
 from caspl.results.records import found, predictions, write
 from caspl.results.records.measures import measured
@@ -81,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))

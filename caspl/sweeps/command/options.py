@@ -35,6 +35,7 @@ class Experiment:
     """What can be swept.
 
     Attributes:
+        summary: what it runs, in a line.
         about: what it does; the lines of the help.
         example: its options, in one.
         own: about options that it has alone.
@@ -44,6 +45,7 @@ class Experiment:
         table: the folder below --output whose results are shown in the end; None: nothing is shown.
     """
 
+    summary: str
     about: str
     example: str
     own: str = ""
@@ -58,6 +60,7 @@ class Experiment:
 
 EXPERIMENTS = {
     "phase1": Experiment(
+        "boosting prompts alone, for each dataset or union of datasets",
         "Phase 1 of CasPL: boosting prompts for each dataset, from its training images without their labels. The other sweeps "
         "call for what they need; this one is for boosting prompts alone, and for more seeds.",
         '--root DATA --datasets "oxford_pets dtd"',
@@ -68,6 +71,7 @@ EXPERIMENTS = {
         table=None,  # the base-to-new tables show boosting prompts: base2new --trainers CasPLBoost
     ),
     "base2new": Experiment(
+        "train on base classes, test on base and on new ones, print the harmonic means",
         "Base-to-new: train on the first half of the classes, test on it and on the other half, and print the harmonic means.",
         '--root DATA --trainers "CoOp CasPL_CoOp" --datasets "oxford_pets dtd"',
         "Its own option: --all also tests over all classes. ZeroshotCLIP, ZeroshotCLIP2 and CasPLBoost (what phase 1 alone "
@@ -76,18 +80,21 @@ EXPERIMENTS = {
         table="base2new",
     ),
     "few_shot": Experiment(
+        "train and test on all classes, with 1 to 16 labelled images of each",
         "Few-shot: train and test on all classes, with 1, 2, 4, 8 and 16 labelled images of each.",
         '--root DATA --trainers "PromptSRC CasPL_PromptSRC" --datasets dtd --shots "1 4 16"',
         setting="few_shot",
         shots=("1", "2", "4", "8", "16"),
     ),
     "cross_dataset": Experiment(
+        "train on ImageNet, test on the other datasets",
         "Cross-dataset: train on all classes of ImageNet, test the same prompts on the other datasets.",
         '--root DATA --trainers "MaPLe CasPL_MaPLe" --datasets "oxford_pets dtd"',
         "Its own option: --source NAME trains on another dataset than imagenet.",
         setting="transfer",
     ),
     "domain_generalization": Experiment(
+        "train on ImageNet, test on ImageNetV2, -Sketch, -A and -R",
         "Domain generalisation: train on all classes of ImageNet, test the same prompts on ImageNetV2, -Sketch, -A and -R. The "
         "models are those of cross_dataset.",
         '--root DATA --trainers "CoOp CasPL_CoOp"',
@@ -96,6 +103,7 @@ EXPERIMENTS = {
         datasets=IMAGENET_VARIANTS,
     ),
     "ablations": Experiment(
+        "base-to-new for each value of one way to vary CasPL",
         "Ablations of CasPL: base-to-new for each value of one grid, below OUTPUT/ablations/GRID.",
         '--root DATA --grid temperature --datasets dtd --trainers "CasPL_CoOp CasPLBoost" --seeds 1',
         'Its own options: --grid NAME, and --values "..." in place of the grid\'s usual ones. The grids:',
@@ -105,6 +113,7 @@ EXPERIMENTS = {
         notes={name: grid.about for name, grid in GRIDS.items()},
     ),
     "demo": Experiment(
+        "the whole method on real images, with no download",
         "The whole method on real images, with no download: handwritten digits, base classes zero to four, new five to nine. "
         "Prints a table and writes it, as results.* into output/demo. Run again, it skips what is finished and resumes the "
         "rest. It takes the options of base2new.",
@@ -179,8 +188,10 @@ PAIRS = "for every run of train.py whose trainer reads the key, for example -- O
 
 def overview(called: str) -> str:
     """What --help prints without an experiment."""
-    lines = [f"  {name:<22} {what.about.split(':')[0]}" for name, what in EXPERIMENTS.items()]
-    lines += [f"  {'protocols':<22} Print the table of configurations and keys, and where they are published"]
+    lines = [f"  {name:<22} {what.summary}" for name, what in EXPERIMENTS.items()]
+    lines += [
+        f"  {'protocols':<22} no runs: print which configurations and keys all these take, and where they are published"
+    ]
     return (
         f"usage: {called} EXPERIMENT [OPTIONS] [-- KEY VALUE ...]\n\n"
         "All runs of an experiment, over datasets, trainers and seeds. Skips what is finished, resumes what was begun.\n\n"
