@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 import planning  # noqa: E402
 
+from caspl.ground import door  # noqa: E402
 from caspl.results.records import NAME, write  # noqa: E402
 from caspl.sweeps.jobs import Job, Kind, Plan  # noqa: E402
 from caspl.sweeps.state import listing  # noqa: E402
@@ -66,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(door.run(main))
