@@ -5,7 +5,6 @@ python bench/sweep_state.py [--log-kilobytes 100]
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -52,7 +51,7 @@ def measure(plan: Plan, what: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = door.Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--log-kilobytes", type=int, default=100)
     log = "epoch [1/50] batch [1/20] loss 1.0\n" * (parser.parse_args().log_kilobytes * 1024 // 35) + RESULT
     with tempfile.TemporaryDirectory() as top:

@@ -30,7 +30,7 @@ class Sweeps:
 
     def environment(self, **variables):
         path = f"{self.binaries}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "RECORD": str(self.record), **variables}
+        return {**os.environ, "PATH": path, "RECORD": str(self.record), "CUDA_VISIBLE_DEVICES": "", **variables}
 
     def command(self, script, *arguments):
         folders = ("--root", self.folder, "--output", self.folder / "out")

@@ -38,6 +38,7 @@ def hits(variable, folder):
 
 def main(words):
     note("start", words)
+    note("devices", os.environ.get("CUDA_VISIBLE_DEVICES"))
     given = dict(zip(words[:-1], words[1:], strict=True))
     folder, trains = Path(given["--output-dir"]), "--eval-only" not in words
     folder.mkdir(parents=True, exist_ok=True)

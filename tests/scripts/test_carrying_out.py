@@ -174,6 +174,18 @@ def test_several_at_a_time(sweeps):
         assert [folder.split("/")[1] for folder in own] == ["train_base", "test_new"]
 
 
+def test_each_run_gets_a_gpu(sweeps, tmp_path):
+    slots = {"CASPL_SLOTS": str(tmp_path / "slots"), "CUDA_VISIBLE_DEVICES": "4,GPU-5a"}
+    choice = ["--datasets", "digits", "--trainers", "CoOp", "--seeds", "1 2", "--gpus"]
+    done = sweeps("base2new", *choice, "0 1", SLOW="0.5", **slots)
+    assert done.returncode == 0 and len(told(done)) == 4 and set(sweeps.events("devices")) == {"4", "GPU-5a"}
+    done = sweeps("base2new", *choice, "1 2", **slots)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.startswith(
+        "error: --gpus has 2, but CUDA_VISIBLE_"
+    )
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_two_sweeps_share_the_work(sweeps):
     processes = [sweeps.start("base2new", *BASE2NEW, SLOW="0.2") for _ in range(2)]
     outputs = [process.communicate(timeout=30) for process in processes]

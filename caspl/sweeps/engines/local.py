@@ -11,6 +11,7 @@ import selectors
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ...ground.errors import InputError
 from ..jobs import Job, Plan
 from . import course, gpus, progress
 from .options import EngineOptions
@@ -19,6 +20,7 @@ from .task import FAILED, Begun, Event, Outcome, Task
 from .worker import Worker
 
 THREADS = "OMP_NUM_THREADS"
+MOST_PER_GPU = 100
 POLL = 0.1  # seconds after which slots that others have are asked for again
 
 
@@ -34,6 +36,14 @@ def pool_for(
 ) -> LocalPool:
     """The pool for what was asked for; `say` gets to know what the user should. Raises InputError as `run`."""
     chosen, problem = ([], "") if asked == () else gpus.choose(asked)
+    if jobs_per_gpu > MOST_PER_GPU:
+        raise InputError(f"--jobs-per-gpu is {jobs_per_gpu}, expected 1 to {MOST_PER_GPU}; correct it")
+    if jobs_per_gpu > 1 and not chosen:
+        why = f", as {problem}" if problem else ""
+        raise InputError(
+            f"--jobs-per-gpu is {jobs_per_gpu}, but there is no GPU to be seen{why}; give --jobs {jobs_per_gpu} in its place, "
+            f"or name GPUs (--gpus)"
+        )
     if problem:
         say(
             f"{problem}: runs are given no GPU of their own; --gpus names those to use, --gpus none says that there are none"

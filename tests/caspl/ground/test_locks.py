@@ -1,12 +1,13 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
 from caspl.ground import locks
-from caspl.ground.locks import HeldError, locked
+from caspl.ground.locks import HeldError, lock_folder, locked
 
 
 def test_a_lock_is_held_by_one_and_removed_at_the_end(tmp_path):
@@ -75,3 +76,47 @@ def test_it_waits_as_long_as_it_is_told(tmp_path):
     with locked(path, patience=60) as alone:
         assert alone and str(os.getpid()) in path.read_text()
     process.join()
+
+
+# ------------------------------------------------------------ folders
+@pytest.fixture(params=["a disk that locks folders", "NFS, which does not"])
+def disk(request, monkeypatch):
+    if request.param.startswith("NFS"):
+        hold = locks.hold
+
+        def on_nfs(descriptor, *, shared=False):
+            return None if os.path.isdir(f"/dev/fd/{descriptor}") else hold(descriptor, shared=shared)
+
+        monkeypatch.setattr(locks, "hold", on_nfs)
+
+
+def test_a_folder_is_one_ones(tmp_path, disk):
+    lock = lock_folder(tmp_path)
+    assert lock.descriptors
+    assert lock_folder(tmp_path) is None and lock_folder(tmp_path, shared=True) is None
+    lock.release()
+    lock.release()
+    assert not list(tmp_path.iterdir())  # nothing is left of it
+    asking = [lock_folder(tmp_path, shared=True) for _ in range(2)]
+    assert all(asking)
+    for asked in asking:
+        asked.release()
+    assert lock_folder(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_folder_is_a_childs_that_was_given_the_lock(tmp_path, disk):
+    lock = lock_folder(tmp_path)
+    child = subprocess.Popen(["sleep", "60"], pass_fds=lock.descriptors)
+    for descriptor in lock.descriptors:  # as if this process had been killed
+        os.close(descriptor)
+    assert lock_folder(tmp_path) is None
+    child.kill()
+    child.wait()
+    assert lock_folder(tmp_path)
+
+
+def test_where_there_are_no_locks_everybody_gets_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "fcntl", None)
+    assert lock_folder(tmp_path).descriptors == [] == lock_folder(tmp_path).descriptors
+    assert lock_folder(tmp_path / "nowhere").descriptors == []

@@ -1,7 +1,5 @@
 """Which GPUs a sweep may use, by what CUDA_VISIBLE_DEVICES and nvidia-smi say."""
 
-import os
-
 import pytest
 
 from caspl.ground.errors import InputError
@@ -17,14 +15,14 @@ SPLIT = f"GPU 0: A100 (UUID: {A})\n" + "".join(f"  MIG 1g.5gb Device {i}: (UUID:
 @pytest.fixture(autouse=True)
 def machine(tmp_path, monkeypatch):
     """Gives a machine without GPUs another nvidia-smi, and the variables that a user may have set."""
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("PATH", str(tmp_path))
     for variable in (gpus.VISIBLE, gpus.ORDER):
         monkeypatch.delenv(variable, raising=False)
 
     def install(text=None, status=0, visible=None, script=None):
         if text is not None or script:
-            (tmp_path / "text").write_text(text or "")
-            (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script or f'cat {tmp_path}/text; exit {status}'}\n")
+            told = script or f"printf %s '{text}'\nexit {status}"
+            (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{told}\n")
             (tmp_path / "nvidia-smi").chmod(0o755)
         if visible is not None:
             monkeypatch.setenv(gpus.VISIBLE, visible)
@@ -116,7 +114,7 @@ def test_a_driver_in_trouble(machine, monkeypatch):
     assert choose(None) == ([Gpu("3", "3")], "")
     monkeypatch.delenv(gpus.VISIBLE)
     monkeypatch.setattr(gpus, "SMI_SECONDS", 0.1)
-    machine(script="exec sleep 10")
+    machine(script="exec /bin/sleep 10")
     assert choose(None) == ([], "nvidia-smi has not answered in 0 seconds")
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def machine(tmp_path, monkeypatch):
     """Slots of its own, and no GPUs but those that are named."""
     monkeypatch.setenv("CASPL_SLOTS", str(tmp_path / "slots"))
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "no nvidia-smi"))
     for variable in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "OMP_NUM_THREADS"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -218,12 +218,15 @@ def test_threads_are_divided(trial, monkeypatch):
 def test_what_was_asked_for(trial, monkeypatch):
     said = []
     assert local.pool_for(None, None, 1, said.append).places == 1
-    none = local.pool_for(3, (), 2, said.append)
+    none = local.pool_for(3, (), 1, said.append)
     assert none.places == 3 and none._environment(trial.job("run"), None) == {"CUDA_VISIBLE_DEVICES": ""}
     assert local.pool_for(None, ["0", "GPU-a"], 3, said.append).places == 6
     assert local.pool_for(2, ["0", "5"], 3, said.append).places == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     assert [gpu.id for gpu in local.pool_for(None, None, 1, said.append).slots.gpus] == ["4", "5"]
+    for per_gpu, words in ((2, "--jobs-per-gpu is 2, but there is no GPU"), (10**9, "expected 1 to 100; correct")):
+        with pytest.raises(InputError, match=words):
+            local.pool_for(None, (), per_gpu, said.append)
     with pytest.raises(InputError, match="--gpus has 2, but"):
         local.pool_for(None, ["2"], 1, said.append)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
