@@ -12,7 +12,7 @@ from functools import partial
 from . import place
 from .jobs import Job, Kind, Plan, Resources
 from .protocols.reading import PHASE_1, reads
-from .protocols.rows import Protocol, Run
+from .protocols.rows import Pairs, Protocol, Run
 from .protocols.table import keys_beside, protocol
 from .requests import LABEL_FREE, Mistakes, Request, Variation, is_cascaded, is_number, members
 
@@ -37,7 +37,17 @@ class Choice:
     config: str
     file: str
     epoch: int | None
-    keys: tuple[str, ...]
+    keys: Pairs
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is trained or tested: a trainer with its configuration and seed, on a dataset."""
+
+    dataset: str
+    trainer: str
+    seed: str
+    choice: Choice
 
 
 @dataclass
@@ -64,49 +74,47 @@ class Planner:
     # ------------------------------------------------------------ experiments
     def base2new(self, top: str, dataset: str, trainer: str, seed: str, shots: str) -> None:
         """Train on base classes, test on new ones, below a folder; what sees no labels is tested on both."""
-        keys: tuple[str, ...] = ()
-        parts = ["new"]
-        model = ""
         if trainer in LABEL_FREE:
-            choice, model, seed = self._label_free(dataset, trainer, seed)
-            shots, parts = "0", ["base", "new"]
+            subject, model = self._label_free(dataset, trainer, seed)
+            parts, keys, shots = ["base", "new"], (), "0"
         else:
-            choice = self.choose(trainer, dataset, int(shots))
-            keys = ("DATASET.NUM_SHOTS", shots)
-        name = f"{self.request.name or choice.config}{self.variation.tag}"
-        end = f"{dataset}/shots_{shots}/{trainer}/{name}/seed{seed}"
-        if shots != "0":
+            subject, model = Subject(dataset, trainer, seed, self.choose(trainer, dataset, int(shots))), ""
+            parts, keys = ["new"], ("DATASET.NUM_SHOTS", shots)
+        end = f"{dataset}/shots_{shots}/{trainer}/{self._name(subject)}{self.variation.tag}/seed{subject.seed}"
+        if trainer not in LABEL_FREE:
             model = f"{top}/train_base/{end}"
-            self._learner(model, dataset, trainer, seed, choice, (*keys, "DATASET.SUBSAMPLE_CLASSES", "base"))
+            self._learner(model, subject, (*keys, "DATASET.SUBSAMPLE_CLASSES", "base"))
         for part in parts + ["all"] * self.request.all_classes:
-            test = (*keys, "DATASET.SUBSAMPLE_CLASSES", part)
-            self._test(f"{top}/test_{part}/{end}", model, dataset, trainer, seed, choice, test)
+            self._test(f"{top}/test_{part}/{end}", model, subject, (*keys, "DATASET.SUBSAMPLE_CLASSES", part))
 
     def few_shot(self, dataset: str, trainer: str, seed: str, shots: str) -> Tested:
         """Train and test on all classes."""
-        output, name = self.request.output, self.request.name
         if trainer in LABEL_FREE:
-            choice, model, seed = self._label_free(dataset, trainer, seed)
-            end = f"{trainer}/{name or choice.config}_0shots"
-            self._test(f"{output}/{dataset}/{end}/seed{seed}", model, dataset, trainer, seed, choice)
+            subject, model = self._label_free(dataset, trainer, seed)
+            end = f"{trainer}/{self._name(subject)}_0shots"
+            self._test(f"{self.request.output}/{dataset}/{end}/seed{subject.seed}", model, subject)
         else:
-            choice = self.choose(trainer, dataset, int(shots))
-            end = f"{trainer}/{name or choice.config}_{shots}shots"
-            model = f"{output}/{dataset}/{end}/seed{seed}"
-            self._learner(model, dataset, trainer, seed, choice, ("DATASET.NUM_SHOTS", shots))
-        return Tested(model, end, seed, choice)
+            subject = Subject(dataset, trainer, seed, self.choose(trainer, dataset, int(shots)))
+            end = f"{trainer}/{self._name(subject)}_{shots}shots"
+            model = f"{self.request.output}/{dataset}/{end}/seed{seed}"
+            self._learner(model, subject, ("DATASET.NUM_SHOTS", shots))
+        return Tested(model, end, subject)
 
     def transfer(self, dataset: str, trainer: str, seed: str, shots: str) -> None:
         """Train on the source, test on a dataset."""
-        source = self.request.source
-        tested = self.few_shot(source, trainer, seed, shots)
-        if dataset != source:
-            folder = f"{self.request.output}/evaluation/{tested.end}/{dataset}/seed{tested.seed}"
-            self._test(folder, tested.model, dataset, trainer, tested.seed, tested.choice)
+        tested = self.few_shot(self.request.source, trainer, seed, shots)
+        if dataset != self.request.source:
+            subject = replace(tested.subject, dataset=dataset)
+            folder = f"{self.request.output}/evaluation/{tested.end}/{dataset}/seed{subject.seed}"
+            self._test(folder, tested.model, subject)
 
     def phase1(self, dataset: str, trainer: str, seed: str, shots: str) -> None:
         """Boosting prompts for their own sake."""
         self._phase1(dataset, seed, Kind.TRAINING)
+
+    def _name(self, subject: Subject) -> str:
+        """Of the folders of its runs."""
+        return self.request.name or subject.choice.config
 
     # ------------------------------------------------------------ configurations
     def choose(self, trainer: str, dataset: str, shots: int, learner: str = "") -> Choice:
@@ -171,80 +179,50 @@ class Planner:
         images = vary.images or dataset
         top = vary.phase1_folder or f"{request.output}/boost"
         folder = f"{top}/{images}/{name}{vary.phase1_tag}/seed{seed}"
-        self._training(folder, kind, "", images, PHASE_1, seed, choice)
+        self._training(folder, kind, Subject(images, PHASE_1, seed, choice))
         return folder
 
-    def _label_free(self, dataset: str, trainer: str, seed: str) -> tuple[Choice, str, str]:
-        """The choice, the model (a phase 1; "": none) and the seed in use: of zero-shot, where nothing is random, it is 1."""
+    def _label_free(self, dataset: str, trainer: str, seed: str) -> tuple[Subject, str]:
+        """Of what sees no labels, and its model, a phase 1; "": none. Of zero-shot, where nothing is random, the seed is 1."""
         choice = self.choose(trainer, dataset, 0)
         if trainer != PHASE_1:
-            return choice, "", "1"
+            return Subject(dataset, trainer, "1", choice), ""
         if self.request.boosting:
             self.mistakes.add(
                 f"{PHASE_1} tests the phase 1 of this sweep, --boosting is for CasPL_*; leave out one of the two"
             )
-        return choice, self._phase1(dataset, seed, Kind.PHASE1), seed
+        return Subject(dataset, trainer, seed, choice), self._phase1(dataset, seed, Kind.PHASE1)
 
-    def _learner(
-        self, folder: str, dataset: str, trainer: str, seed: str, choice: Choice, keys: tuple[str, ...]
-    ) -> None:
+    def _learner(self, folder: str, subject: Subject, keys: Pairs) -> None:
         """A method that learns from labels, behind boosting prompts if it is cascaded."""
         needs = ""
-        if is_cascaded(trainer) and not self.variation.one_phase:
-            if self.request.boosting:
-                keys += (BOOSTING, self.request.boosting)
-            else:  # of seed 1 for all seeds, as published
-                needs = self._phase1(dataset, "1", Kind.BOOSTING, trainer)
-                keys += (BOOSTING, needs)
-        self._training(folder, Kind.TRAINING, needs, dataset, trainer, seed, choice, keys)
+        if is_cascaded(subject.trainer) and not self.variation.one_phase:
+            boosting = self.request.boosting
+            if not boosting:  # of seed 1 for all seeds, as published
+                boosting = needs = self._phase1(subject.dataset, "1", Kind.BOOSTING, subject.trainer)
+            keys += (BOOSTING, boosting)
+        self._training(folder, Kind.TRAINING, subject, keys, needs)
 
-    def _training(
-        self,
-        folder: str,
-        kind: Kind,
-        needs: str,
-        dataset: str,
-        trainer: str,
-        seed: str,
-        choice: Choice,
-        keys: tuple[str, ...] = (),
-    ) -> None:
-        words = ("--output-dir", folder)
-        self._add(Job(folder, (), kind, needs, choice.epoch), words, dataset, trainer, seed, choice, keys)
+    def _training(self, folder: str, kind: Kind, subject: Subject, keys: Pairs = (), needs: str = "") -> None:
+        job = Job(folder, (), kind, needs, subject.choice.epoch)
+        self._add(job, ("--output-dir", folder), subject, keys)
 
-    def _test(
-        self,
-        folder: str,
-        model: str,
-        dataset: str,
-        trainer: str,
-        seed: str,
-        choice: Choice,
-        keys: tuple[str, ...] = (),
-    ) -> None:
+    def _test(self, folder: str, model: str, subject: Subject, keys: Pairs = ()) -> None:
         """`model` is the folder of a training; "": zero-shot."""
-        load = ("--model-dir", model, "--load-epoch", str(choice.epoch)) if model else ()
+        load = ("--model-dir", model, "--load-epoch", str(subject.choice.epoch)) if model else ()
         words = ("--eval-only", *load, "--output-dir", folder)
-        self._add(Job(folder, (), Kind.TEST, model), words, dataset, trainer, seed, choice, keys)
+        self._add(Job(folder, (), Kind.TEST, model), words, subject, keys)
 
-    def _add(
-        self,
-        job: Job,
-        words: tuple[str, ...],
-        dataset: str,
-        trainer: str,
-        seed: str,
-        choice: Choice,
-        keys: tuple[str, ...],
-    ) -> None:
+    def _add(self, job: Job, words: Pairs, subject: Subject, keys: Pairs) -> None:
         """Put a run on the list, unless it is there; a phase 1 that is wanted for its own sake, too, is of that kind."""
         if there := self.jobs.get(job.folder):
             if job.kind is not Kind.BOOSTING and job.kind is not there.kind:
                 self.jobs[job.folder] = replace(there, kind=job.kind)
             return
-        file, union = self._dataset(dataset)
-        command = ("--seed", seed, "--trainer", trainer, "--dataset-config-file", file, "--config-file", choice.file)
-        command += (*words, *keys, *union, *choice.keys, *self._pairs_for(trainer))
+        file, union = self._dataset(subject.dataset)
+        choice, trainer = subject.choice, subject.trainer
+        command = ("--seed", subject.seed, "--trainer", trainer, "--dataset-config-file", file)
+        command += ("--config-file", choice.file, *words, *keys, *union, *choice.keys, *self._pairs_for(trainer))
         self.jobs[job.folder] = replace(
             job,
             arguments=("--root", self.request.root, *command),
@@ -259,7 +237,7 @@ class Planner:
             if reads(trainer, key):
                 yield from (key, value)
 
-    def _dataset(self, dataset: str) -> tuple[str, tuple[str, ...]]:
+    def _dataset(self, dataset: str) -> tuple[str, Pairs]:
         """The file of a dataset, and the keys of a union."""
         if "+" not in dataset:
             return _dataset_file(dataset), ()
@@ -278,12 +256,11 @@ def _name_of(file: str) -> str:
 
 @dataclass(frozen=True)
 class Tested:
-    """A model of few-shot: its folder ("": none), the end of the folders of its tests, its seed and choice."""
+    """A model of few-shot: its folder ("": none), the end of the folders of its tests, and what it is."""
 
     model: str
     end: str
-    seed: str
-    choice: Choice
+    subject: Subject
 
 
 def each(planner: Planner, add: Callable[[str, str, str, str], object]) -> None:

@@ -52,7 +52,8 @@ class Request:
         setting: base2new, few_shot, transfer or phase1: which protocols hold.
         root, output: folders of the datasets and of all runs.
         datasets, trainers, seeds, shots: what is run for each combination. Where `seeds` or `shots` is empty, those of the
-            protocol, else the usual ones of the experiment.
+            protocol, else the usual ones.
+        usual_seeds, usual_shots: of the experiment.
         configs: {trainer: configuration} in place of the protocols'.
         name: of the runs' folders in place of the configuration's; "": that.
         boosting: prompts for all CasPL_*; "": those of phase 1.

@@ -40,3 +40,15 @@ def test_in_a_hosts_checkout_nothing_of_the_hosts_is_run(environment, make_host)
     printed = carried_out(host, environment / "python", "-m", "caspl", "train", *RUN, *SHORT)
     assert f"{host / 'dassl'} is not used: this command has a Dassl, trainers and datasets of its own" in printed
     assert (host / "out" / "prompts.safetensors").is_file()
+
+
+def test_a_sweep_in_an_empty_folder(environment, tmp_path):
+    """Its runs are `caspl train`, with the package's configuration files and outputs where it is called."""
+    choice = ("sweep", "base2new", "--datasets", "digits", "--trainers", "ZeroshotCLIP", "--output", "out/")
+    printed = carried_out(tmp_path, environment / "caspl", *choice, "--dry-run").splitlines()
+    assert len(printed) == 3 and not any(tmp_path.iterdir())
+    assert printed[0].startswith("python -m caspl train --root data --seed 1 --trainer ZeroshotCLIP ")
+    done = carried_out(tmp_path, environment / "caspl", *choice, "--no-table").splitlines()
+    place = "out/base2new/test_{}/digits/shots_0/ZeroshotCLIP/digits/seed1"
+    assert [line.split("%  ")[1] for line in done] == [place.format(part) for part in ("base", "new")]
+    assert all(word == "run" for word in (line.split()[1] for line in done))
