@@ -40,6 +40,7 @@ setup(
         "caspl.results": ["*.csv"],
         "caspl.results.report": ["page.*"],
         "caspl.configs": ["**/*.yaml"],
+        "caspl.completion": ["table.json", "scripts/*"],
     },
     install_requires=[
         "torch>=2.1",

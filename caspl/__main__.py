@@ -54,8 +54,10 @@ COMMANDS = {
     "words": Command("use.words", "the words nearest to learned context"),
     "export": Command("use.export", "one file for deployment: ONNX, torch.export, or CLIP's own layout"),
     "share": Command("use.hub", "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
+    "completion": Command("completion.__main__", "completion of all this in bash, zsh and fish"),
 }
-MEANT = {  # what others call it
+EXPERIMENTS = ("phase1", "base2new", "few_shot", "cross_dataset", "domain_generalization", "ablations", "demo")
+MEANT = {name: f"sweep {name}" for name in EXPERIMENTS} | {  # what others call it
     "test": "train --eval-only",
     "eval": "train --eval-only",
     "run": "train",
@@ -70,6 +72,8 @@ MEANT = {  # what others call it
 def main(argv: list[str] | None = None) -> int:
     """Exit status: that of the command; 2 a mistake in what was given (one sentence on stderr); see `door.run`."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["help"] and len(words) > 1:  # caspl help train
+        words = [*words[1:], "--help"]
     if words[:1] and words[0] in COMMANDS:
         return _command(words[0], words[1:])
     return door.run(lambda: _without_command(words))

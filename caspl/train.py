@@ -47,11 +47,15 @@ REGISTRIES = {  # of the names that keys have, with what they name
 }
 
 
+def parser() -> argparse.ArgumentParser:
+    about = __doc__.replace(COMMAND, door.prog(COMMAND))
+    made = door.Parser(door.prog(), description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return flags.add_arguments(made)
+
+
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Raises InputError for flags that there are not, and values that are none."""
-    about = __doc__.replace(COMMAND, door.prog(COMMAND))
-    parser = door.Parser(door.prog(), description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    return flags.parse(flags.add_arguments(parser), argv)
+    return flags.parse(parser(), argv)
 
 
 def apply_flags(cfg, args: argparse.Namespace, keys) -> None:

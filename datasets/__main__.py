@@ -133,13 +133,13 @@ def _from_zero(text: str) -> int:
     return int(text)
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = door.Parser(
+def parser() -> argparse.ArgumentParser:
+    made = door.Parser(
         prog=door.prog("python -m caspl.datasets"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def command(word: str, run, about: str, named: bool = True) -> argparse.ArgumentParser:
         sub = commands.add_parser(word, help=about, description=about)
@@ -158,10 +158,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sub.add_argument("--seeds", type=_from_zero, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
     sub = command("import-fewshot", import_fewshot, "take over few-shot lists that another checkout pickled")
     sub.add_argument("file", metavar="FILE.pkl", help="shot_<k>-seed_<s>.pkl; nothing in it is executed")
-    args, args.options = parser.parse_known_args(argv)
+    return made
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    made = parser()
+    args, args.options = made.parse_known_args(argv)
     takes_keys = args.run in (check, fewshot, import_fewshot) and getattr(args, "name", "") not in BENCHMARKS
     if args.options and (not takes_keys or args.options[0].startswith("-")):
-        parser.error(f"unrecognized arguments: {' '.join(args.options)}")
+        made.error(f"unrecognized arguments: {' '.join(args.options)}")
     return args
 
 

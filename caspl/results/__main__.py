@@ -19,24 +19,28 @@ from .render import latex, markdown, runs_csv
 from .tables import Table, build_tables
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = door.Parser(
+def parser() -> argparse.ArgumentParser:
+    made = door.Parser(
         prog=door.prog("python -m caspl.results"),
         description="Collect the runs below an output folder of the CoOp family into tables, beside the published numbers. "
         "Writes results.md, results.tex, results.csv and figures into the folder.",
     )
-    parser.add_argument("folder", type=Path, help="for example output, or output/base2new")
-    parser.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown", help="what is printed")
-    parser.add_argument("--no-write", action="store_true", help="print only")
+    made.add_argument("folder", type=Path, help="for example output, or output/base2new")
+    made.add_argument("--format", choices=("markdown", "latex", "csv"), default="markdown", help="what is printed")
+    made.add_argument("--no-write", action="store_true", help="print only")
     for name in ("dataset", "trainer"):
-        parser.add_argument(
+        made.add_argument(
             f"--{name}",
             action="append",
             default=[],
             metavar="NAME[,NAME...]",
             help=f"print these {name}s only, and write nothing; may be repeated",
         )
-    return parser.parse_args(argv)
+    return made
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    return parser().parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -155,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", help=f"a {BoostingHeader.file_name} of phase 1, its folder, or a folder that --folder has written"
     )
     parser.add_argument("--folder", type=Path, help=f"write {', '.join(FILES)} into this folder")
-    parser.add_argument("--results", type=Path, help="results.md of python -m caspl.results, for the model card")
+    parser.add_argument("--results", type=Path, help="results.md of caspl results, for the model card")
     parser.add_argument("--push", metavar="ORG/NAME", help="upload the three files to this repository of the Hub")
     parser.add_argument("--private", action="store_true", help="nobody else may see the repository")
 

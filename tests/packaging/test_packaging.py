@@ -36,6 +36,8 @@ def test_the_wheel_holds_nothing_but_caspl(wheel):
         "caspl/configs/trainers/CoOp/digits.yaml",
         "caspl/configs/datasets/digits.yaml",
         "caspl/configs/bases/digits.yaml",
+        "caspl/completion/table.json",
+        *(f"caspl/completion/scripts/caspl.{shell}" for shell in ("bash", "zsh", "fish")),
     }
     assert wanted <= set(names)
     assert len([n for n in names if n.endswith(".yaml")]) == len(CONFIGS)

@@ -1,4 +1,4 @@
-"""`caspl train` from the wheel: in an empty folder, and where a host's own code lies."""
+"""`caspl` from the wheel: in an empty folder, and where a host's own code lies."""
 
 import os
 import re
@@ -52,3 +52,18 @@ def test_a_sweep_in_an_empty_folder(environment, tmp_path):
     place = "out/base2new/test_{}/digits/shots_0/ZeroshotCLIP/digits/seed1"
     assert [line.split("%  ")[1] for line in done] == [place.format(part) for part in ("base", "new")]
     assert all(word == "run" for word in (line.split()[1] for line in done))
+
+
+COMMANDS = {  # and what they print
+    "--help": "of the repository.",
+    "configs CasPL_VPT": "configs/trainers/CasPL_VPT/digits.yaml",
+    "completion fish": "complete -c caspl",
+    "completion answer -- train --trainer CasPL_M": "CasPL_MaPLe",
+    "words --help": "usage: caspl words",
+    "report --help": "usage: caspl report",
+}
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_of_the_wheel(line, environment, tmp_path):
+    assert COMMANDS[line] in carried_out(tmp_path, environment / "caspl", *line.split())

@@ -17,16 +17,16 @@ from .page import html
 NAME = "report.html"
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = door.Parser(prog=door.prog("python -m caspl.results.report"), description=__doc__)
-    parser.add_argument("folder", type=Path, help="for example output, or output/base2new")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"the page (default: {NAME} in the folder)")
-    return parser.parse_args(argv)
+def parser() -> argparse.ArgumentParser:
+    made = door.Parser(prog=door.prog("python -m caspl.results.report"), description=__doc__)
+    made.add_argument("folder", type=Path, help="for example output, or output/base2new")
+    made.add_argument("--output", type=Path, metavar="FILE", help=f"the page (default: {NAME} in the folder)")
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 nothing found or a mistake in what was given (one sentence on stderr); see `door.run`."""
-    return door.run(lambda: _report(parse_args(argv)))
+    return door.run(lambda: _report(parser().parse_args(argv)))
 
 
 def _report(args: argparse.Namespace) -> None:
