@@ -32,6 +32,8 @@ def test_the_wheel_holds_nothing_but_caspl(wheel):
         "caspl/clip/demo/student.safetensors",
         "caspl/datasets/splits/fewshot.py",
         "caspl/results/published.csv",
+        "caspl/results/report/page.css",
+        "caspl/results/report/page.html",
         "caspl/_bundled/dassl/data/transforms/operations.py",
         "caspl/configs/trainers/CoOp/digits.yaml",
         "caspl/configs/datasets/digits.yaml",

@@ -32,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(args: argparse.Namespace) -> None:
     log_to_stderr()
     output = args.output or args.folder / NAME
+    if args.output or args.folder.is_dir():  # else it is the folder that is wrong
+        check_writable(output, "the page (--output)")
     found = found_below(args.folder)
-    check_writable(output, "the page (--output)")
     text = html(page_of(args.folder, found))
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as temporary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -92,7 +93,7 @@ def page_of(folder: Path, found: Found) -> Page:
     tables = build_tables(found.runs) if found.runs else {}
     runs = sorted(found.runs, key=_order)
     return Page(
-        title=f"Results of {folder.resolve().name or folder}",
+        title=f"Results of {Path(os.path.abspath(folder)).name or folder}",
         version=__version__,
         counts=[
             _count(len(runs), "run"),

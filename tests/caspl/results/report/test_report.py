@@ -252,6 +252,12 @@ def test_what_cannot_be_is_one_sentence(tmp_path, capsys, what):
     assert said.out == "" and said.err.startswith("error: ") and said.err.count("\n") == 1
 
 
+def test_the_place_is_tried_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("caspl.results.report.__main__.found_below", lambda folder: pytest.fail("read first"))
+    assert main([str(tmp_path), "--output", str(tmp_path)]) == 2
+    assert "--output" in capsys.readouterr().err
+
+
 def test_durations():
     assert [duration(seconds) for seconds in (0.04, 59.94, 61, 3599, 3600 + 5 * 60)] == [
         "0.0 s",
