@@ -20,14 +20,13 @@ COUNTS = re.compile(rb"^\* total: ([\d,]{1,20})\r?\n\* correct: ([\d,]{1,20})\r?
 def told_by(record: Record, path: Path) -> Told:
     """What a record says, as its log at `path` would say it."""
     model, only_tests = record.model, record.task == "test"
-    given = model is not None and record.protocol is not None and record.protocol.chosen_by == "given"
     told = Told(
         path,
         arguments={
             "config_file": record.configuration.config_file,
             "eval_only": str(only_tests),
             "model_dir": model.folder if model is not None else "",
-            "load_epoch": str(model.epoch) if given and model.epoch is not None else "",
+            "load_epoch": _epoch(record),
         },
         config=_decided(record) | record.configuration.settings,
         training=not only_tests and model is not None and model.training is not None,
@@ -37,6 +36,13 @@ def told_by(record: Record, path: Path) -> Told:
     if (found := record.result) is not None:
         told.results = [Result(found.split, f"{found.accuracy:.1f}", str(found.correct), str(found.total))]
     return told
+
+
+def _epoch(record: Record) -> str:
+    """At whose end the model was that is tested; empty where it is the best one, which no training ends with."""
+    best = record.protocol is not None and record.protocol.chosen_by in ("val", "test")
+    known = record.model is not None and record.model.epoch is not None
+    return str(record.model.epoch) if known and not best else ""
 
 
 def _decided(record: Record) -> dict[str, str]:
