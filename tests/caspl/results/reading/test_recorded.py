@@ -42,15 +42,12 @@ def told_as_record(told: Told) -> Record:
             "model.trainer": told.says("TRAINER.NAME"),
             "model.backbone": told.says("MODEL.BACKBONE.NAME"),
             "model.folder": told.model_dir or "",
+            "model.epoch": int(told.arguments.get("load_epoch") or told.says("OPTIM.MAX_EPOCH") or 1),
             "model.training": None,
             "protocol.names_phase1": "unknown",
             "predictions": None,
         }
     )
-    if epoch := told.arguments.get("load_epoch"):
-        known = replace(
-            known, model=replace(known.model, epoch=int(epoch)), protocol=replace(known.protocol, chosen_by="given")
-        )
     if told.final is None:
         return replace(known, status="running", result=None)
     right = int(told.final.correct.replace(",", ""))
@@ -266,3 +263,17 @@ def test_a_record_of_a_run_that_did_not_finish_is_no_result(tmp_path, status):
     )
     found = find_runs(tmp_path)
     assert not found.runs and [path for path, _ in found.unfinished] == [f"{SHOT}/{NAME}"]
+
+
+@pytest.mark.parametrize(
+    "chosen_by, config", [("val", "vit_b16"), ("last_step", "vit_b16/epoch 7"), ("given", "vit_b16/epoch 7")]
+)
+def test_the_best_epoch_makes_no_row_of_its_own(tmp_path, chosen_by, config):
+    """As where the log gives no --load-epoch; another one than training ended with does."""
+    put(tmp_path, BASE, made(80, classes="base", output=BASE))
+    put(tmp_path, NEW, made(70, classes="new", model=BASE))
+    add_records(tmp_path)
+    known = told_as_record(read_logs(tmp_path / NEW / "log.txt")[0])
+    protocol = replace(known.protocol, chosen_by=chosen_by)
+    write(tmp_path / NEW, replace(known, model=replace(known.model, epoch=7), protocol=protocol))
+    assert {run.classes: run.config for run in find_runs(tmp_path).runs} == {"base": "vit_b16", "new": config}
