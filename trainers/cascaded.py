@@ -15,6 +15,7 @@ from caspl.checkpoints.convert import published_file, read_published
 from caspl.checkpoints.headers import BoostingHeader, RunHeader, read_header
 from caspl.checkpoints.sources import HUB, resolve
 from caspl.clip.backbones import Backbone
+from caspl.ground import door
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key
 from caspl.prompting.cascade import Cascade
@@ -127,7 +128,7 @@ class Cascaded:
             return _missing(keys.BOOSTING) or super().obstacle(cfg)
         return (
             f"TRAINER.CASPL.BOOSTING is empty; {cls.__name__} needs the boosting.safetensors that "
-            f"python train.py --trainer CasPLBoost ... writes"
+            f"{door.training()} --trainer CasPLBoost ... writes"
         )
 
     def train(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
+from ..ground import door
 from ..ground.errors import InputError, cause, listed
 from ..ground.files import load_json, regular
 from ..ground.tensors import sealed
@@ -36,7 +37,7 @@ class Header:
 
     kind: ClassVar[str]
     file_name: ClassVar[str]
-    made_by: ClassVar[str]  # what leaves such a file, for messages
+    made_by: ClassVar[str]  # what leaves such a file, for messages; {train} is the command
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of each tensor of the file, by its name."""
@@ -51,7 +52,7 @@ class BoostingHeader(Header):
     """
 
     kind, file_name = "boosting", "boosting.safetensors"
-    made_by = "phase 1 (python train.py --trainer CasPLBoost ...)"
+    made_by = "phase 1 ({train} --trainer CasPLBoost ...)"
 
     student: str
     student_fingerprint: str
@@ -206,12 +207,17 @@ def opened(path: str | Path, framework: str = "numpy") -> Iterator[Any]:
         raise InputError(f"{path} is no safetensors file or is cut short ({cause(error)}); copy it again") from error
 
 
+def maker(kind: type[Header]) -> str:
+    """What leaves such a file, in words."""
+    return kind.made_by.format(train=door.training())
+
+
 def header_of(file: Any, path: str | Path, kinds: tuple[type[AnyHeader], ...]) -> AnyHeader:
     """The header in an open file. Raises InputError where it is none of `kinds`, or not what its class declares."""
     metadata = file.metadata() or {}
     form, version = (metadata.get(key, "not given") for key in ("format", "version"))
     expected = legacy.VERSIONS.get(form, VERSION)
-    names = " or ".join(f"{kind.kind}, the {kind.file_name} of {kind.made_by}" for kind in kinds)
+    names = " or ".join(f"{kind.kind}, the {kind.file_name} of {maker(kind)}" for kind in kinds)
     if form not in (FORMAT, *legacy.VERSIONS):
         raise InputError(
             f"{path} is a safetensors file of another kind (format {form[:60]}), expected {FORMAT}: {names}"

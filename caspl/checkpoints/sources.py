@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..clip.files.repositories import cached, download, is_cached, parse
+from ..ground import door
 from ..ground.errors import InputError
-from .headers import BoostingHeader, Header, RunHeader
+from .headers import BoostingHeader, Header, RunHeader, maker
 from .record import read_record
 
 HUB = "hub:"
@@ -63,12 +64,12 @@ def _in_folder(folder: Path, kinds: tuple[type[Header], ...]) -> Path:
 
 
 def _makers(kinds: tuple[type[Header], ...]) -> str:
-    return " or ".join(kind.made_by for kind in kinds)
+    return " or ".join(maker(kind) for kind in kinds)
 
 
 def _remedy(kinds: tuple[type[Header], ...]) -> str:
     if RunHeader in kinds:
-        return "python train.py --eval-only --model-dir RUN --output-dir FOLDER and the flags of the run write"
+        return f"{door.training()} --eval-only --model-dir RUN --output-dir FOLDER and the flags of the run write"
     return f"{_makers(kinds)} leaves"
 
 

@@ -112,6 +112,7 @@ def of_sweeps() -> dict[str, Any]:
             )
         made[PAIRS] = True
         experiments[name] = made
+    experiments[sweeps.PROTOCOLS] = node("the table of configurations and keys, and where they are published")
     return node(sweeps.__doc__ or "", experiments)
 
 

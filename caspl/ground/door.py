@@ -135,6 +135,11 @@ def prog(otherwise: str | None = None) -> str | None:
     return _Called.by or otherwise
 
 
+def training() -> str:
+    """How one trains here, for advice: as the user has called this command, of which `caspl` is everywhere."""
+    return "caspl train" if _Called.by else "python train.py"
+
+
 class Parser(argparse.ArgumentParser):
     """Raises InputError, where argparse would print its usage and end the process."""
 

@@ -5,7 +5,7 @@ A training comes before its tests, a phase 1 before the trainings that it boosts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,6 +19,7 @@ from .requests import LABEL_FREE, Mistakes, Request, Variation, is_cascaded, is_
 PLAIN = Variation()
 BOOSTING = "TRAINER.CASPL.BOOSTING"
 EPOCHS = "OPTIM.MAX_EPOCH"
+LOGGER = "LOGGER"  # may change between a run and its repetition
 UNTRAINED = "ZeroshotCLIP"  # and ZeroshotCLIP2: they have no epochs
 FITTED = "LinearProbe"  # at once: its checkpoint is that of epoch 1
 
@@ -226,7 +227,7 @@ class Planner:
         self.jobs[job.folder] = replace(
             job,
             arguments=("--root", self.request.root, *command),
-            settings=" ".join(word.replace(f"{self.request.output}/", "") for word in command),
+            settings=" ".join(word.replace(f"{self.request.output}/", "") for word in _deciding(command)),
             resources=self.resources,
         )
 
@@ -261,6 +262,16 @@ class Tested:
     model: str
     end: str
     subject: Subject
+
+
+def _deciding(command: Sequence[str]) -> Iterator[str]:
+    """The words of a command that decide what comes of it; loggers do not."""
+    words = iter(command)
+    for word in words:
+        if word == LOGGER:
+            next(words, "")
+        else:
+            yield word
 
 
 def each(planner: Planner, add: Callable[[str, str, str, str], object]) -> None:

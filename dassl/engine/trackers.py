@@ -34,6 +34,7 @@ DEFAULTS = {  # of environment variables: what wandb is to do where its user has
     "WANDB_ERROR_REPORTING": "false",  # offline alone does not keep it from looking for its server
 }
 FILE = "loggers.json"  # in the folder of the run: under which names and ids it is tracked
+PARTS = {"project": re.compile(r"[^/\\#?%:\s]+"), "name": re.compile(r"[^\n]+"), "id": re.compile(r"[0-9a-f]{8}")}
 LONGEST = 128  # characters of a name, in wandb
 
 
@@ -192,7 +193,7 @@ def _identity(folder: Path, name: str, resumed: bool) -> tuple[dict[str, str], b
     path = folder / FILE
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        identity = {key: str(known[name][key]) for key in ("project", "name", "id")} if resumed else {}
+        identity = {key: PARTS[key].fullmatch(known[name][key])[0] for key in PARTS} if resumed else {}
     except (ValueError, LookupError, TypeError):  # damaged, or this tracker is new: nothing is lost but the connection
         known, identity = {}, {}
     if identity:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import train
 from caspl import __version__
 from caspl.__main__ import COMMANDS, EXPERIMENTS, main
 from caspl.sweeps.command import options as sweeps
@@ -56,6 +57,20 @@ UNKNOWN = {
 def test_a_command_that_there_is_not(word, capsys):
     assert main([word, "--root", "x"]) == 2
     assert capsys.readouterr().err == f"error: {UNKNOWN[word]}\n"
+
+
+def test_advice_names_what_the_user_has(tmp_path, capsys, monkeypatch):
+    """Where caspl was called there may be no train.py."""
+    monkeypatch.chdir(tmp_path)
+    words = ["--root", "x", "--trainer", "CasPL_CoOp", "--dataset-config-file", "configs/datasets/digits.yaml"]
+    for command, named in (
+        (lambda: main(["train", *words]), "caspl train"),
+        (lambda: train.main(words), "python train.py"),
+    ):
+        assert command() == 2
+        assert f"the boosting.safetensors that {named} --trainer CasPLBoost ... writes" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), "--onnx", "x.onnx"]) == 2
+    assert "phase 1 (caspl train --trainer CasPLBoost ...)" in capsys.readouterr().err
 
 
 def test_experiments_that_are_meant_are_those_of_sweeps():

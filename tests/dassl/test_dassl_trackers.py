@@ -16,6 +16,8 @@ from dassl.engine import trackers
 
 from caspl.ground.tensors.finite import DivergedError
 
+ELSEWHERE = '{"wandb": {"project": "x", "name": "y", "id": "../../z"}}'
+
 
 class Recorder:
     """Stands in for one of the libraries: keeps what it is told; `fails` names the calls that raise."""
@@ -157,7 +159,7 @@ def test_a_run_is_gone_on_with_without_or_with_another_tracker(make_cfg, make_tr
     assert libraries["trackio"].runs[0].resume == "never"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"wandb": 1}', '{"wandb": {"id": "x"}}', "\0"])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"wandb": 1}', '{"wandb": {"id": "x"}}', "\0", ELSEWHERE])
 def test_a_damaged_file_of_names_loses_only_the_connection(libraries, tmp_path, content):
     (tmp_path / trackers.FILE).write_text(content)
     trackers.begin(["wandb"], tmp_path, {}, resumed=True).close()

@@ -72,6 +72,12 @@ def test_settings_are_the_command_without_places():
     assert " --output-dir top/train_base/digits/shots_16/CoOp/digits/seed1 DATASET.NUM_SHOTS 16 " in job.settings
 
 
+def test_another_logger_makes_no_run_anew():
+    plain, logged = (base2new(("CoOp",), ("digits",), seeds=("1",), pairs=pairs) for pairs in ((), ("LOGGER", "wandb")))
+    assert [job.settings for job in plain] == [job.settings for job in logged]
+    assert all(job.arguments[-2:] == ("LOGGER", "wandb") for job in logged)
+
+
 # ------------------------------------------------------------ protocols
 @pytest.mark.parametrize("shots, fits", [("", {0, 1, 16}), ("1", {1}), ("2-4", {2, 3, 4}), ("8-", {8, 16})])
 def test_spans_of_shots(shots, fits):
