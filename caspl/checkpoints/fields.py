@@ -16,8 +16,8 @@ null. Nothing is converted silently but a whole number where any finite one may 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import field, fields, is_dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import field, fields
 from functools import cache
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -60,81 +60,83 @@ def one_of(*choices: str) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------
 def parse(kind: type[Record], values: Any) -> Record:
     """`values` as a record. Raises ValueError, naming up to three fields that are not as `kind` declares them."""
-    problems = list(_wrong_record(kind, values, ""))
-    if problems:
-        raise ValueError(listed(problems))
-    return _made(kind, values)
+    wrong: list[str] = []
+    made = _record(kind, values, "", wrong)
+    if wrong:
+        raise ValueError(listed(wrong))
+    return made
 
 
-_types = cache(get_type_hints)  # of a class; they stand there as text, which takes time to understand
-
-
-def _made(kind: Any, value: Any) -> Any:
-    if get_origin(kind) is UnionType:
-        return None if value is None else _made(get_args(kind)[0], value)
-    if is_dataclass(kind):
-        types = _types(kind)
-        return kind(**{name: _made(types[name], entry) for name, entry in value.items()})
-    if get_origin(kind) is list:
-        inner = get_args(kind)[0]
-        return list(map(inner, value)) if inner in _NOUNS else [_made(inner, entry) for entry in value]
-    return dict(value) if get_origin(kind) is dict else kind(value)
-
-
-def _wrong_record(kind: Any, value: Any, place: str) -> Iterator[str]:
+# Each gives what it makes of a value, which is worth nothing where it adds to `wrong`, phrases of what is not as declared.
+def _record(kind: Any, value: Any, place: str, wrong: list[str]) -> Any:
     if not isinstance(value, Mapping):
-        yield f"{place or 'it'} is {as_json(value)}, expected fields with names".strip()
-        return
-    known, types, inside = {f.name: f for f in fields(kind)}, _types(kind), f"{place}." if place else ""
-    yield from (f"it lacks {inside}{name}" for name in known if name not in value)
-    yield from (f"it has {inside}{as_json(name)[1:-1]}, which is not known here" for name in value if name not in known)
-    wrong = [p for n, f in known.items() if n in value for p in _wrong(types[n], value[n], inside + n, f.metadata)]
-    yield from wrong
-    whole = not wrong and known.keys() == value.keys()
-    if whole and hasattr(kind, "problem") and (odd := _made(kind, value).problem()):
-        yield f"{place or 'it'} {odd}"
+        wrong.append(f"{place or 'it'} is {as_json(value)}, expected fields with names".strip())
+        return None
+    known, inside, before = _declared(kind), f"{place}." if place else "", len(wrong)
+    wrong += (f"it lacks {inside}{name}" for name in known if name not in value)
+    wrong += (f"it has {inside}{as_json(name)[1:-1]}, which is not known here" for name in value if name not in known)
+    entries = {n: _value(k, value[n], inside + n, allowed, wrong) for n, (k, allowed) in known.items() if n in value}
+    if len(wrong) > before:
+        return None
+    made = kind(**entries)
+    if hasattr(kind, "problem") and (odd := made.problem()):
+        wrong.append(f"{place or 'it'} {odd}")
+    return made
 
 
-def _wrong(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
-    """A phrase for what is wrong with a field's value."""
-    if get_origin(kind) is UnionType and value is not None:
-        kind = get_args(kind)[0]
-    if get_origin(kind) is UnionType:
-        return
-    if is_dataclass(kind):
-        yield from _wrong_record(kind, value, place)
-    elif get_origin(kind) is list:
-        yield from _wrong_list(kind, value, place, allowed)
-    elif get_origin(kind) is dict:
-        yield from _wrong_texts(value, place, allowed)
-    elif not _is(kind, value):
-        yield f"{place} is {as_json(value)}, expected {_NOUNS[kind]}"
-    elif kind is bool:
-        return
-    elif kind is str:
-        if len(value) > (longest := allowed.get("longest", LONGEST_TEXT)):
-            yield f"{place} has {len(value):,} characters, expected {longest:,} or fewer"
-        if value not in allowed.get("choices", (value,)):
-            yield f"{place} is {as_json(value)}, expected one of {', '.join(map(as_json, allowed['choices']))}"
-    elif value not in allowed["bounds"]:
-        yield f"{place} is {as_json(value)}, expected {allowed['bounds']}"
+# What is written of a class and of a type takes time to understand, and is asked for again and again
+_origin, _inner = cache(get_origin), cache(get_args)
 
 
-def _wrong_list(kind: Any, value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
+@cache
+def _declared(kind: Any) -> dict[str, tuple[Any, Mapping[str, Any]]]:
+    """The type of each field of a record, and what is allowed there."""
+    types = get_type_hints(kind)
+    return {each.name: (types[each.name], each.metadata) for each in fields(kind)}
+
+
+def _value(kind: Any, value: Any, place: str, allowed: Mapping[str, Any], wrong: list[str]) -> Any:
+    origin = _origin(kind)
+    if origin is UnionType:
+        return None if value is None else _value(_inner(kind)[0], value, place, allowed, wrong)
+    if origin is list:
+        return _list(_inner(kind)[0], value, place, allowed, wrong)
+    if origin is dict:
+        return _texts(value, place, allowed, wrong)
+    if kind not in _NOUNS:
+        return _record(kind, value, place, wrong)
+    if not _is(kind, value):
+        wrong.append(f"{place} is {as_json(value)}, expected {_NOUNS[kind]}")
+        return None
+    if kind is str:
+        wrong += _wrong_text(value, place, allowed)
+    elif kind is not bool and value not in allowed["bounds"]:
+        wrong.append(f"{place} is {as_json(value)}, expected {allowed['bounds']}")
+        return None
+    return float(value) if kind is float else value
+
+
+def _wrong_text(value: str, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
+    if len(value) > (longest := allowed.get("longest", LONGEST_TEXT)):
+        yield f"{place} has {len(value):,} characters, expected {longest:,} or fewer"
+    if value not in allowed.get("choices", (value,)):
+        yield f"{place} is {as_json(value)}, expected one of {', '.join(map(as_json, allowed['choices']))}"
+
+
+def _list(kind: Any, value: Any, place: str, allowed: Mapping[str, Any], wrong: list[str]) -> Any:
     fewest, most = allowed.get("fewest", 0), allowed.get("count", LONGEST_INNER)
     if not isinstance(value, list) or not fewest <= len(value) <= most:
         found = f"{len(value):,} entries" if isinstance(value, list) else as_json(value)
-        yield f"{place} has {found}, expected a list of {fewest} to {most:,}"
-        return
+        wrong.append(f"{place} has {found}, expected a list of {fewest} to {most:,}")
+        return None
     within = {key: bound for key, bound in allowed.items() if key not in ("fewest", "count")}
-    if _all_right(get_args(kind)[0], value, within):
-        return
-    for number_, entry in enumerate(value):
-        yield from _wrong(get_args(kind)[0], entry, f"{place}[{number_}]", within)
+    if _all_right(kind, value, within):
+        return list(value)
+    return [_value(kind, entry, f"{place}[{number_}]", within, wrong) for number_, entry in enumerate(value)]
 
 
-def _all_right(kind: Any, entries: list[Any], allowed: Mapping[str, Any]) -> bool:
-    """Whether nothing is wrong with a list of numbers or texts, found out faster than by asking for what is."""
+def _all_right(kind: Any, entries: Collection[Any], allowed: Mapping[str, Any]) -> bool:
+    """Whether nothing is wrong with numbers or texts, found out faster than by asking for what is."""
     if not entries or kind not in (int, str) or set(map(type, entries)) != {kind} or "choices" in allowed:
         return False
     if kind is str:
@@ -142,15 +144,17 @@ def _all_right(kind: Any, entries: list[Any], allowed: Mapping[str, Any]) -> boo
     return min(entries) in allowed["bounds"] and max(entries) in allowed["bounds"]
 
 
-def _wrong_texts(value: Any, place: str, allowed: Mapping[str, Any]) -> Iterator[str]:
-    """A phrase for what is wrong with texts by names, each as long as `allowed` says."""
+def _texts(value: Any, place: str, allowed: Mapping[str, Any], wrong: list[str]) -> Any:
+    """Texts by names, each as long as `allowed` says."""
     if not isinstance(value, Mapping) or len(value) > allowed["count"]:
         found = f"{len(value):,} entries" if isinstance(value, Mapping) else as_json(value)
-        yield f"{place} has {found}, expected up to {allowed['count']:,} texts with names"
-        return
-    for name, entry in value.items():
-        yield from _wrong(str, name, f"a name in {place}", allowed)
-        yield from _wrong(str, entry, f"{place}[{as_json(name)}]", allowed)
+        wrong.append(f"{place} has {found}, expected up to {allowed['count']:,} texts with names")
+        return None
+    if not (_all_right(str, value, allowed) and _all_right(str, value.values(), allowed)):
+        for name, entry in value.items():
+            _value(str, name, f"a name in {place}", allowed, wrong)
+            _value(str, entry, f"{place}[{as_json(name)}]", allowed, wrong)
+    return dict(value)
 
 
 _NOUNS = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}

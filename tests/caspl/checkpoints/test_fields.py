@@ -77,6 +77,7 @@ def test_what_may_be_missing_or_true():
         ({"part": {"weight": 2, "kind": "b"}}, "part.weight is 2, expected 0 to 1"),
         ({"share": True}, "share is true, expected a finite number"),
         ({"share": float("nan")}, "share is NaN, expected 0 to 1"),
+        ({"share": 10**400}, r"share is 10+\.\.\., expected 0 to 1"),
         ({"notes": {"a": 1}}, r'notes\["a"\] is 1, expected a text'),
         ({"notes": {"long": ""}}, "a name in notes has 4 characters, expected 3 or fewer"),
         ({"notes": {"a": "", "b": "", "c": ""}}, "notes has 3 entries, expected up to 2 texts with names"),
