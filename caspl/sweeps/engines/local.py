@@ -26,6 +26,10 @@ POLL = 0.1  # seconds after which slots that others have are asked for again
 
 def run(plan: Plan, program: Sequence[str], options: EngineOptions, table: Callable[[], bool]) -> int:
     """Carry a plan out on this machine; see options.py. Raises InputError for GPUs that are none, or not there."""
+    if not hasattr(os, "killpg"):
+        raise InputError(
+            "--engine local is for Linux and macOS, as it ends runs with all their processes; use WSL, or --dry-run"
+        )
     screen = progress.screen()
     pool = pool_for(options.jobs, options.gpus, options.jobs_per_gpu, screen.say)
     return course.carry_out(course.Course(plan, pool, screen, program), table)

@@ -29,7 +29,8 @@ from .gpus import Gpu
 FOLDER = "CASPL_SLOTS"  # variable: another folder than /tmp/caspl-slots-<machine>
 TURN = 2.0  # seconds that a free slot is kept for whoever has waited longest
 TICKET = re.compile(r"wait-\d{20}-\d+")
-OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # whatever others may have put there
+# Whatever others may have put there
+OPEN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def folder() -> Path:

@@ -287,7 +287,7 @@ def main() -> None:
     stop = Stop()
     lifeline: BinaryIO = sys.stdin.buffer
     task = task_of_line(lifeline.readline().decode())
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent by hand, as the group is this process's own
         signal.signal(number, lambda *_: threading.Thread(target=stop.now).start())
     threading.Thread(target=_watch, args=(lifeline, stop), daemon=True).start()
 
@@ -298,7 +298,7 @@ def main() -> None:
     outcome = carry_out(task, tell, stop=stop)
     if not stop.wanted.is_set():
         tell(outcome)
-    os._exit(0)  # the thread that watches stdin would be waited for
+    os._exit(128 + signal.SIGTERM if stop.wanted.is_set() else 0)  # the thread that watches stdin would be waited for
 
 
 def _watch(lifeline: BinaryIO, stop: Stop) -> None:

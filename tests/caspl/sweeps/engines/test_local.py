@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from caspl.ground.locks import lock_folder
 from caspl.sweeps.engines import local, worker
 from caspl.sweeps.engines.gpus import Gpu
 from caspl.sweeps.engines.local import LocalPool
+from caspl.sweeps.engines.options import EngineOptions
 from caspl.sweeps.engines.slots import Slots
 from caspl.sweeps.engines.task import task_as_line
+from caspl.sweeps.jobs import Plan
 from waiting import alive, wait_for
 
 pytestmark = pytest.mark.slow
@@ -235,6 +238,12 @@ def test_what_was_asked_for(trial, monkeypatch):
     assert len(said) == 1 and said[0].startswith("nvidia-smi failed (no driver): runs are given no GPU of their own")
 
 
+def test_systems_without_process_groups(monkeypatch):
+    monkeypatch.delattr(os, "killpg")
+    with pytest.raises(InputError, match="Linux and macOS"):
+        local.run(Plan(()), (), EngineOptions(), lambda: True)
+
+
 def test_slots_that_cannot_be_shared_are_told_once(trial, tmp_path):
     (tmp_path / "slots").touch()
     said = []
@@ -266,3 +275,14 @@ def test_the_order_of_lines_with_one_place_is_the_plans(trial):
 def test_a_worker_tells_when_its_run_was_started(trial):
     _, screen = trial.carry_out([trial.job("run", "sleep=0.1")], LocalPool(1))
     assert [event for event, _, _ in screen.events] == ["expected", "begun", "ended"]
+
+
+def test_slots_that_others_have_are_asked_for_again_soon(trial):
+    theirs, pool, job = Slots(gpus(1)).take(), LocalPool(None, Slots(gpus(1))), trial.job("run")
+    assert not pool.free(job)
+    start = time.monotonic()
+    assert pool.wait(60.0) == [] and time.monotonic() - start < 10
+    theirs.give_back()
+    assert pool.free(job)
+    pool.stop()
+    assert Slots(gpus(1)).take()  # what was kept for a job is given back

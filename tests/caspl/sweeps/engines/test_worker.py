@@ -110,6 +110,14 @@ def test_a_worker_that_dies_is_told(trial):
         wait_for(lambda: not alive(trial.notes()[0].process))
 
 
+def test_a_worker_that_is_ended_by_hand_ends_its_run(trial):
+    it = Worker(trial.task(trial.job("run", "hang")))
+    wait_for(trial.notes)
+    it.process.terminate()
+    assert it.outcome().reason == "its worker ended without a word (exit status 143)"
+    assert not alive(trial.notes()[0].process)
+
+
 @pytest.mark.parametrize("words", [["hang"], ["hang", "child"]])
 def test_who_lets_go_of_a_worker_ends_its_run(trial, words):
     it = Worker(trial.task(trial.job("run", *words)))
