@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -49,11 +49,18 @@ class ShownTable:
 
 @dataclass(frozen=True)
 class Lack:
-    """What is in no table."""
+    """Something that is in no table, and why, as far as that is not plain."""
 
-    what: str
     where: str
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Lacks:
+    """All of one kind."""
+
+    title: str
+    entries: list[Lack]
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Page:
     version: str  # of this program
     counts: list[str]
     tables: list[ShownTable]
-    missing: list[Lack]
+    missing: list[Lacks]
     groups: list[Group]
 
 
@@ -102,7 +109,7 @@ def page_of(folder: Path, found: Found) -> Page:
             *([f"{bare:,} without a record"] if (bare := sum(run.record is None for run in runs)) else []),
         ],
         tables=[_table(setting, table) for setting, table in tables.items()],
-        missing=[*_holes(tables.values()), *_lacks(found)],
+        missing=[lacks for lacks in _missing(found, tables.values()) if lacks.entries],
         groups=[Group(title, [*map(_run, own)]) for title, own in groupby(runs, key=_title)],
     )
 
@@ -130,28 +137,32 @@ def _picture(setting: str, table: Table) -> Picture:
 # ---------------------------------------------------------------------------------------------------------------------
 # What is missing
 # ---------------------------------------------------------------------------------------------------------------------
-def _holes(tables: Sequence[Table]) -> Iterator[Lack]:
-    """Numbers that a row lacks though others of its table have them; over shots no method needs all."""
+def _missing(found: Found, tables: Iterable[Table]) -> Iterator[Lacks]:
+    yield Lacks("Rows without all numbers", [*_holes(tables)])
+    yield Lacks("Unfinished", [*_unfinished(found)])
+    validated = [Lack(path, f"{run.accuracy:.2f} %") for path, run in found.validation]
+    yield Lacks("Tested on validation images, in no table", validated)
+    yield Lacks("Left out", [Lack(path, why) for path, why in found.left_out])
+    yield Lacks("Not read: in no known layout, or trained on all images", [Lack(path) for path in found.elsewhere])
+
+
+def _holes(tables: Iterable[Table]) -> Iterator[Lack]:
+    """Rows that lack numbers which others of their table have; over shots no method needs all."""
     for table in tables:
         if table.title.startswith(TITLES[FEW_SHOT]):
             continue
         for row in table.rows:
             columns = [column for column, cell in zip(table.columns, row.cells, strict=True) if cell is None]
             if columns and not row.average:
-                yield Lack(f"no {', '.join(columns)}", ", ".join(filter(None, (table.title, row.dataset, row.method))))
+                place = ", ".join(filter(None, (table.title, row.dataset, row.method)))
+                yield Lack(place, f"no {', '.join(columns)}")
 
 
-def _lacks(found: Found) -> Iterator[Lack]:
+def _unfinished(found: Found) -> Iterator[Lack]:
     for path, run in found.unfinished:
         older = f"the result of {run.path} counts" if run.accuracy is not None else ""
         reason = run.record.reason if run.record is not None and run.path == path else ""
-        yield Lack("unfinished", path, older or reason)
-    for path, run in found.validation:
-        yield Lack("tested on validation images", path, f"{run.accuracy:.2f} %, in no table")
-    for path, why in found.left_out:
-        yield Lack("left out", path, why)
-    for path in found.elsewhere:
-        yield Lack("not read", path, "in no known layout, or trained on all images")
+        yield Lack(path, older or reason)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

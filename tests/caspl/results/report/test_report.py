@@ -193,23 +193,22 @@ def test_what_is_missing_is_named(tmp_path, capsys):
     shown, err = page(tmp_path, capsys)
     missing = shown.text[shown.text.rindex("What is missing\n") : shown.text.rindex("\nRuns\nBase to new")]
     assert missing.splitlines()[1:] == [
-        "no new, HM",
+        "Rows without all numbers (1)",
         "Base to new, digits, KgCoOp",
-        "unfinished",
+        "no new, HM",
+        "Unfinished (2)",
         "oxford_pets/CoOp/c_1shots/seed1/log.txt",
-        "unfinished",
         "oxford_pets/CoOp/c_2shots/seed1/log.txt-2026-01-02-03-04-05",
         "the result of oxford_pets/CoOp/c_2shots/seed1/log.txt counts",
-        "tested on validation images",
+        "Tested on validation images, in no table (1)",
         "oxford_pets/CoOp/c_4shots/seed1/log.txt",
-        "70.00 %, in no table",
-        "left out",
+        "70.00 %",
+        "Left out (1)",
         "oxford_pets/CoOp/c_8shots/seed1/log.txt",
         "its log says DATASET.NAME DescribableTextures where its folder says oxford_pets; move it to where it belongs, or "
         "remove it and run it again",
-        "not read",
+        "Not read: in no known layout, or trained on all images (1)",
         "some/where",
-        "in no known layout, or trained on all images",
     ]
     assert "2 without a record" in shown.texts and "It left no record, so its command is not known." in shown.texts
     assert err.count("unfinished: ") == 2 and err.count("left out: ") == 1
