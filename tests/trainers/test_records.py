@@ -16,9 +16,11 @@ from dassl.evaluation.predicted import highest
 
 from caspl.checkpoints.headers import BoostingHeader, read_header
 from caspl.ground.errors import InputError
+from caspl.results.__main__ import main as collect
 from caspl.results.records import NAME, Cost, Status, found, read
 from caspl.results.records import predictions as predictions_file
 from caspl.results.records.predictions import verified
+from caspl.results.report.__main__ import main as report
 
 SHORT = ("--seed", "1", "DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "2")
 
@@ -319,3 +321,29 @@ def test_a_prediction_that_topk_leaves_out():
     scores = torch.zeros(1, 9)
     top, _ = highest(scores, torch.tensor([8]))
     assert top[0, 0] == 8 and len(set(top[0].tolist())) == 5
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
+def test_tables_are_the_same_by_records_and_by_logs(run, tmp_path, capsys, monkeypatch):
+    place = "base2new/{}/digits/shots_2/CoOp/digits/seed1"
+    trained, tested = place.format("train_base"), place.format("test_new")
+    assert run("CoOp", "base", trained, *SHORT) == 0
+    load = ("--eval-only", "--model-dir", str(tmp_path / trained), "--load-epoch", "2")
+    assert run("CoOp", "new", tested, *SHORT, *load) == 0
+
+    def tables():
+        capsys.readouterr()
+        assert collect([str(tmp_path)]) == 0
+        files = [(tmp_path / name).read_bytes() for name in ("results.csv", "results.md", "results.tex", "results.png")]
+        return [*files, *capsys.readouterr()]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("caspl.results.reading.runs.read_logs", lambda path: pytest.fail(f"{path} is read"))
+        by_records = tables()
+    assert report([str(tmp_path)]) == 0 and "--load-epoch 2" in (tmp_path / "report.html").read_text()
+    for path in tmp_path.rglob(NAME):
+        path.unlink()
+    assert tables() == by_records
