@@ -17,7 +17,7 @@ from dassl.evaluation.predicted import highest
 from caspl.checkpoints.headers import BoostingHeader, read_header
 from caspl.ground.errors import InputError
 from caspl.results.__main__ import main as collect
-from caspl.results.records import NAME, Cost, Status, found, read
+from caspl.results.records import NAME, Cost, Status, Training, found, read
 from caspl.results.records import predictions as predictions_file
 from caspl.results.records.predictions import verified
 from caspl.results.report.__main__ import main as report
@@ -232,6 +232,7 @@ def test_an_interrupted_run_and_its_continuation(run, tmp_path, monkeypatch):
     (running,), ended = seen, read(tmp_path / "out")
     assert running.status == Status.RUNNING and running.model.files == [] and running.cost.ended == ""
     assert ended.status == Status.INTERRUPTED and ended.result is None and ended.dataset == running.dataset
+    assert ended.model.epoch is None and ended.model.training.epochs == 2
     assert run("CoOp", "base", "out", *SHORT) == 0
     assert read(tmp_path / "out").finished
 
@@ -282,13 +283,36 @@ def test_places_that_cannot_be_written_are_told_before(name, run, tmp_path, caps
     assert name in capsys.readouterr().err and not (tmp_path / "out" / "prompt_learner").exists()
 
 
-def test_a_damaged_record_is_replaced(run, tmp_path):
+def test_a_damaged_record_is_replaced(run, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / NAME).write_text('{"format": "caspl run", "version": 9}')
     with pytest.raises(InputError):
         found(tmp_path / "out")
     assert run("ZeroshotCLIP", "base", "out", "--eval-only") == 0
     sound(tmp_path / "out")
+    assert f"a record that this run replaces: {tmp_path / 'out' / NAME} has version 9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_model_whose_run_left_a_damaged_record_or_none(left, run, tmp_path, capsys):
+    assert run("CoOp", "base", "train", *SHORT, "TEST.NO_TEST", "True") == 0
+    record = tmp_path / "train" / NAME
+    record.write_bytes(record.read_bytes()[:-40]) if left else record.unlink()
+    capsys.readouterr()
+    load = ("--eval-only", "--model-dir", str(tmp_path / "train"), "--load-epoch", "2")
+    assert run("CoOp", "new", "new", *load) == 0
+    known = sound(tmp_path / "new")  # by the model file and prompts.safetensors
+    assert known.model.training == Training("Digits", "base", 2, 1, 2) and known.protocol.chosen_by == "last_step"
+    assert (f"is not taken from there: {record}: it is not JSON" in capsys.readouterr().out) == left
+    (tmp_path / "train" / "prompts.safetensors").unlink()
+    assert run("CoOp", "new", "newer", *load) == 0
+    known = sound(tmp_path / "newer")
+    assert known.model.training == Training("Digits", "base", None, None, None)
+    assert (known.protocol.labels, known.protocol.names_phase2, known.protocol.chosen_by) == (
+        "unknown",
+        "base",
+        "given",
+    )
 
 
 def test_what_no_file_holds_is_told_and_ends_no_run(run, tmp_path, monkeypatch):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -37,6 +38,8 @@ from caspl.results.records import (
 
 from ..facts import CLASSES, written
 from .images import Images
+
+log = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 BEST, LAST = "best_val", "last_step"  # values of TEST.FINAL_MODEL
@@ -83,25 +86,30 @@ def machine(trainer: Any, cfg: CfgNode) -> Machine:
 # With one
 # ---------------------------------------------------------------------------------------------------------------------
 class Beside:
-    """What lies in the folder of the run whose model is tested; None for what is not there, or is damaged."""
+    """What lies in the folder of the run whose model is tested; None for what is not there or, with a warning, is damaged."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
     @cached_property
     def record(self) -> records.Record | None:
-        with suppress(InputError):
-            return records.found(self.folder) if self.folder else None
-        return None
+        return self._sound(records.found, self.folder) if self.folder else None
 
     @cached_property
     def header(self) -> RunHeader | BoostingHeader | None:
         for kind in (RunHeader, BoostingHeader):
             path = Path(self.folder, kind.file_name)
-            with suppress(InputError, OSError):
-                if self.folder and path.is_file():
-                    return read_header(path, kind)
+            if self.folder and path.is_file() and (header := self._sound(read_header, path, kind)):
+                return header
         return None
+
+    @staticmethod
+    def _sound(read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except InputError as error:
+            log.warning("what the model was trained on is not taken from there: %s", error)
+            return None
 
 
 class Gathering:
@@ -145,7 +153,8 @@ class Gathering:
         epochs = int(self.trainer.max_epoch)
         folder = Path(self.trainer.output_dir)
         paths = [folder / name / f"model.pth.tar-{epochs}" for name in self.trainer.get_model_names()]
-        return [path for path in paths if path.is_file()], epochs
+        there = [path for path in paths if path.is_file()]
+        return there, epochs if there else None
 
     def training(self) -> Training | None:
         """On what the tested model was trained; None where nothing is."""

@@ -61,10 +61,12 @@ class Keeping:
 
     def __enter__(self) -> Keeping:
         self.started, self.clock = _now(), time.perf_counter()
-        with suppress(InputError):
+        try:
             earlier = records.found(self.folder)
             if earlier is not None and earlier.finished:
                 self.finished_before = (self.folder / records.NAME).read_bytes()
+        except InputError as error:
+            log.warning("a record that this run replaces: %s", error)
         return self
 
     def begin(self, trainer: Any) -> None:
