@@ -24,6 +24,7 @@ from . import (
     prograd,
     prompt_trainer,
     promptsrc,
+    seed_stream,
     zsclip,
 )
 
@@ -40,6 +41,7 @@ DECLARING = (
     caspl_boost,
     cascaded,
     prompt_trainer,
+    seed_stream,
 )
 KEYS = [key for module in DECLARING for key in module.KEYS]
 

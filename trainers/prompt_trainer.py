@@ -43,6 +43,8 @@ from .course import Course
 from .keys import Declaring, completed
 from .recorded import Recording, Use, model_file
 from .schedules import reconnect, renewed_schedule
+from .seed_stream import KEYS as SEED_STREAM
+from .seed_stream import METHODS, UPSTREAM, start_as_upstream
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +177,7 @@ class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
 
     @classmethod
     def declared(cls) -> list[Key]:
-        return [*super().declared(), *KEYS]
+        return [*super().declared(), *KEYS, *(SEED_STREAM if cls.__name__ in METHODS else ())]
 
     @property
     def keys(self) -> CfgNode:
@@ -220,7 +222,11 @@ class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
         check_images(cfg, self.backbone)
         self.precision = resolve_precision(self.keys.PREC, self.device)
         prompted = PromptedCLIP(self.backbone, classnames)
+        stream = torch.get_rng_state()
         learner = self.build_learner(self.backbone, classnames)
+        if cfg.get("SEED_STREAM") == UPSTREAM:
+            torch.set_rng_state(stream)
+            start_as_upstream(learner, type(self).__name__, self.backbone, self.keys, len(classnames))
         if cfg.MODEL.INIT_WEIGHTS:
             self.start_from(learner, Path(cfg.MODEL.INIT_WEIGHTS))
         self.backbone.place(self.device, self.precision)

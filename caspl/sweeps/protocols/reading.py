@@ -14,6 +14,7 @@ NODES = {  # of trainers whose keys don't lie under their own name
     "ZeroshotCLIP2": "ZSCLIP",
 }
 OF_PHASE_2 = {f"TRAINER.CASPL.{name}" for name in ("BOOSTING", "FREEZE", "ONE_PHASE", "DEPTH_OF_ADAPTING")}
+SEED_STREAM = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "VPT", "IVLP", "MaPLe", "PromptSRC")
 NO_FEATURE_STORE = ("ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe")
 PHASE_1, CASCADED = "CasPLBoost", "CasPL_"
 
@@ -31,6 +32,8 @@ def reads(trainer: str, key: str) -> bool:
         return key.startswith(f"TRAINER.{NODES.get(method, method.upper())}.")
     if key.startswith("LOSS."):
         return method == "ProGrad"
+    if key == "SEED_STREAM":
+        return trainer in SEED_STREAM
     return key != "TEST.FEATURE_STORE" or trainer not in NO_FEATURE_STORE
 
 
