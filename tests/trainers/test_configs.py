@@ -76,6 +76,8 @@ def configuration(path, root, output):
         *demo_depths(content),
     ]
     options += ["TRAINER.CASPL.TEACHER", "demo/teacher"] if name == "CasPLBoost" else []
+    if name == "CoCoOp" and "'template'" in str(content):  # that of digits is longer than the others
+        options += ["TRAINER.COCOOP.N_CTX", "16"]
     if "GPA_MEAN" not in str(content):
         options += ["DATASET.NUM_SHOTS", "1"]
     return train.setup_cfg(train.parse_args([*arguments, *options]))
@@ -110,7 +112,10 @@ def test_one_of_each_kind_is_built(path, data, tmp_path):
     set_random_seed(1)
     trainer = build_trainer(cfg)
     assert type(trainer) is TRAINER_REGISTRY.get(path.parent.name)
-    assert len(next(iter(trainer.test_loader))["img"]) and trainer.max_epoch == cfg.OPTIM.MAX_EPOCH
+    assert len(next(iter(trainer.test_loader))["img"])
+    assert trainer.max_epoch == (
+        1 if path.parent.name == "LinearProbe" else cfg.OPTIM.MAX_EPOCH
+    )  # it is fitted at once
 
 
 @pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
