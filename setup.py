@@ -61,7 +61,8 @@ setup(
         "export": ["onnx", "onnxscript", "onnxruntime"],
         "trackio": ["trackio"],
         "wandb": ["wandb"],
-        "test": ["caspl[export]", "pytest>=8", "pytest-xdist>=3.5", "ruff", "transformers>=4.40"],
+        "sweep": ["ray>=2.49"],
+        "test": ["caspl[export,sweep]", "pytest>=8", "pytest-xdist>=3.5", "ruff", "transformers>=4.40"],
     },
     entry_points={"console_scripts": ["caspl = caspl.__main__:main"]},
 )

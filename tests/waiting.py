@@ -5,12 +5,11 @@ import subprocess
 import time
 
 
-def wait_for(condition):
-    for _ in range(500):
-        if condition():
-            return
+def wait_for(condition, seconds=10):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"waited for {seconds} seconds"
         time.sleep(0.02)
-    raise AssertionError("waited for ten seconds")
 
 
 def alive(pid):

@@ -26,7 +26,7 @@ PATHS = ("--root", "--output", "--boosting")
 LISTS = ("--datasets", "--trainers", "--seeds", "--shots", "--values", "--gpus")
 NUMBERS = ("--jobs", "--jobs-per-gpu", "--retries")
 FOR_ENGINES = {
-    "--gpus": ("local",),
+    "--gpus": ("local", "ray"),
     "--address": ("ray",),
     "--retries": ("ray",),
     "--submit": ("slurm",),

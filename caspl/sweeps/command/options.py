@@ -153,7 +153,9 @@ OPTIONS = (
 ENGINE_OPTIONS = (
     Option("--engine", "NAME", "local (default), on this machine; ray, on a cluster; slurm, as scripts for sbatch"),
     Option("--jobs", "N", "runs at a time (default 1; with GPUs as many as they have room for; slurm: of each array)"),
-    Option("--gpus", "NUMBERS", "local: the GPUs to use (default: all that are seen), or none"),
+    Option(
+        "--gpus", "NUMBERS", "local, and ray without --address: the GPUs to use (default: all that are seen), or none"
+    ),
     Option("--jobs-per-gpu", "N", "runs that share a GPU (default 1)"),
     Option("--address", "ADDRESS", "ray: of the cluster's head, host:port (default: a cluster that is started here)"),
     Option("--retries", "N", "ray: how often a run is begun again whose node was lost (default 3)"),

@@ -186,8 +186,8 @@ def test_engines():
         (["--jobs-per-gpu", "0"], '--jobs-per-gpu has "0", expected whole numbers from 1'),
         (["--submit"], "--submit is for --engine slurm; leave it out, or choose that engine"),
         (
-            ["--engine", "ray", "--gpus", "0"],
-            "--gpus is for --engine local; leave it out, or",
+            ["--engine", "slurm", "--gpus", "0"],
+            "--gpus is for --engine local and ray; leave it out, or",
         ),
         (["--all=yes"], "caspl sweep base2new has no option --all=yes; --help lists those that it has"),
     ],

@@ -1,0 +1,105 @@
+"""What jobs ask Ray for, by what its nodes have; how Ray is found. With a Ray that only pretends."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from caspl.ground.errors import InputError
+from caspl.sweeps.engines import ray as engine
+from caspl.sweeps.engines.options import EngineOptions
+from caspl.sweeps.engines.ray import cluster
+from caspl.sweeps.engines.ray.cluster import Cluster, Request
+from caspl.sweeps.jobs import Job, Kind, Plan, Resources
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
+def job(gpus=1.0, threads=None):
+    return Job("out/run", (), Kind.TRAINING, resources=Resources(gpus, threads))
+
+
+def of(*nodes, folder=""):
+    """A cluster of nodes that have so many (GPUs, cores); -1 GPUs: it is dead."""
+    described = [
+        {
+            "NodeID": f"n{i}",
+            "Alive": gpus >= 0,
+            "Resources": {"GPU": float(gpus)} | ({"CPU": float(cores)} if cores else {}),
+        }
+        for i, (gpus, cores) in enumerate(nodes)
+    ]
+    return Cluster(SimpleNamespace(nodes=lambda: described), folder)
+
+
+def asked(cluster, job, jobs_per_gpu=1):
+    request = cluster.request(job, jobs_per_gpu)
+    return request, cluster.places(request)
+
+
+def test_a_job_gets_a_gpu_and_its_share_of_the_cores():
+    assert asked(of((0, 8), (2, 16), (1, 4), (-1, 8)), job()) == (Request(1.0, 4.0, 4), 3)
+    assert asked(of((2, 16)), job(threads=2)) == (Request(1.0, 2.0, 2), 2)
+
+
+def test_jobs_share_a_gpu():
+    assert asked(of((1, 8)), job(), 3) == (Request(0.3333, 2.0, 2), 3)
+    assert asked(of((1, 1)), job(threads=4), 4) == (Request(0.25, 0.25, 4), 4)  # cores are not what is scarce
+
+
+def test_without_gpus_cores_are_counted():
+    assert asked(of((0, 16), (0, 4), (0, 0)), job(threads=4)) == (Request(0.0, 4.0, 4), 5)
+    assert asked(of((0, 2), (0, 4)), job(threads=64)) == (Request(0.0, 4.0, 64), 1)
+    assert asked(of((0, 16), (0, 8)), job()) == (Request(0.0, 8.0, None), 3)
+
+
+def test_the_users_threads_count(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert asked(of((0, 16)), job()) == (Request(0.0, 2.0, 2), 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    assert asked(of((0, 16)), job()) == (Request(0.0, 16.0, None), 1)
+
+
+def test_once_there_were_gpus_no_job_is_run_without():
+    some = of((1, 4), (0, 4))
+    assert asked(some, job()) == (Request(1.0, 4.0, 4), 1)
+    some.avoid("n0", "it is blind")
+    assert asked(some, job())[1] == 0 and some.all_avoided()
+    assert some.selector() == {"ray.io/node-id": "!in(n0)"}
+
+
+def test_on_this_machine_alone_places_are_counted(monkeypatch):
+    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
+    assert asked(of((2, 4), folder="/tmp/x"), job(), 2) == (Request(0.5, 1.0, 2), 4)
+    assert asked(of((1, 1), folder="/tmp/x"), job()) == (Request(1.0, 1.0, None), 1)
+    assert asked(of((0, 3), folder="/tmp/x"), job(threads=2)) == (Request(0.0, 1.0, 2), 3)
+
+
+def test_places_have_names():
+    two = of((1, 4), (1, 4))
+    two.request(job(), 1)
+    assert two.place("node3", "1") == "node3, GPU 1"
+    assert of((0, 4), (0, 4)).place("node3", "") == "node3"
+    assert of((0, 4)).place("node3", "0") == ""
+
+
+def test_ray_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"needs Ray, which can't be imported .*; pip install 'caspl\[sweep\]'$"):
+        cluster.library(alone=True)
+
+
+def test_ray_is_too_old(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(__version__="2.40.1"))
+    with pytest.raises(InputError, match=r"found Ray 2\.40\.1, expected 2\.49 or newer; pip install 'caspl\[sweep\]'$"):
+        cluster.library(alone=True)
+
+
+def test_gpus_of_this_machine_are_none_of_a_cluster(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(__version__="2.60.0"))
+    options = EngineOptions("ray", address="10.0.0.1:6379", gpus=("0",))
+    with pytest.raises(InputError, match="--gpus is for the GPUs of this machine, and --address is a cluster"):
+        engine.pool_for(Plan(()), options, print)
