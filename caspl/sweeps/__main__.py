@@ -56,7 +56,7 @@ def _one(experiment: str, words: Sequence[str], caller: Caller, place: Place) ->
         print(usage(experiment, _called(caller, experiment)), end="")
         return 0
     asked = read(experiment, apart, place, caller, mistakes)
-    table = asked.table and TableOf(asked.table, asked.request.datasets, asked.request.trainers)
+    table = asked.table and TableOf(asked.table, asked.request.datasets, asked.request.trainers, asked.deviations)
     if asked.dry_run:
         show(asked.plan, place, elsewhere=caller.start.resolve() != place.folder.resolve())
         if table:

@@ -60,6 +60,7 @@ class Planner:
         mistakes: gets what is wrong with it.
         resources: of each job.
         variation: of an ablation; the runs that are added next have it.
+        deviations: by trainer, where and why its runs differ on purpose from what is published.
     """
 
     request: Request
@@ -67,6 +68,7 @@ class Planner:
     resources: Resources = Resources()
     variation: Variation = PLAIN
     jobs: dict[str, Job] = field(default_factory=dict)
+    deviations: dict[str, str] = field(default_factory=dict)
     _choices: dict[tuple, Choice] = field(default_factory=dict)
 
     def plan(self) -> Plan:
@@ -139,6 +141,8 @@ class Planner:
             self.mistakes.add(f"no {file}; that folder has {', '.join(there)}")
         varied = self.variation.phase1_keys if trainer == PHASE_1 else self.variation.phase2_keys
         own = () if given else row.keys
+        if row.deviation and not given and not (self.request.as_published and row.can_be_followed):
+            self.deviations[trainer] = row.deviation
         return Choice(config, file, epoch, (*own, *keys_beside(run, config), *varied))
 
     def _run(self, trainer: str, dataset: str, shots: int | None, learner: str = "") -> Run:

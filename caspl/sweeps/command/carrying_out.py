@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 from ...ground.errors import InputError
@@ -58,6 +58,7 @@ class TableOf:
     folder: str
     datasets: tuple[str, ...]
     trainers: tuple[str, ...]
+    deviations: Mapping[str, str] = field(default_factory=dict)  # by trainer, from what is published
 
     @property
     def words(self) -> list[str]:
@@ -70,7 +71,10 @@ class TableOf:
     def show(self) -> bool:
         """Print it, in a process of its own, as its libraries take seconds to load; False: it could not be made."""
         print(flush=True)
-        return subprocess.run([sys.executable, *self.words]).returncode == 0
+        shown = subprocess.run([sys.executable, *self.words]).returncode == 0
+        for trainer, deviation in self.deviations.items():
+            print(f"\n{trainer} is not run as published: {deviation}.")
+        return shown
 
 
 def check_disk(mistakes: Mistakes, request: Request) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class Sweep:
     table: str | None  # the folder whose results are shown; None: no table
     dry_run: bool
     mistakes: Mistakes
+    deviations: Mapping[str, str]  # by trainer, from what is published
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -161,7 +162,9 @@ def read(experiment: str, words: Words, place: Place, caller: Caller, mistakes: 
     mistakes.stop()
     below = None if what.table is None or "--no-table" in words.flags else what.table.format(grid=grid)
     table = None if below is None else f"{request.output}/{below}".rstrip("/") or "/"
-    return Sweep(experiment, request, engine, planner.plan(), table, "--dry-run" in words.flags, mistakes)
+    return Sweep(
+        experiment, request, engine, planner.plan(), table, "--dry-run" in words.flags, mistakes, planner.deviations
+    )
 
 
 def _request(

@@ -87,6 +87,11 @@ class Protocol:
     deviation: str = ""
     published: Published = Published()
 
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether --as-published makes a difference."""
+        return self.published != Published()
+
     def as_published(self) -> Protocol:
         """The same row as its source has it."""
         theirs = self.published

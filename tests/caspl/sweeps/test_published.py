@@ -4,9 +4,12 @@ import re
 
 import pytest
 
+from caspl.sweeps.command.carrying_out import TableOf
 from caspl.sweeps.place import TRAINERS, configurations
+from caspl.sweeps.plan import Planner
 from caspl.sweeps.protocols.rows import Run
 from caspl.sweeps.protocols.table import OURS, PROTOCOLS, protocol
+from caspl.sweeps.requests import Mistakes, Request
 
 from .dry_runs import CHECKOUT
 
@@ -64,3 +67,25 @@ PUBLISHED = {
 def test_as_published(setting, trainer, dataset, shots):
     row = protocol(Run(setting, trainer, dataset, shots), as_published=True)
     assert (row.config, row.shots, row.seeds) == PUBLISHED[setting, trainer, dataset, shots]
+
+
+# ------------------------------------------------------------ what a sweep says below its table
+def deviations(setting="base2new", **asked):
+    trainers = ("ProGrad", "KgCoOp", "CasPL_ProGrad", "CasPL_CoOp")
+    made = Planner(Request(setting, trainers=trainers, **asked), Mistakes(print))
+    for trainer in trainers:
+        made.few_shot("imagenet" if setting == "transfer" else "dtd", trainer, "1", "16")
+    return set(made.deviations)
+
+
+def test_a_sweep_tells_where_it_deviates():
+    assert deviations() == {"ProGrad"}
+    assert deviations("transfer") == {"ProGrad", "KgCoOp", "CasPL_CoOp"}
+    assert deviations("transfer", as_published=True) == {"CasPL_CoOp"}  # which is not followed
+    assert deviations(configs={"ProGrad": "rn50_ep100"}) == set()  # of one that was asked for nothing is known
+
+
+def test_deviations_stand_below_the_table(tmp_path, capfd):
+    table = TableOf(str(tmp_path), ("dtd",), ("ProGrad",), {"ProGrad": "another backbone"})
+    assert not table.show()  # there is nothing to be shown
+    assert capfd.readouterr().out.endswith("\nProGrad is not run as published: another backbone.\n")
