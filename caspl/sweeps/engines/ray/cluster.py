@@ -202,14 +202,15 @@ def connect(ray: Any, address: str, say: Callable[[str], object]) -> Cluster:
         with suppress(Exception):
             ray.shutdown()
         why = "no answer" if isinstance(error, SystemExit) else first_line(error)
+        why = "it asks for another authentication token" if "authentication token" in str(error).lower() else why
         raise InputError(
-            f"the Ray cluster at {address} (--address) can't be joined ({why}); check the address and, on every machine, "
-            f"Python, Ray and RAY_AUTH_MODE"
+            f"the Ray cluster at {address} (--address) can't be joined ({why}); all machines need the same Python, Ray, "
+            f"RAY_AUTH_MODE and token"
         ) from None
     cluster = Cluster(ray)
     nodes = [node["Resources"] for node in cluster.nodes()]
     gpus, cores = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
-    say(f"Ray at {address}: {len(nodes)} nodes with {gpus:g} GPUs and {cores:g} cores")
+    say(f"Ray at {address}: {len(nodes)} node{'s' * (len(nodes) != 1)}, {gpus:g} GPUs, {cores:g} cores")
     return cluster
 
 
@@ -257,9 +258,11 @@ def _hushed() -> Iterator[None]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray puts a handler of its own in the place of ours."""
+    """Ray puts a handler of its own in the place of ours. Its processes are not to end before us where a terminal is closed."""
     before = signal.getsignal(signal.SIGTERM)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])  # which they inherit
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGTERM, before)

@@ -88,7 +88,7 @@ def _environment(errand: Errand) -> dict[str, str]:
 
 def _start(errand: Errand, environment: dict[str, str]) -> subprocess.Popen:
     """A worker that has its task and waits for the end of its stdin, which comes with the end of this process, too."""
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # else no run would ever get one
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, [])  # else no run would ever get SIGINT
     try:
         worker = subprocess.Popen(
             errand.worker,

@@ -79,14 +79,16 @@ def test_a_sweep(trial, machine):
     assert not left(machine)
 
 
-@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGHUP", 143)])
 def test_ctrl_c_ends_runs_and_ray(trial, machine, name, status):
+    """As a terminal sends it, to the whole group; Ray's processes are in it."""
     process = start(trial, machine, "hangs")
     wait_for(trial.notes, 60)
-    process.send_signal(getattr(signal, name))
+    os.killpg(process.pid, getattr(signal, name))
     out, err = process.communicate(timeout=100)
     assert process.returncode == status and not out
     assert err == "interrupted; the same command skips what is finished and resumes what was under way\n"
     assert not alive(trial.notes()[0].process) and not left(machine)
+    assert "KeyboardInterrupt" in (trial.folder / "hangs" / "stderr.txt").read_text()  # it was not killed
     with pytest.raises(ProcessLookupError):  # nobody of its process group
         os.killpg(process.pid, 0)

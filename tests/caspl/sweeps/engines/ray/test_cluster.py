@@ -1,5 +1,7 @@
 """What jobs ask Ray for, by what its nodes have; how Ray is found. With a Ray that only pretends."""
 
+import os
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -103,3 +105,41 @@ def test_gpus_of_this_machine_are_none_of_a_cluster(monkeypatch):
     options = EngineOptions("ray", address="10.0.0.1:6379", gpus=("0",))
     with pytest.raises(InputError, match="--gpus is for the GPUs of this machine, and --address is a cluster"):
         engine.pool_for(Plan(()), options, print)
+
+
+@pytest.mark.parametrize(
+    "error, why",
+    [
+        (RuntimeError("Version mismatch: Ray 2.58\n and more"), "Version mismatch: Ray 2.58"),
+        (RuntimeError("Failed\n Authentication token is missing"), "it asks for another authentication token"),
+        (SystemExit(15), "no answer"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined(error, why):
+    def init(**options):
+        os.write(2, b"what Ray's own code says")
+        raise error
+
+    left = []
+    ray = SimpleNamespace(init=init, shutdown=lambda: left.append(True))
+    with pytest.raises(InputError) as told:
+        cluster.connect(ray, "10.0.0.1:6379", print)
+    assert (
+        f"at 10.0.0.1:6379 (--address) can't be joined ({why}); all machines need the same Python" in str(told.value)
+        and left
+    )
+
+
+def test_ray_is_not_heard(capfd):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def init(**options):
+        os.write(1, b"on stdout")
+        os.write(2, b"on stderr")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    node = {"NodeID": "n0", "Alive": True, "Resources": {"CPU": 4.0}}
+    said = []
+    cluster.connect(SimpleNamespace(init=init, nodes=lambda: [node]), "10.0.0.1:6379", said.append)
+    assert capfd.readouterr() == ("", "") and said == ["Ray at 10.0.0.1:6379: 1 node, 0 GPUs, 4 cores"]
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -60,7 +60,7 @@ def test_workers_are_killed_and_the_numbers_are_those_of_one_machine(real_ray, c
     jobs = trainings_and_tests(counting, 20, lambda i: ["kill=1"] if i % 2 else [])
     status, screen, said = real_ray.sweep(counting, jobs)
     assert status == 0 and len(screen.lines) == 40 and not screen.said
-    assert said[0].endswith("3 nodes with 2 GPUs and 4 cores")
+    assert said[0].endswith("3 nodes, 2 GPUs, 4 cores")
     assert sorted(said[1:]) == sorted(
         f"{counting.folder}/train{i}: its worker was killed; it is begun again (1 of 3)" for i in range(1, 20, 2)
     )
