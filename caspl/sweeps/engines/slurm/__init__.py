@@ -14,6 +14,7 @@ Nothing of ours waits: SLURM holds back each task until the one that it needs ha
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def run(plan: Plan, program: Sequence[str], wanted: EngineOptions, table: Callab
     _tell_left_out(finished, len(listed) - finished - len(jobs))
     if not jobs:
         return 0 if finished < len(listed) or table() else 1
-    tasks = arrays(jobs, pack=wanted.jobs_per_gpu, longest=longest, queued=waiting)
+    pack = min(wanted.jobs_per_gpu, wanted.jobs or wanted.jobs_per_gpu)
+    tasks = arrays(jobs, pack=pack, longest=longest, queued=waiting)
     order = orders.order(plan.jobs, tasks, program, wanted.table)
     folder = _write(sweeps, order, tasks, wanted, given, setup)
     return _submit(folder) if wanted.submit else _print(folder, jobs, tasks)
@@ -72,17 +74,31 @@ def _write(
     folder = sweeps / hashlib.sha256("\0".join(said).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     at_once = wanted.jobs and max(1, wanted.jobs // wanted.jobs_per_gpu)
     gpu = any(job.resources.gpus for job in order.jobs)
+    here = str(Path.cwd())
     scripts = {
-        TASK: task_script(folder, sys.executable, given, gpu=gpu, setup=setup),
-        TABLE: table_script(folder, sys.executable, given, setup=setup),
-        SUBMIT: submit_script(folder, str(Path.cwd()), tasks, at_once=at_once),
+        TASK: task_script(folder, here, sys.executable, given, gpu=gpu, setup=setup),
+        TABLE: table_script(folder, here, sys.executable, given, setup=setup),
+        SUBMIT: submit_script(folder, here, tasks, at_once=at_once),
     }
     (folder / LOGS).mkdir(parents=True, exist_ok=True)
     orders.write(folder, order)
     for name, text in scripts.items():
+        _keep_edited(folder / name, text)
         with replacing(folder / name) as file:
             file.write_text(text, encoding="utf-8", errors="surrogateescape")
     return folder
+
+
+def _keep_edited(script: Path, text: str) -> None:
+    """Put aside what is about to be replaced by another `text`: whoever has edited it thinks that it holds."""
+    if script.is_file() and script.read_bytes() != text.encode("utf-8", "surrogateescape"):
+        aside = script.with_name(f"{script.name}.old")
+        os.replace(script, aside)
+        tell(
+            f"warning: {script} was edited, or is of another version; it is written anew, and what it was is in {aside.name} "
+            f"beside it. An edited script is submitted by {SUBMIT}; --sbatch and --setup hold for every command",
+            sys.stderr,
+        )
 
 
 def _print(folder: Path, jobs: Sequence[Job], tasks: Sequence[Array]) -> int:

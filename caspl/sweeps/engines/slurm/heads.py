@@ -15,6 +15,10 @@ OURS = {
     "-a": "the runs make the arrays",
     "--dependency": "each run waits for the one that it needs",
     "-d": "each run waits for the one that it needs",
+    "--job-name": "each array is named after its runs",
+    "-J": "each array is named after its runs",
+    "--output": "what the tasks say lies in the logs/ of the sweep",
+    "-o": "what the tasks say lies in the logs/ of the sweep",
     "--chdir": "the runs start in the folder of this project",
     "-D": "the runs start in the folder of this project",
     "--wrap": "the script is written here",
@@ -61,9 +65,7 @@ def options(text: str) -> list[list[str]]:
                 f"--sbatch has {shown(word)} where an option such as --time=8:00:00 is expected; correct it"
             )
     wrong = [
-        f"--sbatch has {_name(option)}, but {OURS[_name(option)]}; leave it out"
-        for option in found
-        if _name(option) in OURS
+        f"--sbatch has {_name(option)}, but {OURS[name]}; leave it out" for option in found if (name := _ours(option))
     ]
     wrong += [
         f"--sbatch has a line break or another hidden character in {shown(word)}; take it out"
@@ -90,6 +92,14 @@ def _name(option: list[str]) -> str:
     """Its name without the value: --time of --time=8:00:00, -p of -pgpu."""
     word = option[0].partition("=")[0]
     return word if word.startswith("--") else word[:2]
+
+
+def _ours(option: list[str]) -> str:
+    """The one of OURS that it is, which sbatch knows by its beginning, too: --dep; "": none."""
+    name = _name(option)
+    if name in OURS or not name.startswith("--"):
+        return name if name in OURS else ""
+    return next((ours for ours in OURS if ours.startswith(name)), "")
 
 
 def _lines(options: list[list[str]]) -> list[str]:

@@ -40,19 +40,23 @@ add() { # NAME OPTIONS AND SCRIPT...: puts them into the queue; sets id, the num
 """
 
 
-def task_script(folder: Path, python: str, given: list[list[str]], *, gpu: bool, setup: str = "") -> str:
-    """For bash: run the task of an array, whose name is the argument."""
+def task_script(
+    folder: Path, directory: str, python: str, given: list[list[str]], *, gpu: bool, setup: str = ""
+) -> str:
+    """For bash: run the task of an array, whose name is the argument; the runs start in `directory`."""
     call = [python, "-m", MODULE, str(folder)]
-    return _script(task_head(given, gpu), setup, f'exec {shlex.join(call)} "$1" "$SLURM_ARRAY_TASK_ID"')
+    last = f'exec {shlex.join(call)} "$1" "$SLURM_ARRAY_TASK_ID"'
+    return _script(task_head(given, gpu), setup, directory, last)
 
 
-def table_script(folder: Path, python: str, given: list[list[str]], *, setup: str = "") -> str:
+def table_script(folder: Path, directory: str, python: str, given: list[list[str]], *, setup: str = "") -> str:
     """For bash: print the table, and the runs that failed."""
-    return _script(table_head(given), setup, f"exec {shlex.join([python, '-m', MODULE, str(folder)])}")
+    return _script(table_head(given), setup, directory, f"exec {shlex.join([python, '-m', MODULE, str(folder)])}")
 
 
-def _script(head: Sequence[str], setup: str, last: str) -> str:
-    return "\n".join(["#!/bin/bash", *head, *([setup.rstrip("\n")] if setup else []), last, ""])
+def _script(head: Sequence[str], setup: str, directory: str, last: str) -> str:
+    own = [setup.rstrip("\n"), f"cd {shlex.quote(directory)} || exit"] if setup else []  # wherever the set-up has gone
+    return "\n".join(["#!/bin/bash", *head, *own, last, ""])
 
 
 def submit_script(folder: Path, directory: str, arrays: Sequence[Array], *, at_once: int | None = None) -> str:

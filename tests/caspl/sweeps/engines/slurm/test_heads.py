@@ -48,6 +48,13 @@ def test_a_gpu_unless_the_user_says_which():
         ("-a3", "has -a, but"),
         ("--dependency afterok:3", "has --dependency, but"),
         ("--wrap=ls -d", "has --wrap, but the script is written here; leave it out; --sbatch has -d, but"),
+        ("--dep=afterok:3", "has --dep, but each run waits for the one that it needs"),
+        ("--job-name=mine", "has --job-name, but each array is named after its runs"),
+        ("-J mine", "has -J, but"),
+        (
+            "-o log.txt --output=x",
+            "has -o, but what the tasks say lies in the logs/ of the sweep; leave it out; --sbatch has --o",
+        ),
         ("--comment='a\nb'", "has a line break or another hidden character"),
         ("--comment='a\x1bb'", "has a line break or another hidden character"),
     ],

@@ -104,6 +104,8 @@ def test_dependencies_name_arrays_in_the_queue(trial, cluster):
 def test_the_most_at_a_time(trial, capfd, jobs, pack, ends):
     go(trial, submit=False, jobs=jobs, jobs_per_gpu=pack)
     assert all(end == ends for end in re.findall(r"--array=[\d,-]+(\S*)", capfd.readouterr().out))
+    tasks = json.loads((folder_of(trial) / "order.json").read_text())["arrays"].values()
+    assert max(len(runs) for array in tasks for runs in array.values()) == min(pack, jobs or pack)
 
 
 def test_a_failure_stops_what_needs_it_and_nothing_else(trial, cluster, monkeypatch):
@@ -213,11 +215,24 @@ def test_ctrl_c_says_what_is_in_the_queue(trial, cluster):
 def test_set_up_and_odd_places(trial, cluster, monkeypatch):
     monkeypatch.setenv("EXECUTE", "1")
     odd = trial.folder / "100% %a 'it'"
-    (trial.folder / "setup").write_text("export SAID='by the set-up'\necho $SAID")
+    (trial.folder / "setup").write_text("export SAID='by the set-up'\necho $SAID\ncd /")  # the runs start where they do
     jobs = Plan((trial.job("one"),))
     assert go(trial, jobs, output=str(odd), setup=str(trial.folder / "setup")) == 0
     (log,) = odd.glob("sweep-slurm/*/logs/*")
     assert log.read_text() == f"by the set-up\nrun     75.0%  {trial.folder}/one\n"
+
+
+def test_an_edited_script_is_not_lost(trial, capfd):
+    """It holds for its submit.sh; the command writes its own, and says so."""
+    for edit in ("", "# mine\n"):
+        go(trial, submit=False)
+        script = folder_of(trial) / "task.sh"
+        written = script.read_text()
+        script.write_text(edit + written)
+    assert "warning" not in capfd.readouterr().err
+    go(trial, submit=False)
+    assert f"warning: {script} was edited" in capfd.readouterr().err
+    assert script.read_text() == written and script.with_name("task.sh.old").read_text() == f"# mine\n{written}"
 
 
 def test_places_that_are_wrong(trial):
