@@ -191,11 +191,11 @@ def _tell_failure(name: str, error: Exception) -> None:
 def _identity(folder: Path, name: str, resumed: bool) -> tuple[dict[str, str], bool]:
     """Project, name and id under which `folder` is tracked, and whether it has been before."""
     path = folder / FILE
+    known = _known(path)
     try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         identity = {key: PARTS[key].fullmatch(known[name][key])[0] for key in PARTS} if resumed else {}
-    except (ValueError, LookupError, TypeError):  # damaged, or this tracker is new: nothing is lost but the connection
-        known, identity = {}, {}
+    except (LookupError, TypeError):  # damaged, or this tracker is new: nothing is lost but the connection
+        identity = {}
     if identity:
         return identity, True
     project, run = names_of(folder)
@@ -203,6 +203,15 @@ def _identity(folder: Path, name: str, resumed: bool) -> tuple[dict[str, str], b
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({**known, name: identity}, indent=1) + "\n", encoding="utf-8")
     return identity, False
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """What the file holds, by tracker; {}: nothing that can be read."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def names_of(folder: Path) -> tuple[str, str]:

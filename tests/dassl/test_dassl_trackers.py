@@ -159,6 +159,13 @@ def test_a_run_is_gone_on_with_without_or_with_another_tracker(make_cfg, make_tr
     assert libraries["trackio"].runs[0].resume == "never"
 
 
+def test_another_tracker_does_not_end_the_connection_of_the_first(libraries, tmp_path):
+    for names in (["wandb"], ["trackio"], ["wandb", "trackio"]):
+        trackers.begin(names, tmp_path, {}, resumed=True).close()
+    first, again = libraries["wandb"].runs
+    assert first.id == again.id and [run.resume for run in libraries["trackio"].runs] == ["never", "allow"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"wandb": 1}', '{"wandb": {"id": "x"}}', "\0", ELSEWHERE])
 def test_a_damaged_file_of_names_loses_only_the_connection(libraries, tmp_path, content):
     (tmp_path / trackers.FILE).write_text(content)
