@@ -61,6 +61,8 @@ MEANT = {name: f"sweep {name}" for name in EXPERIMENTS} | {  # what others call 
     "test": "train --eval-only",
     "eval": "train --eval-only",
     "run": "train",
+    "evaluate": "train --eval-only",
+    "protocols": "sweep protocols",
     "keys": "configs keys",
     "show": "configs show",
     "tables": "results",

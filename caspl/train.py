@@ -1,4 +1,4 @@
-"""The family's command line: train and test a prompt learner. `python train.py` and `caspl train` are the same.
+"""The family's command line: train and test a prompt learner. `train.py` of a checkout and `caspl train` are the same.
 
     python train.py --root DATA --trainer CoOp --dataset-config-file configs/datasets/digits.yaml \\
         --config-file configs/trainers/CoOp/digits.yaml --seed 1 --output-dir output/coop DATASET.NUM_SHOTS 16

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _carry_out(argv: list[str]) -> int | None:
-    if argv[:1] in (["-h"], ["--help"]):
+    if {"-h", "--help"} & {*argv[:2]}:
         print(
             f"usage: {door.prog('python -m caspl.configs')} [--help] [WORD | show FILE | keys [WORD]]\n\n{__doc__}",
             end="",

@@ -25,7 +25,6 @@ def parser() -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
     made = door.Parser(prog=door.prog("python -m caspl.completion"), description=__doc__, formatter_class=form)
     made.add_argument("shell", choices=[*SCRIPTS], help="whose script to print")
-    made.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return made
 
 
@@ -36,11 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_script(words: Sequence[str]) -> None:
-    made = parser()
-    args = made.parse_args(words)
-    if args.words:
-        made.error(f"unrecognized arguments: {' '.join(args.words)}")
-    print(SCRIPTS[args.shell].read_text(encoding="utf-8"), end="")
+    print(SCRIPTS[parser().parse_args(words).shell].read_text(encoding="utf-8"), end="")
 
 
 def _answer(words: Sequence[str]) -> None:

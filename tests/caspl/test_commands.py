@@ -10,6 +10,7 @@ import pytest
 import train
 from caspl import __version__
 from caspl.__main__ import COMMANDS, EXPERIMENTS, main
+from caspl.completion.answers import Table
 from caspl.sweeps.command import options as sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,26 @@ def test_each_command_has_help_that_names_it_as_it_was_called(verb, form, capsys
     assert main(form.format(verb).split()) == 0
     said = capsys.readouterr()
     assert said.out.startswith(f"usage: caspl {verb} ") and not said.err
-    assert "python -m caspl" not in said.out and "train.py" not in said.out.replace("python train.py` and `caspl", "")
+    assert "python -m caspl" not in said.out and "train.py" not in said.out.replace("`train.py` of a checkout", "")
+
+
+def commands(node, *before):
+    """The words of all commands below a node of the table of completion: caspl configs show."""
+    for word, child in node["words"].items():
+        yield " ".join([*before, word])
+        yield from commands(child, *before, word)
+
+
+@pytest.mark.parametrize("line", [line for line in commands(Table().content["caspl"]) if " " in line])
+def test_each_command_of_a_command_has_help(line, capsys):
+    assert main([*line.split(), "--help"]) == 0
+    said = capsys.readouterr()
+    assert f"caspl {line}" in said.out and not said.err
+
+
+def test_the_same_command_is_not_said_to_be_two(capsys):
+    assert main(["train", "--help"]) == 0
+    assert "`train.py` of a checkout and `caspl train` are the same" in " ".join(capsys.readouterr().out.split())
 
 
 def test_version(capsys):
@@ -46,6 +66,7 @@ UNKNOWN = {
     "dataset": "there is no command 'dataset'; do you mean caspl datasets?",
     "eval": "there is no command 'eval'; do you mean caspl train --eval-only?",
     "base2new": "there is no command 'base2new'; do you mean caspl sweep base2new?",
+    "protocols": "there is no command 'protocols'; do you mean caspl sweep protocols?",
     "xyzzy": "there is no command 'xyzzy'; caspl --help shows what there is",
     "a\x1b[2Jb": "there is no command 'a\\x1b[2Jb'; caspl --help shows what there is",
     "--trainer": "--trainer stands before the command, which comes first; caspl --help shows what there is",

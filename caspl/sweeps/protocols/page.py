@@ -7,12 +7,18 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from ...ground import door
 from ...ground.errors import InputError
 from ...ground.files import replacing
 from .rows import Fits, Keys, Protocol, Published
 from .table import KEYS, PROTOCOLS
 
 UPDATE = "--update"
+USAGE = """usage: {called} [WORD | --update]
+
+Which configuration and which keys a sweep gives a trainer in an experiment, and where that is published: all rows, or those
+with WORD in them, such as MaPLe or few_shot. --update writes docs/protocols.md, in a checkout. docs/sweeps.md says more.
+"""
 PAGE = Path("docs") / "protocols.md"
 HEAD = f"""# Protocols
 
@@ -33,6 +39,9 @@ COLUMNS_OF_KEYS = ("experiment", "trainer", "dataset", "shots", "configuration w
 
 def main(words: Sequence[str], checkout: Path | None) -> int:
     """Print the rows, or write the page of a `checkout`. Raises InputError where there are none, or for too many words."""
+    if list(words[:1]) in (["-h"], ["--help"]):
+        print(USAGE.format(called=f"{door.prog('caspl sweep')} protocols"), end="")
+        return 0
     if list(words) == [UPDATE]:
         return _update(checkout)
     if len(words) > 1:
