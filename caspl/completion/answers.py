@@ -58,13 +58,18 @@ class Line:
 
     node: dict[str, Any]
     option: dict[str, Any] | None = None  # whose value is next
+    half: dict[str, Any] | None = None  # whose value the last word was, unless = and the rest of it follow: CoOp=digits
     place: int = 0
     pairs: list[str] | None = None  # once they have begun
     closed: bool = False  # behind --, where no flags come any more
     used: set[str] = field(default_factory=set)
 
     def take(self, word: str) -> None:
-        """Go on behind `word`."""
+        """Go on behind `word`; bash has the sign of KEY=VALUE as a word of its own."""
+        if word == "=":
+            self.option = self.option or self.half
+            return
+        self.half = self.option
         if self.option and not (self.option.get("many") == "words" and word.startswith("-")):
             self.option = self.option if self.option.get("many") == "words" else None
         elif word == "--" and not self.closed:
@@ -96,14 +101,16 @@ def answers(words: Sequence[str], table: Table | None = None) -> list[Answer]:
     bash has taken KEY=VALUE and --option=value apart at the sign; the others have not.
     """
     table = table or Table()
-    words = [word for word in words[:-1] if word != "="] + [*words[-1:]]
+    words = [*words]
     current = words.pop().lstrip("\"'") if words else ""
     line = Line(table.content["caspl"])
     for word in words:
         line.take(word)
     before, equals, rest = current.partition("=")
     if equals and not before:  # the sign alone, in bash
-        return answers([*words, ""], table)
+        return answers([*words, equals, ""], table)
+    if equals and line.option:  # TRAINER=NAME of --config
+        return [(f"{before}={word}", about) for word, about in _beginning(rest, table.words(line.option["takes"]))]
     if equals:
         return [(f"{before}={word}", about) for word, about in answers([*words, before, rest], table)]
     if line.option and line.option.get("many"):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dassl.config.defaults import LOGGERS
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY
 
@@ -31,7 +32,7 @@ from ..sweeps.grids import GRIDS
 from . import __main__ as completion
 from .answers import PAIRS, TABLE
 
-LONGEST = 72  # characters of an explanation
+SHORTEST, LONGEST = 12, 72  # characters of an explanation
 TAKES: dict[str, str | list[str]] = {  # what is no choice of argparse's, by the option or the name of the argument
     "--trainer": "trainers",
     "--trainers": "trainers",
@@ -55,9 +56,18 @@ WITH_PAIRS = ("check", "fewshot", "import-fewshot")  # commands of caspl.dataset
 
 
 def short(text: str) -> str:
-    """The beginning of an explanation."""
-    text = re.split(r"; |(?<!e\.g)\. | \(|: ", " ".join(text.split()))[0].rstrip(".")
+    """The beginning of an explanation, in whole clauses, or cut off."""
+    whole = " ".join(text.split()).rstrip(".")
+    text = next((end for end in _clauses(whole) if len(end) >= SHORTEST), whole)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3].rsplit(' ', 1)[0]}..."
+
+
+def _clauses(text: str) -> Iterator[str]:
+    """The first clause, the first two ...: they end where none in brackets has begun."""
+    for mark in re.finditer(r"; |(?<!e\.g)\. | \(|: |$", text):
+        begun = text[: mark.start()]
+        if begun.count("(") == begun.count(")"):
+            yield begun.rstrip(".")
 
 
 def node(about: str = "", words: Mapping[str, Any] | None = None, places: Sequence[Any] = ()) -> dict[str, Any]:
@@ -104,10 +114,10 @@ def of_sweeps() -> dict[str, Any]:
     """The options of sweeps are a table of their own."""
     experiments = {}
     for name, what in sweeping.EXPERIMENTS.items():
-        made = node(what.about)
+        made = node(what.summary)
         for option in sweeping.options_of(name):
             takes = TAKES.get(option.name, "") if option.value else None
-            made["options"][option.name] = {"takes": takes, "about": short(option.about)} | (
+            made["options"][option.name] = {"takes": takes, "about": short(sweeping.about(option, what))} | (
                 {"many": "list"} if option.name in LISTS else {}
             )
         made[PAIRS] = True
@@ -165,7 +175,8 @@ def _ours(registry: Any) -> list[str]:
     return sorted(n for n in registry.registered_names() if registry.get(n).__module__.startswith("caspl."))
 
 
-KEYS_OF_LISTS = {
+VALUES_OF_KEYS: dict[str, str | list[str]] = {
+    "LOGGER": [name for name in LOGGERS if name],
     "TRAINER.NAME": "trainers",
     "DATASET.NAME": "datasets",
     "MODEL.BACKBONE.NAME": "clips",
@@ -175,7 +186,7 @@ KEYS_OF_LISTS = {
 
 def of_key(key: Key) -> dict[str, Any]:
     choices = ["True", "False"] if key.kind is bool else [str(choice) for choice in key.choices if choice != ""]
-    values = KEYS_OF_LISTS.get(key.name) or (choices if key.kind is not list else [])
+    values = VALUES_OF_KEYS.get(key.name) or (choices if key.kind is not list else [])
     return {"about": short(key.about)} | ({"values": values} if values else {})
 
 

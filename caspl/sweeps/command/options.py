@@ -130,7 +130,7 @@ OPTIONS = (
     Option("--output", "DIR", "where all runs go (default output)"),
     Option("--datasets", "NAMES", "of files in configs/datasets; lists are separated by spaces or commas"),
     Option("--trainers", "NAMES", "of folders in configs/trainers (default {trainers})", FOR_TRAINERS),
-    Option("--seeds", "NUMBERS", "(default {seeds})"),
+    Option("--seeds", "NUMBERS", "of the runs (default {seeds})"),
     Option("--shots", "NUMBERS", "labelled images per class (default {shots})", FOR_TRAINERS),
     Option("--all", "", "test over all classes, too", FOR_SPLITS),
     Option("--source", "NAME", "the dataset that is trained on (default imagenet)", FOR_TRANSFER),
@@ -202,9 +202,13 @@ def overview(called: str) -> str:
 
 
 def _lines(options: tuple[Option, ...] | list[Option], what: Experiment) -> Iterator[str]:
-    usual = {name: " ".join(getattr(what, name)) for name in ("trainers", "seeds", "shots")}
     for option in options:
-        yield f"  {f'{option.name} {option.value}':<18} {option.about.format(**usual)}"
+        yield f"  {f'{option.name} {option.value}':<18} {about(option, what)}"
+
+
+def about(option: Option, what: Experiment) -> str:
+    """What an option of an experiment does."""
+    return option.about.format(**{name: " ".join(getattr(what, name)) for name in ("trainers", "seeds", "shots")})
 
 
 def _filled(text: str) -> str:

@@ -1,5 +1,7 @@
 """What may stand next on a command line, and that the table of it is what the commands' parsers say."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,26 @@ def words(line):
 
 def test_the_table_is_made_of_the_commands_as_they_are():
     assert TABLE.read_text(encoding="utf-8") == as_text(collect()), "run python -m caspl.completion.collect"
+
+
+def explanations(node):
+    """(word, what is said of it) of all that is below a node of the table."""
+    for word, child in {**node["words"], **node["options"]}.items():
+        yield word, child["about"]
+        if "words" in child:
+            yield from explanations(child)
+
+
+def test_what_is_said_of_a_word_says_something():
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    said = [*explanations(table["caspl"]), *((key, about["about"]) for key, about in table["keys"].items())]
+    bad = [
+        line
+        for line in said
+        if re.fullmatch(r"|default|True|False|local|ray|slurm|.*{\w+}.*|\(.*", line[1])
+        or line[1].count("(") != line[1].count(")")
+    ]
+    assert [line for line in bad if line[0] not in ("--help", "--version")] == []
 
 
 ALL = {
@@ -50,6 +72,12 @@ ALL = {
     "sweep ablations --grid fro": ["frozen"],
     "sweep base2new --datasets oxford_p": ["oxford_pets"],
     "sweep base2new --config rn101_ep1": ["rn101_ep100"],
+    "sweep base2new --config CoOp=rn101_ep1": ["CoOp=rn101_ep100"],
+    "sweep base2new --config CoOp = rn101_ep1": ["rn101_ep100"],
+    "train TRAINER.CASPL.LOSS =": ["kl", "reverse_kl", "l1", "mse", "feature"],
+    "sweep base2new --output a=": [],
+    "train --output-dir out=": [],
+    "train LOGGER tr": ["trackio", "trackio,wandb"],
     "sweep base2new --trainers CoOp -- OPTIM.NA": ["OPTIM.NAME"],
     "sweep base2new -- --eng": [],
     "datasets check Oxf": ["OxfordFlowers", "OxfordPets"],
