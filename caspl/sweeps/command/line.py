@@ -243,7 +243,9 @@ def _gpus(words: tuple[str, ...], mistakes: Mistakes) -> tuple[str, ...]:
     if words == NO_GPUS:
         return ()
     for word in words:
-        if not GPU.fullmatch(word):
+        if word in NO_GPUS:
+            mistakes.add(f"--gpus has none beside others ({','.join(words)}); give it alone, or leave it out")
+        elif not GPU.fullmatch(word):
             mistakes.add(f'--gpus has "{word}", expected numbers from 0, such as 0,1, or none')
     if len(set(words)) < len(words):
         mistakes.add(f"--gpus has one twice ({','.join(words)}); --jobs-per-gpu says how many runs share one")

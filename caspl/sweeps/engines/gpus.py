@@ -114,7 +114,8 @@ def choose(asked: Sequence[str] | None) -> tuple[list[Gpu], str]:
         return [Gpu(id, known.name(id)) for id in ids], known.problem if seen is None else ""
     problems = [problem for id in asked if (problem := _missing(id, known, seen))]
     if problems:
-        raise InputError(f"{listed(problems)}; choose among those, or leave --gpus out to use all")
+        way_out = "leave --gpus out" if seen == [] else "choose among those, or leave --gpus out to use all"
+        raise InputError(f"{listed(problems)}; {way_out}")
     ids = [seen[int(id)] if seen and NUMBER.fullmatch(id) else str(int(id)) if id.isdecimal() else id for id in asked]
     gpus = [Gpu(id, known.name(id)) for id in ids]
     twice = [gpu.id for i, gpu in enumerate(gpus) if gpu.name in [other.name for other in gpus[:i]]]

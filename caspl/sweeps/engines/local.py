@@ -73,6 +73,7 @@ class LocalPool:
         self._at_once: list[tuple[Job, Event]] = []  # what is told without waiting
         self._kept: Slot | None = None  # by `free`, for the next `start`
         self._wants = False  # a slot that there was not
+        self._told = ""  # why slots can't be shared
 
     def full(self) -> bool:
         return len(self._under_way) >= self.places
@@ -83,10 +84,10 @@ class LocalPool:
         if self.slots is None or self._kept:
             return True
         mine = [(slot.gpu.name, slot.number) for _, slot in self._under_way.values() if slot]
-        unshared = self.slots.problem
         self._kept = self.slots.take(mine)
-        if self.slots.problem != unshared:
+        if self.slots.problem != self._told:
             self.say(f"GPUs aren't shared with other sweeps: {self.slots.problem}")
+            self._told = self.slots.problem
         self._wants = self._kept is None
         return not self._wants
 

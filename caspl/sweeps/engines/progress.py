@@ -102,7 +102,7 @@ def likeness(job: Job) -> Likeness:
     """Of a job, by its command line."""
     given = dict(zip(job.arguments[:-1], job.arguments[1:], strict=True))
     kind = Kind.PHASE1 if job.kind is Kind.BOOSTING else job.kind
-    dataset = given.get("DATASET.UNION") or PurePath(given.get("--dataset-config-file", "")).stem
+    dataset = given.get("DATASET.MEMBERS") or PurePath(given.get("--dataset-config-file", "")).stem
     return Likeness(kind, given.get("--trainer", ""), dataset)
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...ground.errors import cause
-from ...ground.files import replacing
+from ...ground.files import regular, replacing
 from ...ground.locks import FolderLock, lock_folder
 from ..state import SETTINGS_FILE, finished, newest_log, result_of, started
 from .task import (
@@ -139,7 +139,10 @@ def _run(task: Task, stop: Stop, locks: Sequence[int]) -> int:
 
     What it prints stands in its log, too. It gets a process group of its own, and ends as a whole.
     """
-    with open(os.path.join(task.job.folder, ERRORS), "wb") as errors:
+    path = os.path.join(task.job.folder, ERRORS)
+    if os.path.exists(path):
+        regular(path)  # a pipe would keep the worker waiting for ever
+    with open(path, "wb") as errors:
         process = subprocess.Popen(
             [*task.program, *task.job.arguments],
             stdin=subprocess.DEVNULL,

@@ -94,7 +94,7 @@ def test_those_that_are_asked_for(machine, text, visible, asked, expected):
         (THREE, None, ["GPU-bbbb"], "--gpus has GPU-bbbb, but nvidia-smi -L shows more than one of that name"),
         (THREE, "1,2", ["2"], "--gpus has 2, but CUDA_VISIBLE_DEVICES=1,2 shows the GPUs 0 to 1"),
         (THREE, "2", ["1"], "--gpus has 1, but CUDA_VISIBLE_DEVICES=2 shows the GPU 0 only"),
-        (THREE, "", ["0"], "--gpus has 0, but CUDA_VISIBLE_DEVICES= shows no GPU"),
+        (THREE, "", ["0"], "--gpus has 0, but CUDA_VISIBLE_DEVICES= shows no GPU; leave --gpus out"),
         (THREE, "1", [A], f"--gpus has {A}, which CUDA_VISIBLE_DEVICES does not show"),
     ],
 )

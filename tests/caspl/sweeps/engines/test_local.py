@@ -244,8 +244,10 @@ def test_systems_without_process_groups(monkeypatch):
         local.run(Plan(()), (), EngineOptions(), lambda: True)
 
 
-def test_slots_that_cannot_be_shared_are_told_once(trial, tmp_path):
+@pytest.mark.parametrize("place", ["slots", "not there/slots"])
+def test_slots_that_cannot_be_shared_are_told_once(trial, tmp_path, monkeypatch, place):
     (tmp_path / "slots").touch()
+    monkeypatch.setenv("CASPL_SLOTS", str(tmp_path / place))
     said = []
     pool = LocalPool(None, Slots(gpus(2)), said.append)
     assert trial.carry_out([trial.job(f"run{i}") for i in range(4)], pool)[0] == 0

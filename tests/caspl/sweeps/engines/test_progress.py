@@ -13,10 +13,12 @@ from types import SimpleNamespace
 import pytest
 
 from caspl.ground import texts
+from caspl.sweeps import plan
 from caspl.sweeps.engines import progress, worker
 from caspl.sweeps.engines.progress import Estimate, Lines, Table
 from caspl.sweeps.engines.task import Begun, Outcome, task_as_line
 from caspl.sweeps.jobs import Job, Kind
+from caspl.sweeps.requests import Mistakes, Request
 from waiting import wait_for
 
 
@@ -133,6 +135,14 @@ def test_time_left_is_said_and_what_is_not_known(terminal):
         "0:02:10  1 running, 6 waiting, 1 done",
         "about 0:04:30 left for 3 of 7 jobs; not known yet of 4: tests of CoOp on dtd, trainings of M0 on dtd, others",
     ]
+
+
+def test_unions_are_told_apart():
+    request = Request("phase1", datasets=("oxford_pets+dtd", "dtd+digits"), trainers=("CasPLBoost",), seeds=("1",))
+    planner = plan.Planner(request, Mistakes(print))
+    plan.each(planner, plan.EXPERIMENTS["phase1"](planner))
+    named = [str(progress.likeness(job)) for job in planner.plan()]
+    assert len(set(named)) == 2 and "DescribableTextures" in named[0]
 
 
 def test_how_long_the_rest_takes():

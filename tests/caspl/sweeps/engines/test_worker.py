@@ -1,5 +1,6 @@
 """One job where it runs: what becomes of it, and that it ends with whoever wanted it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -67,6 +68,10 @@ def test_places_that_cannot_be_written(trial):
     (trial.folder / "run" / "stderr.txt").mkdir(parents=True)
     outcome = carry_out(trial.task(trial.job("run")))
     assert outcome.reason == f"{trial.folder}/run/stderr.txt can't be written or read (Is a directory)"
+    (trial.folder / "piped").mkdir()
+    os.mkfifo(trial.folder / "piped" / "stderr.txt")  # which nobody reads
+    outcome = carry_out(trial.task(trial.job("piped")))
+    assert outcome.reason.endswith("piped/stderr.txt can't be written or read (it is a named pipe, expected a file)")
 
 
 def test_a_program_that_is_missing(trial):
