@@ -53,9 +53,13 @@ class _Watch:
 
 
 def watch() -> None:
-    """From here on a signal ends this process in one sentence; nothing has begun, so nothing is to be tidied."""
+    """From here on a signal ends this process in one sentence, and so does what goes wrong, such as an import.
+
+    Nothing has begun, so nothing is to be tidied.
+    """
     _Watch.on = True
     _take_signals(_leave_at_once)
+    sys.excepthook = lambda kind, error, trace: os._exit(_end(error, _Interruption(), INTERRUPTED))
 
 
 def run(body: Callable[[], int | None], *, interrupted: str = INTERRUPTED) -> int:
@@ -186,6 +190,11 @@ def outcome(error: BaseException) -> tuple[int, str]:
         return 2, "a path or name has a null character in it, which no file can have; correct it"
     if isinstance(error, FloatingPointError):  # training has diverged
         return 1, message
+    if isinstance(error, ModuleNotFoundError) and (error.name or "caspl").partition(".")[0] != "caspl":
+        return 2, (
+            f"{sys.executable} has no package {error.name}; activate the environment that CasPL is installed in, or install "
+            f"CasPL into this one (pip install -e . in its checkout)"
+        )
     return 1, (
         f"unexpected {type(error).__name__}: {_ends(error)} ({_place(error)}); set {VARIABLE}=1 to see the whole trace, and "
         f"report it"

@@ -16,7 +16,7 @@ from .command.line import Caller, Sweep, read, take_apart, tell_mistake
 from .command.options import EXPERIMENTS, overview, usage
 from .place import Place
 from .protocols import page
-from .requests import Mistakes, MistakesError
+from .requests import Mistakes, MistakesError, check_used
 
 CALLED_IN = "CASPL_CALLED_IN"  # set by scripts/*.sh, which change to the checkout: the folder in which they were called
 PROTOCOLS = "protocols"
@@ -35,6 +35,8 @@ def sweep(words: Sequence[str], start: str = "") -> int:
     caller = Caller(Path(start) if start else _working_directory(), script=bool(start))
     place = Place.of_package(caller.start)
     if list(words[:1]) in HELP:
+        words = [*(word for word in words[1:2] if word[:1] != "-"), "--help"]  # --help EXPERIMENT, too
+    if words == ["--help"]:
         print(overview(_called(caller, "")), end="")
         return 0
     experiment, *rest = words
@@ -56,6 +58,8 @@ def _one(experiment: str, words: Sequence[str], caller: Caller, place: Place) ->
         print(usage(experiment, _called(caller, experiment)), end="")
         return 0
     asked = read(experiment, apart, place, caller, mistakes)
+    check_used(mistakes, asked.request)
+    mistakes.stop()
     table = asked.table and TableOf(asked.table, asked.request.datasets, asked.request.trainers, asked.deviations)
     if asked.dry_run:
         show(asked.plan, place, elsewhere=caller.start.resolve() != place.folder.resolve())

@@ -175,6 +175,20 @@ def _check_pairs(mistakes: Mistakes, request: Request) -> None:
             mistakes.add(f"{key} stands after --, but none of {' '.join(request.trainers)} reads it")
 
 
+def check_used(mistakes: Mistakes, request: Request) -> None:
+    """Whether something was given that none of the runs has a use for; it would go unnoticed."""
+    names = " ".join(request.trainers)
+    cascaded = any(map(is_cascaded, request.trainers))
+    for trainer, config in request.configs.items():
+        boosts = trainer == PHASE_1 and cascaded and not request.boosting
+        if trainer not in request.trainers and not boosts:
+            mistakes.add(f"--config {trainer}={config} is for no run of this sweep, whose trainers are {names}")
+    if request.boosting and not cascaded and os.path.exists(request.boosting):  # a wrong path is told as such
+        mistakes.add(f"--boosting is for CasPL_*, and none of {names} is one; leave it out")
+    if request.shots and all(trainer in LABEL_FREE for trainer in request.trainers):
+        mistakes.add(f"--shots is for trainers that see labels, which {names} don't; leave it out")
+
+
 def refuse_linear_probe(mistakes: Mistakes, request: Request) -> None:
     if "LinearProbe" in request.trainers:
         mistakes.add("LinearProbe knows no classes but those that it was trained on; few_shot takes it")

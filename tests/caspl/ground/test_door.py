@@ -79,6 +79,12 @@ def test_a_body_gives_its_own_status(given, status, capsys):
             r"error: unexpected ValueError: first ... last \(.*test_door.py, line \d+\); set CASPL_TRACE=1 .* report it",
         ),
         (ZeroDivisionError(), 1, "error: unexpected ZeroDivisionError: no message "),
+        (
+            ModuleNotFoundError("No module", name="yacs.config"),
+            2,
+            f"error: {sys.executable} has no package yacs.config; act",
+        ),
+        (ModuleNotFoundError("No module", name="caspl.x"), 1, "error: unexpected ModuleNotFoundError: No module "),
     ],
 )
 def test_every_exception_is_one_line(error, status, sentence, capsys):
@@ -233,6 +239,14 @@ def test_signals_end_in_a_sentence(moment, number):
     out, err = process.communicate(timeout=30)
     assert (out, err) == ("", sentence)
     assert process.returncode == (7 if "own end" in moment else 128 + number)
+
+
+@pytest.mark.slow
+def test_a_package_that_is_missing_while_imports_are_watched():
+    process = started("door.watch()\nimport package_that_nobody_has\n")
+    out, err = process.communicate()
+    assert (out, process.returncode) == ("", 2)
+    assert err.startswith(f"error: {sys.executable} has no package package_that_nobody_has; activate")
 
 
 @pytest.mark.slow

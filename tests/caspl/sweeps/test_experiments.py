@@ -8,6 +8,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 import caspl.trainers
 import train
+from caspl.sweeps import __main__ as door
 from caspl.sweeps import place
 from caspl.sweeps.command.options import options_of
 from caspl.sweeps.protocols.reading import reads
@@ -394,6 +395,18 @@ def test_help(sweeps, script):
     assert "{" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 120
 
 
+def test_help_before_the_experiment(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+
+    def told(*words):
+        return door.main(words), *capsys.readouterr()
+
+    ours = told("few_shot", "--help")
+    assert ours[0] == 0 and all(told(word, "few_shot") == ours for word in ("--help", "-h", "help"))
+    assert told("--help") == told("--help", "--help") == told() and "usage: caspl sweep EXPERIMENT" in told()[1]
+    assert told("help", "fewshot")[0] == 2
+
+
 # ------------------------------------------------------------ mistakes
 MISTAKES = {
     "option": (["--dataset", "digits"], "base2new.sh has no option --dataset; --help lists"),
@@ -407,6 +420,10 @@ MISTAKES = {
     "shots": (["--shots", "-1"], '--shots has "-1", expected'),
     "jobs": (["--jobs", "two"], '--jobs has "two", expected'),
     "configuration": (["--config", "vit_b61"], "no configs/trainers/CoOp/vit_b61.yaml; that folder has digits, rn101,"),
+    "configuration of nobody": (["--config", "KgCoOp=digits"], "--config KgCoOp=digits is for no run of this sweep"),
+    "configuration of no phase 1": (["--config", "CasPLBoost=digits"], "--config CasPLBoost=digits is for no run of"),
+    "boosting of nobody": (["--boosting", "."], "--boosting is for CasPL_*, and none of CoOp is one; leave it out"),
+    "shots of nobody": (["--trainers", "ZeroshotCLIP", "--shots", "4"], "--shots is for trainers that see labels"),
     "configuration of whom": (["--config", "CoPo=digits"], 'no trainer is called "CoPo"'),
     "root": (["--root", "no where", "--datasets", "oxford_pets"], "no folder {0}/no where (--root); it holds"),
     "boosting": (["--boosting", "nothing"], "no boosting prompts at {0}/nothing (--boosting)"),
