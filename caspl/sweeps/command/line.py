@@ -214,7 +214,8 @@ def _settled(experiment: str, what: Experiment, request: Request, mistakes: Mist
 def _engine(words: Words, lists: dict[str, tuple[str, ...]], mistakes: Mistakes) -> EngineOptions:
     values = words.values
     for option in NUMBERS:
-        check_numbers(mistakes, option, [values[option]] if option in values else [])
+        none = option == "--retries" and values.get(option) == "0"
+        check_numbers(mistakes, option, [values[option]] if option in values and not none else [])
     engine = values.get("--engine", "local")
     if engine not in ENGINES:
         mistakes.add(f'there is no engine "{engine}" (--engine); there are {", ".join(ENGINES)}')

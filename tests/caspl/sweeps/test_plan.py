@@ -175,6 +175,7 @@ def test_engines():
     assert given.submit and given.sbatch == "--partition=gpu --time=8:00:00"
     given = engine_of("--engine=ray", "--address", "host:6379", "--retries", "5")
     assert (given.engine, given.address, given.retries) == ("ray", "host:6379", 5)
+    assert engine_of("--engine=ray", "--retries", "0").retries == 0
 
 
 @pytest.mark.parametrize(
