@@ -11,9 +11,9 @@ import time
 import plain  # noqa: F401, makes the repository's modules importable
 from caspl.ground import door
 from caspl.sweeps import place
-from caspl.sweeps.command.options import EXPERIMENTS as KNOWN
+from caspl.sweeps.command.options import EXPERIMENTS
 from caspl.sweeps.jobs import Plan
-from caspl.sweeps.plan import EXPERIMENTS, Planner, each
+from caspl.sweeps.plan import PLANS, Planner, each
 from caspl.sweeps.protocols.table import BENCHMARK
 from caspl.sweeps.requests import Mistakes, Request
 
@@ -23,7 +23,7 @@ ALL = ("base2new", "few_shot", "cross_dataset", "domain_generalization")
 
 def planned(experiment: str, trainers: tuple[str, ...], datasets: tuple[str, ...] = ()) -> Plan:
     """All jobs of an experiment; `datasets` (): its usual ones."""
-    what = KNOWN[experiment]
+    what = EXPERIMENTS[experiment]
     request = Request(
         what.setting,
         datasets=datasets or what.datasets,
@@ -33,7 +33,7 @@ def planned(experiment: str, trainers: tuple[str, ...], datasets: tuple[str, ...
         all_classes=True,
     )
     planner = Planner(request, Mistakes(print))
-    each(planner, EXPERIMENTS[experiment](planner))
+    each(planner, PLANS[experiment](planner))
     planner.mistakes.stop()
     return planner.plan()
 

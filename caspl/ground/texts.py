@@ -42,7 +42,17 @@ def _escape(character: str) -> str:
 
 def quoted(text: str) -> str:
     """`text` in quotation marks that a shell takes as they stand; in double ones, which YAML reads alike, where it can be."""
-    return f'"{text}"' if not set(text) & set('"$`\\!') else shlex.quote(text)
+    return f'"{text}"' if not set(text) & set('"$`\\!') else "'" + text.replace("'", r"'\''") + "'"
+
+
+def as_typed(words: Iterable[str]) -> str:
+    """The line that a shell reads as these words."""
+    return " ".join(quoted(word) if "'" in word else shlex.quote(word) for word in words)
+
+
+def counted(number: int, noun: str) -> str:
+    """For example "1 run", "2,000 runs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def nfc(name: str) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from . import place
 from .plan import PLAIN, Planner
 from .protocols.reading import CASCADED, PHASE_1
+from .protocols.rows import Pairs
 from .requests import Mistakes, Request, Variation, check_dataset, is_cascaded
 
-Keys = tuple[str, ...]
 TOWERS = ("TEXT", "VISION")
 SHAPE = ("N_CTX_TEXT", "N_CTX_VISION", "DEPTH_TEXT", "DEPTH_VISION")
 
@@ -27,8 +27,8 @@ class Change:
     """
 
     own_phase1: str = ""
-    phase1_keys: Keys = ()
-    phase2_keys: Keys = ()
+    phase1_keys: Pairs = ()
+    phase2_keys: Pairs = ()
     one_phase: bool = False
     images: str = ""
 
@@ -63,12 +63,12 @@ class Grid:
 # ---------------------------------------------------------------------------------------------------------------------
 # What a value changes
 # ---------------------------------------------------------------------------------------------------------------------
-def towers(node: str, name: str, tower: str, number: str) -> Keys:
+def towers(node: str, name: str, tower: str, number: str) -> Pairs:
     """Such as TRAINER.CASPL.DEPTH_TEXT 6; `tower` may be "", which is both."""
     return tuple(word for each in TOWERS if tower in ("", each) for word in (f"TRAINER.{node}.{name}_{each}", number))
 
 
-def adapting_length(trainer: str, number: str) -> Keys | None:
+def adapting_length(trainer: str, number: str) -> Pairs | None:
     """The keys that give a method so many tokens; None: it has no choice."""
     node = trainer.removeprefix(CASCADED).upper()
     keys = {
@@ -84,7 +84,7 @@ def adapting_length(trainer: str, number: str) -> Keys | None:
     return keys.get(node)
 
 
-def adapting_depth(trainer: str, tower: str, number: str) -> Keys | None:
+def adapting_depth(trainer: str, tower: str, number: str) -> Pairs | None:
     """The keys that let a method's tokens enter so many blocks of a tower; None: it has no such choice."""
     match trainer.removeprefix(CASCADED), tower:
         case "MaPLe", "":

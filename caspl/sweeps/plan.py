@@ -288,7 +288,7 @@ def each(planner: Planner, add: Callable[[str, str, str, str], object]) -> None:
                     add(dataset, trainer, seed, shots)
 
 
-EXPERIMENTS: dict[str, Callable[[Planner], Callable[[str, str, str, str], object]]] = {
+PLANS: dict[str, Callable[[Planner], Callable[[str, str, str, str], object]]] = {
     "phase1": lambda planner: planner.phase1,
     "base2new": lambda planner: partial(planner.base2new, f"{planner.request.output}/base2new"),
     "few_shot": lambda planner: planner.few_shot,

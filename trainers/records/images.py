@@ -10,7 +10,6 @@ from typing import Any
 from caspl.results.records import Part
 
 PARTS = ("train_x", "val", "test")
-NO_IMAGES = Part(0, "")
 
 
 def base_of(paths: Sequence[str], folders: Sequence[Any]) -> str:

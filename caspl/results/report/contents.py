@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ... import __version__
+from ...ground.texts import counted
 from ..figures import DRAWN, INKS, svg
 from ..methods import MARK
 from ..names import dataset_order, method_name, method_order
@@ -103,19 +104,15 @@ def page_of(folder: Path, found: Found) -> Page:
         title=f"Results of {Path(os.path.abspath(folder)).name or folder}",
         version=__version__,
         counts=[
-            _count(len(runs), "run"),
-            _count(len({run.dataset for run in runs}), "dataset"),
-            _count(len({_method(run) for run in runs}), "method"),
+            counted(len(runs), "run"),
+            counted(len({run.dataset for run in runs}), "dataset"),
+            counted(len({_method(run) for run in runs}), "method"),
             *([f"{bare:,} without a record"] if (bare := sum(run.record is None for run in runs)) else []),
         ],
         tables=[_table(setting, table) for setting, table in tables.items()],
         missing=[lacks for lacks in _missing(found, tables.values()) if lacks.entries],
         groups=[Group(title, [*map(_run, own)]) for title, own in groupby(runs, key=_title)],
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...ground.texts import as_typed
 from ..reading.run import Run
 from ..records import Record
 from ..records.schema import Boosting, Cost, Dataset, Model, Part, Predictions, Protocol, Result
@@ -32,7 +32,7 @@ class Facts:
 
 def command(record: Record) -> str:
     """As a shell takes it."""
-    return shlex.join(["caspl", "train", *record.command])
+    return as_typed(["caspl", "train", *record.command])
 
 
 def of_record(record: Record) -> list[Facts]:

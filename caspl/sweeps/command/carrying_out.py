@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 from ...ground.errors import InputError
 from ...ground.files import check_writable
-from ...ground.texts import tell
+from ...ground.texts import as_typed, tell
 from ..jobs import Job, Plan
 from ..place import Place
 from ..requests import Mistakes, Request
 from ..state import listing
 from .line import Sweep
-
-PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:=+,@%-]+")  # a shell takes it as it stands
-FOR_DOUBLE_QUOTES = re.compile(r"[^\"$`\\!]*'[^\"$`\\!]*")
-
-
-def as_typed(words: Sequence[str]) -> str:
-    """The line that a shell reads as these words."""
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    if FOR_DOUBLE_QUOTES.fullmatch(word):
-        return f'"{word}"'
-    return word if PLAIN_WORD.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
 
 
 def command(job: Job, place: Place) -> str:

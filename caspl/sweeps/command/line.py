@@ -17,8 +17,7 @@ from .. import grids, requests
 from ..engines.options import EngineOptions
 from ..jobs import Plan, Resources
 from ..place import Place
-from ..plan import EXPERIMENTS as PLANS
-from ..plan import Planner, each
+from ..plan import PLANS, Planner, each
 from ..requests import Mistakes, Request, check_dataset, check_numbers
 from .options import ENGINES, EXPERIMENTS, Experiment, options_of
 

@@ -10,7 +10,7 @@ from ..grids import GRIDS
 from ..protocols.table import BENCHMARK, IMAGENET_VARIANTS
 
 ENGINES = ("local", "ray", "slurm")
-COLUMN, WIDTH = 21, 118  # where the explanation of an option begins and ends
+WIDTH = 118  # of a paragraph of the help
 
 
 @dataclass(frozen=True)

@@ -258,10 +258,8 @@ class Worker:
                 self.close()
             return event
         self.close()
-        status = self.process.returncode
-        return Outcome(
-            FAILED, reason=f"its worker ended without a word (exit status {status if status >= 0 else 128 - status})"
-        )
+        status = _status(self.process.returncode)
+        return Outcome(FAILED, reason=f"its worker ended without a word (exit status {status})")
 
     def outcome(self, begun: Callable[[Begun], object] = lambda event: None) -> Outcome:
         """Wait for the end; `begun` gets to know when the run is started."""

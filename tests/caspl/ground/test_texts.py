@@ -8,6 +8,7 @@ import pytest
 from caspl.ground.texts import (
     Visible,
     as_read,
+    as_typed,
     in_csv,
     in_figure,
     in_markdown,
@@ -112,6 +113,7 @@ def test_names_that_are_alike(one, other, known_alike, read_alike):
     assert (as_read(one) == as_read(other)) is read_alike
 
 
-@pytest.mark.parametrize("text", ["['path=id']", "a b", "", '["a"]', "$HOME", "a`b`", "it's", "C:\\x", "wow!"])
+@pytest.mark.parametrize("text", ["['path=id']", "a b", "", '["a"]', "$HOME", "a`b`", "it's", "'$x'", "C:\\x", "wow!"])
 def test_a_quoted_text_is_one_word_of_a_shell(text):
     assert shlex.split(quoted(text)) == [text]
+    assert shlex.split(as_typed(["a", text])) == ["a", text]

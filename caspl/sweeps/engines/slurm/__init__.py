@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ....ground.files import check_writable, read_text, replacing
-from ....ground.texts import tell
+from ....ground.texts import counted, tell
 from ...jobs import Job, Plan
 from ...state import listing
 from ..options import EngineOptions
@@ -31,7 +31,7 @@ from .arrays import LONGEST, Array, arrays
 from .heads import options
 from .order import Order
 from .queue import longest_array, queued
-from .scripts import LOGS, SUBMIT, TABLE, TASK, counted, submit_script, table_script, task_script
+from .scripts import LOGS, SUBMIT, TABLE, TASK, submit_script, table_script, task_script
 
 FOLDER = "sweep-slurm"  # below the output folder
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from ....ground.texts import counted
 from .arrays import Array
 from .heads import table_head, task_head
 
@@ -107,11 +108,6 @@ def _submission(array: Array, numbers: dict[str, str], at_once: int | None) -> l
         f'add {array.name} --array={array.indices()}{most} {waits}--output="$logs/%x-%A_%a.txt" "$folder/{TASK}" {array.name}',
         f"{numbers[array.name]}=$id",
     ]
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 run", "2 runs"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _plain(path: str) -> str:
