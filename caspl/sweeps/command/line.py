@@ -14,25 +14,17 @@ from pathlib import Path
 
 from ...ground.texts import tell, visible
 from .. import grids, requests
+from ..engines import gpus
 from ..engines.options import EngineOptions
 from ..jobs import Plan, Resources
 from ..place import Place
 from ..plan import PLANS, Planner, each
 from ..requests import Mistakes, Request, check_dataset, check_numbers
-from .options import ENGINES, EXPERIMENTS, Experiment, options_of
+from .options import ENGINE_OPTIONS, ENGINES, EXPERIMENTS, Experiment, options_of
 
 PATHS = ("--root", "--output", "--boosting")
 LISTS = ("--datasets", "--trainers", "--seeds", "--shots", "--values", "--gpus")
 NUMBERS = ("--jobs", "--jobs-per-gpu", "--retries")
-FOR_ENGINES = {
-    "--gpus": ("local", "ray"),
-    "--address": ("ray",),
-    "--retries": ("ray",),
-    "--submit": ("slurm",),
-    "--sbatch": ("slurm",),
-    "--setup": ("slurm",),
-}
-GPU = re.compile(r"\d+|(GPU|MIG)-[\w/-]+")  # as CUDA_VISIBLE_DEVICES has it
 NO_GPUS = ("none",)
 
 
@@ -219,17 +211,18 @@ def _engine(words: Words, lists: dict[str, tuple[str, ...]], mistakes: Mistakes)
     if engine not in ENGINES:
         mistakes.add(f'there is no engine "{engine}" (--engine); there are {", ".join(ENGINES)}')
         return EngineOptions()
-    for option, engines in FOR_ENGINES.items():
-        if option in words.flags | values.keys() and engine not in engines:
-            mistakes.add(f"{option} is for --engine {' and '.join(engines)}; leave it out, or choose that engine")
-    gpus = _gpus(lists["--gpus"], mistakes) if "--gpus" in lists else None
+    for option in ENGINE_OPTIONS:
+        if option.name in words.flags | values.keys() and engine not in option.engines:
+            engines = " and ".join(option.engines)
+            mistakes.add(f"{option.name} is for --engine {engines}; leave it out, or choose that engine")
+    asked = _gpus(lists["--gpus"], mistakes) if "--gpus" in lists else None
     if mistakes.told:
         return EngineOptions()
     numbers = {option: int(values[option]) for option in NUMBERS if option in values}
     return EngineOptions(
         engine,
         jobs=numbers.get("--jobs"),
-        gpus=gpus,
+        gpus=asked,
         jobs_per_gpu=numbers.get("--jobs-per-gpu", 1),
         address=values.get("--address", ""),
         retries=numbers.get("--retries", EngineOptions.retries),
@@ -240,15 +233,12 @@ def _engine(words: Words, lists: dict[str, tuple[str, ...]], mistakes: Mistakes)
 
 
 def _gpus(words: tuple[str, ...], mistakes: Mistakes) -> tuple[str, ...]:
-    if words == NO_GPUS:
+    if set(words) == set(NO_GPUS):
         return ()
-    for word in words:
-        if word in NO_GPUS:
-            mistakes.add(f"--gpus has none beside others ({','.join(words)}); give it alone, or leave it out")
-        elif not GPU.fullmatch(word):
-            mistakes.add(f'--gpus has "{word}", expected numbers from 0, such as 0,1, or none')
-    if len(set(words)) < len(words):
-        mistakes.add(f"--gpus has one twice ({','.join(words)}); --jobs-per-gpu says how many runs share one")
+    if set(words) & set(NO_GPUS):
+        mistakes.add(f"--gpus has none beside others ({','.join(words)}); give it alone, or leave it out")
+    for problem in gpus.problems([word for word in words if word not in NO_GPUS]):
+        mistakes.add(problem)
     return words
 
 

@@ -22,12 +22,14 @@ class Option:
         value: what stands behind it, as the help calls it; "": nothing.
         about: what it does.
         of: the experiments that have it; (): all.
+        engines: those that take it, of an option about engines.
     """
 
     name: str
     value: str
     about: str
     of: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ENGINES
 
 
 @dataclass(frozen=True)
@@ -150,18 +152,32 @@ OPTIONS = (
     Option("--no-table", "", "no table at the end"),
     Option("--dry-run", "", "print the commands that would run, and run nothing"),
 )
+RAY, SLURM = ("ray",), ("slurm",)
 ENGINE_OPTIONS = (
     Option("--engine", "NAME", "local (default), on this machine; ray, on a cluster; slurm, as scripts for sbatch"),
     Option("--jobs", "N", "runs at a time (default 1; with GPUs as many as they have room for; slurm: of each array)"),
     Option(
-        "--gpus", "NUMBERS", "local, and ray without --address: the GPUs to use (default: all that are seen), or none"
+        "--gpus",
+        "NUMBERS",
+        "local, and ray without --address: the GPUs to use (default: all that are seen), or none",
+        engines=("local", "ray"),
     ),
     Option("--jobs-per-gpu", "N", "runs that share a GPU (default 1)"),
-    Option("--address", "ADDRESS", "ray: of the cluster's head, host:port (default: a cluster that is started here)"),
-    Option("--retries", "N", "ray: how often a run is begun again whose node was lost (default 3)"),
-    Option("--submit", "", "slurm: give the scripts to sbatch instead of printing them"),
-    Option("--sbatch", "OPTIONS", 'slurm: options for every script, such as "--partition=gpu --time=8:00:00"'),
-    Option("--setup", "FILE", "slurm: lines that every script runs first, such as module load cuda"),
+    Option(
+        "--address",
+        "ADDRESS",
+        "ray: of the cluster's head, host:port (default: a cluster that is started here)",
+        engines=RAY,
+    ),
+    Option("--retries", "N", "ray: how often a run is begun again whose node was lost (default 3)", engines=RAY),
+    Option("--submit", "", "slurm: give the scripts to sbatch instead of printing them", engines=SLURM),
+    Option(
+        "--sbatch",
+        "OPTIONS",
+        'slurm: options for every script, such as "--partition=gpu --time=8:00:00"',
+        engines=SLURM,
+    ),
+    Option("--setup", "FILE", "slurm: lines that every script runs first, such as module load cuda", engines=SLURM),
 )
 
 

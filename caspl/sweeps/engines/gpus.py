@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...ground.errors import InputError, listed
-from ...ground.texts import shown
+from ...ground.texts import repeated, shown
 
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 SMI = ("nvidia-smi", "-L")
 SMI_SECONDS = 20.0  # a driver in trouble keeps it waiting for ever
 NUMBER, NAME = re.compile(r"[0-9]{1,4}"), re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/-]+")
-EXPECTED = "expected numbers such as 0,1 or names of nvidia-smi -L such as GPU-8932f937"
+EXPECTED = "expected numbers such as 0,1, names of nvidia-smi -L such as GPU-8932f937, or none"
 GPU_LINE = re.compile(r"\s*GPU ([0-9]{1,4}):.*?(?:\(UUID: (GPU-[^)\s]+)\))?\s*")
 MIG_LINE = re.compile(r"\s*MIG .*\(UUID: (MIG-[^)\s]+)\)\s*")
 
@@ -106,31 +106,40 @@ def choose(asked: Sequence[str] | None) -> tuple[list[Gpu], str]:
 
     Raises InputError, in one sentence with all that is wrong.
     """
-    if asked is not None:
-        _check(asked)
+    if asked is not None and (wrong := problems(asked)):
+        raise InputError("; ".join(wrong))
     known, seen = ask(), visible()
     if asked is None:
         ids = seen if seen is not None else known.ids()
         return [Gpu(id, known.name(id)) for id in ids], known.problem if seen is None else ""
-    problems = [problem for id in asked if (problem := _missing(id, known, seen))]
-    if problems:
+    missing = [problem for id in asked if (problem := _missing(id, known, seen))]
+    if missing:
         way_out = "leave --gpus out" if seen == [] else "choose among those, or leave --gpus out to use all"
-        raise InputError(f"{listed(problems)}; {way_out}")
-    ids = [seen[int(id)] if seen and NUMBER.fullmatch(id) else str(int(id)) if id.isdecimal() else id for id in asked]
+        raise InputError(f"{listed(missing)}; {way_out}")
+    ids = [seen[int(id)] if seen and NUMBER.fullmatch(id) else _plain(id) for id in asked]
     gpus = [Gpu(id, known.name(id)) for id in ids]
     twice = [gpu.id for i, gpu in enumerate(gpus) if gpu.name in [other.name for other in gpus[:i]]]
     if twice:
-        raise InputError(f"--gpus has {listed(twice)} twice; name each GPU once (--jobs-per-gpu lets runs share one)")
+        raise InputError(_twice(twice))
     return gpus, ""
 
 
-def _check(asked: Sequence[str]) -> None:
-    """Whether these can be names of GPUs at all."""
+def problems(asked: Sequence[str]) -> list[str]:
+    """What is wrong with these names, whichever GPUs there are, a sentence each."""
     if not asked:
-        raise InputError(f"--gpus is empty, {EXPECTED}")
+        return [f"--gpus is empty, {EXPECTED}"]
     odd = [shown(id) for id in asked if not (NUMBER.fullmatch(id) or NAME.fullmatch(id))]
-    if odd:
-        raise InputError(f"--gpus has {listed(odd)}, {EXPECTED}; correct it")
+    wrong = [f"--gpus has {listed(odd)}, {EXPECTED}; correct it"] if odd else []
+    return wrong + ([_twice(twice)] if (twice := repeated(map(_plain, asked))) else [])
+
+
+def _plain(id: str) -> str:
+    """A number as CUDA writes it."""
+    return str(int(id)) if NUMBER.fullmatch(id) else id
+
+
+def _twice(ids: Sequence[str]) -> str:
+    return f"--gpus has {listed(ids)} twice; name each GPU once (--jobs-per-gpu lets runs share one)"
 
 
 def _missing(id: str, known: Known, seen: list[str] | None) -> str:

@@ -182,9 +182,9 @@ def test_engines():
     "words, sentence",
     [
         (["--engine", "dask"], 'there is no engine "dask" (--engine); there are local, ray, slurm'),
-        (["--gpus", "0,x"], '--gpus has "x", expected numbers from 0, such as 0,1, or none'),
+        (["--gpus", "0,x"], '--gpus has "x", expected numbers such as 0,1, names of nvidia-smi -L'),
         (["--gpus", "0,none"], "--gpus has none beside others (0,none); give it alone, or leave it out"),
-        (["--gpus", "1 1"], "--gpus has one twice (1,1); --jobs-per-gpu says how many runs share one"),
+        (["--gpus", "1 1"], "--gpus has 1 twice; name each GPU once (--jobs-per-gpu lets runs share one)"),
         (["--jobs-per-gpu", "0"], '--jobs-per-gpu has "0", expected whole numbers from 1'),
         (["--submit"], "--submit is for --engine slurm; leave it out, or choose that engine"),
         (

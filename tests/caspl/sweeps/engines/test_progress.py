@@ -140,7 +140,7 @@ def test_time_left_is_said_and_what_is_not_known(terminal):
 def test_unions_are_told_apart():
     request = Request("phase1", datasets=("oxford_pets+dtd", "dtd+digits"), trainers=("CasPLBoost",), seeds=("1",))
     planner = plan.Planner(request, Mistakes(print))
-    plan.each(planner, plan.EXPERIMENTS["phase1"](planner))
+    plan.each(planner, plan.PLANS["phase1"](planner))
     named = [str(progress.likeness(job)) for job in planner.plan()]
     assert len(set(named)) == 2 and "DescribableTextures" in named[0]
 
