@@ -8,15 +8,15 @@ working directory.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from ..checkpoints.headers import BoostingHeader
 from ..ground.files import load_json, regular
-from ..results.reading.logs import LOG_NAME
+from ..results.reading.logs import last_accuracy, logs_in, newest_log
 from ..results.records import FORMAT, LARGEST, NAME, VERSION, Status
 from .jobs import Job, Kind, Plan
 
@@ -24,12 +24,6 @@ SETTINGS_FILE = "settings.txt"  # of a folder: Job.settings of the run that made
 NO_ACCURACY = "-"
 RESUME_FILE = "resume.pth.tar"  # of a folder: what a training goes on from, written anew after each epoch
 LATER = 5.0  # seconds by which the last lines of a run's log may be younger than its record
-BLOCK = 2**16  # bytes of a log that are read at a time, from its end
-LONGEST = 200  # bytes of a line that are looked at
-TOLD = re.compile(
-    rb"^(?:(?P<head>Evaluate on the \*|Do evaluation on )(?P<split>\w+)|\* accuracy:[ \t]+(?P<accuracy>\S+))",
-    re.MULTILINE,
-)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -43,7 +37,7 @@ def finished(job: Job, needed: Job | None = None) -> str | None:
     """
     accuracy = result_of(job.folder)
     if job.kind is Kind.BOOSTING:
-        there = os.path.isfile(os.path.join(job.folder, "boosting.safetensors"))
+        there = os.path.isfile(os.path.join(job.folder, BoostingHeader.file_name))
         return (accuracy or NO_ACCURACY) if there else None
     if accuracy is None:
         return None
@@ -117,20 +111,8 @@ def checkpoint(job: Job) -> Path | None:
     return None
 
 
-def newest_log(folder: str) -> Path | None:
-    """log.txt, or the last log.txt-<time> of a folder, whose names in order are the logs in order; None: there is none."""
-    logs = _logs(folder)
-    return Path(folder, logs[-1]) if logs and os.path.isfile(os.path.join(folder, logs[-1])) else None
-
-
-def _logs(folder: str) -> list[str]:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if LOG_NAME.fullmatch(entry.name))
-    return []
-
-
 # ---------------------------------------------------------------------------------------------------------------------
-# Records and logs
+# Results
 # ---------------------------------------------------------------------------------------------------------------------
 def result_of(folder: str) -> str | None:
     """The accuracy on test images with which the newest run in a folder has ended, as it was printed; None: with none."""
@@ -151,7 +133,7 @@ def seconds_of(folder: str) -> float | None:
     """How long the run in a folder took from its beginning to its end; None: nobody knows, as it has not, or was continued."""
     record = _record(folder) or {}
     cost = record.get("cost")
-    if record.get("status") != Status.FINISHED or not isinstance(cost, dict) or len(_logs(folder)) > 1:
+    if record.get("status") != Status.FINISHED or not isinstance(cost, dict) or len(logs_in(folder)) > 1:
         return None
     with suppress(ValueError, TypeError):
         started, ended = (datetime.fromisoformat(cost[name].replace("Z", "+00:00")) for name in ("started", "ended"))
@@ -166,36 +148,3 @@ def _record(folder: str) -> dict[str, Any] | None:
         if isinstance(values, dict) and (values.get("format"), values.get("version")) == (FORMAT, VERSION):
             return values
     return None
-
-
-def last_accuracy(log: Path) -> str | None:
-    """The last accuracy on test images that a log prints, such as "82.3%"; those on validation images are none.
-
-    Only as much of the file is read, from its end, as that takes.
-    """
-    accuracy = None  # the last one below the heading that comes next, going upwards
-    try:
-        with open(regular(log), "rb") as file:
-            for match in _told(file):
-                if match["accuracy"]:
-                    accuracy = accuracy or match["accuracy"]
-                elif accuracy and match["split"] != b"val":
-                    break
-                else:
-                    accuracy = None
-    except OSError:
-        return None
-    return accuracy.decode("ascii", "replace") if accuracy else None
-
-
-def _told(file: BinaryIO) -> Iterator[re.Match[bytes]]:
-    """The headings and accuracies of a log, from its last line to its first."""
-    end, rest = file.seek(0, os.SEEK_END), b""
-    while end > 0:
-        start = max(0, end - BLOCK)
-        file.seek(start)
-        block = file.read(end - start) + rest  # `rest` is the beginning of a line that begins in this block
-        first = block.find(b"\n") + 1 if start else 0
-        yield from reversed(list(TOLD.finditer(block, first))) if first or not start else ()
-        rest = block[: first or None][:LONGEST]
-        end = start

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 from ...ground.errors import InputError
+from ...ground.files import regular
 from .text import read_lines
 from .told import Result, Told
 
@@ -40,6 +43,19 @@ def logs_of(folder: Path, names: Iterable[str]) -> list[Path]:
     A run into a folder that has a log.txt writes log.txt-<time>, so that the names in order are the logs in order.
     """
     return [folder / name for name in sorted(names) if LOG_NAME.fullmatch(name)]
+
+
+def logs_in(folder: str | Path) -> list[Path]:
+    """The log files of a folder, oldest first; none where it can't be read."""
+    with suppress(OSError):
+        return logs_of(Path(folder), os.listdir(folder))
+    return []
+
+
+def newest_log(folder: str | Path) -> Path | None:
+    """The last log file of a folder; None: there is none."""
+    logs = logs_in(folder)
+    return logs[-1] if logs and logs[-1].is_file() else None
 
 
 def _split(lines: list[str]) -> Iterator[list[str]]:
@@ -104,3 +120,47 @@ def _config(lines: Iterable[str]) -> dict[str, str]:
 def folder_of(text: str) -> str:
     """A folder as a command line or a configuration has it, in one spelling."""
     return os.path.normpath(text.replace("\\", "/")) if text else ""
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The last result alone, of thousands of logs in seconds
+# ---------------------------------------------------------------------------------------------------------------------
+BLOCK = 2**16  # bytes of a log that are read at a time, from its end
+LONGEST_LINE = 200  # bytes of a line that are looked at
+HEADING_OR_ACCURACY = re.compile(
+    rb"^(?:(?:Evaluate on the \*|Do evaluation on )(?P<split>\w+)|\* accuracy:[ \t]+(?P<accuracy>\S+))",
+    re.MULTILINE,
+)
+
+
+def last_accuracy(log: Path) -> str | None:
+    """The last accuracy on test images that a log prints, such as "82.3%"; those on validation images are none.
+
+    Only as much of the file is read, from its end, as that takes.
+    """
+    accuracy = None  # the last one below the heading that comes next, going upwards
+    try:
+        with open(regular(log), "rb") as file:
+            for match in _upwards(file):
+                if match["accuracy"]:
+                    accuracy = accuracy or match["accuracy"]
+                elif accuracy and match["split"] != b"val":
+                    break
+                else:
+                    accuracy = None
+    except OSError:
+        return None
+    return accuracy.decode("ascii", "replace") if accuracy else None
+
+
+def _upwards(file: BinaryIO) -> Iterator[re.Match[bytes]]:
+    """The headings and accuracies of a log, from its last line to its first."""
+    end, rest = file.seek(0, os.SEEK_END), b""
+    while end > 0:
+        start = max(0, end - BLOCK)
+        file.seek(start)
+        block = file.read(end - start) + rest  # `rest` is the beginning of a line that begins in this block
+        first = block.find(b"\n") + 1 if start else 0
+        yield from reversed(list(HEADING_OR_ACCURACY.finditer(block, first))) if first or not start else ()
+        rest = block[: first or None][:LONGEST_LINE]
+        end = start

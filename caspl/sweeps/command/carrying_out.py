@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 
+from ...checkpoints.headers import BoostingHeader
 from ...ground.errors import InputError
 from ...ground.files import check_writable
 from ...ground.texts import as_typed, tell
@@ -70,9 +71,9 @@ def check_disk(mistakes: Mistakes, request: Request) -> None:
     if not _is_writable(request.output):
         mistakes.add(f"can't write to {request.output} (--output)")
     boosting = request.boosting
-    if boosting and not any(map(os.path.isfile, (boosting, f"{boosting}/boosting.safetensors"))):
+    if boosting and not any(map(os.path.isfile, (boosting, f"{boosting}/{BoostingHeader.file_name}"))):
         mistakes.add(
-            f"no boosting prompts at {boosting} (--boosting); expected a boosting.safetensors of phase 1, or its folder"
+            f"no boosting prompts at {boosting} (--boosting); expected a {BoostingHeader.file_name} of phase 1, or its folder"
         )
     mistakes.stop()
 

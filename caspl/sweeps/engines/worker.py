@@ -28,7 +28,8 @@ from typing import BinaryIO
 from ...ground.errors import cause
 from ...ground.files import regular, replacing
 from ...ground.locks import FolderLock, lock_folder
-from ..state import SETTINGS_FILE, finished, newest_log, result_of, started
+from ...results.reading.logs import newest_log
+from ..state import SETTINGS_FILE, finished, result_of, started
 from .task import (
     BUSY,
     FAILED,
