@@ -5,7 +5,9 @@ tests/trainers/test_trainers.py looks at the records of all prompt learners, whi
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from dataclasses import replace
 
@@ -274,6 +276,42 @@ def test_a_refused_run_leaves_the_record_of_a_finished_one(run, tmp_path):
         assert run("CoOp", "base", "out", *SHORT, *wrong) == 2
         assert (tmp_path / "out" / NAME).read_bytes() == content
     assert verified(read(tmp_path / "out"), tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_end_before_anything_was_changed_leaves_the_record_of_a_finished_run(begun, run, tmp_path, monkeypatch):
+    """Whatever ends it: Ctrl-C while CLIP is loaded, and in a test. The record stays older than the log of that run."""
+    from caspl.trainers.zsclip import ZeroshotCLIP
+
+    assert run("ZeroshotCLIP", "base", "out", "--eval-only") == 0
+    path = tmp_path / "out" / NAME
+    content, time = path.read_bytes(), path.stat().st_mtime_ns
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ZeroshotCLIP, "model_inference" if begun else "build_model", interrupted)
+    assert run("ZeroshotCLIP", "base", "out", "--eval-only") == 130
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == (content, time)
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "predictions.csv.gz")
+
+
+def test_a_disk_that_is_full_at_the_end_is_how_the_run_ended(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions_file, "write", full)
+    assert run("ZeroshotCLIP", "base", "out", "--eval-only") == 2
+    record = read(tmp_path / "out")
+    assert record.status == Status.REFUSED and "No space left" in record.reason and record.result is None
+
+
+def test_a_record_whose_model_was_fitted_anew_does_not_stay(run, tmp_path, monkeypatch):
+    """LinearProbe trains without batches."""
+    assert run("LinearProbe", "base", "out", "--seed", "1", "DATASET.NUM_SHOTS", "2") == 0
+    monkeypatch.setattr(predictions_file, "write", full)
+    assert run("LinearProbe", "base", "out", "--seed", "2", "DATASET.NUM_SHOTS", "2") == 2
+    assert read(tmp_path / "out").status == Status.REFUSED
 
 
 @pytest.mark.parametrize("name", [NAME, "predictions.csv.gz"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from argparse import Namespace
@@ -43,8 +44,8 @@ class Keeping:
             keeping.begin(trainer)
             trainer.train()
 
-    From `begin` on the folder says that a run is under way, so that one that is killed doesn't look finished. A run that is
-    refused before it has changed anything leaves the record of a finished one alone.
+    From `begin` on the folder says that a run is under way, so that one that is killed doesn't look finished. A run that ends
+    before it has changed anything, whatever ends it, leaves the record of a finished one alone.
 
     Args:
         cfg: the run's configuration.
@@ -57,14 +58,16 @@ class Keeping:
         self.cfg, self.args, self.folder = cfg, args, Path(cfg.OUTPUT_DIR or ".")
         self.command, self.configuration = list(command), configuration(cfg, args, defaults)
         self.gathering: Gathering | None = None
-        self.finished_before: bytes | None = None
+        self.before: Record | None = None  # of a run that finished here
+        self.content_before, self.time_before = b"", 0
 
     def __enter__(self) -> Keeping:
         self.started, self.clock = _now(), time.perf_counter()
         try:
             earlier = records.found(self.folder)
             if earlier is not None and earlier.finished:
-                self.finished_before = (self.folder / records.NAME).read_bytes()
+                path = self.folder / records.NAME
+                self.before, self.content_before, self.time_before = earlier, path.read_bytes(), path.stat().st_mtime_ns
         except InputError as error:
             log.warning("a record that this run replaces: %s", error)
         return self
@@ -78,12 +81,14 @@ class Keeping:
         self.began = time.perf_counter()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            if self.gathering is not None:
-                self._finish(self.gathering)
-            return
-        with suppress(OSError):  # how the run ended is said in any case
+        if error is not None:
             self._end(error)
+        elif self.gathering is not None:
+            try:
+                self._finish(self.gathering)
+            except BaseException as refused:  # by a full disk, or Ctrl-C
+                self._end(refused)
+                raise
 
     # ------------------------------------------------------------ ends
     def _finish(self, gathering: Gathering) -> None:
@@ -107,12 +112,28 @@ class Keeping:
 
     def _end(self, error: BaseException) -> None:
         status, reason = _how(error)
-        begun = self.gathering is not None and "batch_idx" in vars(self.gathering.trainer)
-        if status != Status.REFUSED or begun or self.finished_before is None:
-            self._write(self._record(status, reason=reason))
-        elif self.gathering is not None:
-            with replacing(self.folder / records.NAME) as temporary:
-                temporary.write_bytes(self.finished_before)
+        with suppress(OSError):  # how the run ended is said in any case
+            if self.before is None or not self._holds(self.before):
+                self._write(self._record(status, reason=reason))
+            elif self.gathering is not None:
+                with replacing(self.folder / records.NAME) as temporary:
+                    temporary.write_bytes(self.content_before)
+                    os.utime(temporary, ns=(self.time_before,) * 2)  # older than the log, which tells of something later
+
+    def _holds(self, earlier: Record) -> bool:
+        """Whether a record of before this run is still true: no batch was trained since, and its files are the same."""
+        if self.gathering is None:
+            return True
+        own = [] if earlier.model is None or earlier.model.folder else earlier.model.files
+        files = {file.name: file.sha256 for file in own}
+        if earlier.predictions is not None:
+            files[earlier.predictions.file] = earlier.predictions.sha256
+        if "batch_idx" in vars(self.gathering.trainer):
+            return False
+        try:
+            return all(records.sha256_of(self.folder / name) == checksum for name, checksum in files.items())
+        except OSError:  # one of them is gone
+            return False
 
     # ------------------------------------------------------------ records
     def _record(
