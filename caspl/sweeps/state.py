@@ -135,7 +135,7 @@ def seconds_of(folder: str) -> float | None:
     cost = record.get("cost")
     if record.get("status") != Status.FINISHED or not isinstance(cost, dict) or len(logs_in(folder)) > 1:
         return None
-    with suppress(ValueError, TypeError):
+    with suppress(KeyError, ValueError, TypeError, AttributeError):  # of a record that somebody has written by hand
         started, ended = (datetime.fromisoformat(cost[name].replace("Z", "+00:00")) for name in ("started", "ended"))
         return (ended - started).total_seconds()
     return None

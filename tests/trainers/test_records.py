@@ -10,6 +10,7 @@ import math
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -351,6 +352,26 @@ def test_a_model_whose_run_left_a_damaged_record_or_none(left, run, tmp_path, ca
         "base",
         "given",
     )
+
+
+def test_a_record_of_another_model_is_not_believed(run, tmp_path, capsys):
+    """The record beside a model file that was replaced by hand, and that of a test which lies in a training's folder."""
+    assert run("CoOp", "base", "one", *SHORT) == 0
+    assert run("CoOp", "base", "two", "--seed", "2", *SHORT[2:4], "DATASET.NUM_SHOTS", "4", "OPTIM.MAX_EPOCH", "1") == 0
+    load = ("--eval-only", "--model-dir", str(tmp_path / "one"), "--load-epoch", "2")
+    assert run("CoOp", "new", "two", "--eval-only", "--model-dir", str(tmp_path / "one"), "--load-epoch", "2") == 0
+    (tmp_path / "two" / "prompts.safetensors").unlink()
+    capsys.readouterr()
+    said = "run.json speaks of another model file"
+    assert run("CoOp", "new", "a", "--eval-only", "--model-dir", str(tmp_path / "two"), "--load-epoch", "1") == 0
+    assert said in capsys.readouterr().out
+    assert sound(tmp_path / "a").model.training == Training("Digits", "base", None, None, None)
+    assert run("CoOp", "new", "b", *load) == 0
+    assert said not in capsys.readouterr().out and sound(tmp_path / "b").model.training.shots == 2
+    place = Path("prompt_learner", "model.pth.tar-1")
+    (tmp_path / "one" / place).with_name("model.pth.tar-2").write_bytes((tmp_path / "two" / place).read_bytes())
+    assert run("CoOp", "new", "c", *load) == 0
+    assert said in capsys.readouterr().out
 
 
 def test_what_no_file_holds_is_told_and_ends_no_run(run, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
@@ -86,14 +86,30 @@ def machine(trainer: Any, cfg: CfgNode) -> Machine:
 # With one
 # ---------------------------------------------------------------------------------------------------------------------
 class Beside:
-    """What lies in the folder of the run whose model is tested; None for what is not there or, with a warning, is damaged."""
+    """What lies in the folder of the run whose model is tested, from which `files` were loaded.
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    None for what is not there or, with a warning, is damaged or of another model.
+    """
+
+    def __init__(self, folder: str, files: Sequence[Path]) -> None:
+        self.folder, self.files = folder, files
 
     @cached_property
     def record(self) -> records.Record | None:
-        return self._sound(records.found, self.folder) if self.folder else None
+        record = self._sound(records.found, self.folder) if self.folder else None
+        if record is None or self._is_of_the_model(record):
+            return record
+        path = Path(self.folder, records.NAME)
+        log.warning("what the model was trained on is not taken from there: %s speaks of another model file", path)
+        return None
+
+    def _is_of_the_model(self, record: records.Record) -> bool:
+        """Also a test leaves a record in its folder, which may be that of another model's training."""
+        model = record.model
+        told = {file.name: file.sha256 for file in model.files} if model is not None else {}
+        same = [told[name] == checksum for name, checksum in map(_checksum, self.files) if name in told]
+        own = model is None or os.path.abspath(model.folder or self.folder) == os.path.abspath(self.folder)
+        return all(same) and (bool(same) or own)
 
     @cached_property
     def header(self) -> RunHeader | BoostingHeader | None:
@@ -118,7 +134,7 @@ class Gathering:
     def __init__(self, trainer: Any, cfg: CfgNode, args: Namespace) -> None:
         self.trainer, self.cfg, self.args = trainer, cfg, args
         self.task = "test" if args.eval_only else "train"
-        self.beside = Beside(args.model_dir or "" if args.eval_only else "")
+        self.beside = Beside(args.model_dir or "", self._loaded()[0]) if args.eval_only else Beside("", [])
         data = getattr(getattr(trainer, "dm", None), "dataset", None)
         self.images = Images(data, str(cfg.DATASET.ROOT))
         self.dataset = self._dataset(data)
@@ -184,7 +200,7 @@ class Gathering:
             parameters=self._parameters(),
             folder=self.beside.folder,
             epoch=epoch,
-            files=[ModelFile("/".join(path.parts[-2:]), records.sha256_of(path)) for path in paths],
+            files=[ModelFile(*_checksum(path)) for path in paths],
             training=self.training(),
         )
 
@@ -265,6 +281,11 @@ class Gathering:
                 return _boosting(path.name, read_header(path, BoostingHeader), path)
             return None
         return self.beside.record.boosting if self.beside.record is not None else None
+
+
+def _checksum(path: Path) -> tuple[str, str]:
+    """A model file's name in the folder of its run, and its SHA-256."""
+    return "/".join(path.parts[-2:]), records.sha256_of(path)
 
 
 def _boosting(source: str, header: BoostingHeader, path: Path | None) -> Boosting:

@@ -118,7 +118,9 @@ class Keeping:
             elif self.gathering is not None:
                 with replacing(self.folder / records.NAME) as temporary:
                     temporary.write_bytes(self.content_before)
-                    os.utime(temporary, ns=(self.time_before,) * 2)  # older than the log, which tells of something later
+                    os.utime(
+                        temporary, ns=(self.time_before,) * 2
+                    )  # older than the log, which tells of something later
 
     def _holds(self, earlier: Record) -> bool:
         """Whether a record of before this run is still true: no batch was trained since, and its files are the same."""

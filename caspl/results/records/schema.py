@@ -228,6 +228,9 @@ class Result:
             return f"has {self.correct:,} of {self.total:,} images correct and an accuracy of {self.accuracy}"
         if self.all_classes is not None and abs(self.all_classes - self.accuracy) > SLACK:
             return f"has an accuracy of {self.accuracy}, of all classes {self.all_classes}"
+        binned = sum(each.images for each in self.bins), sum(each.correct for each in self.bins)
+        if self.ece is not None and binned != (self.total, self.correct):
+            return f"has {self.correct:,} of {self.total:,} images correct, but its bins of confidence have other sums"
         if self.ece is not None and abs(self.ece - calibration_error(self.bins)) > 1e-6:
             return f"has a calibration error of {self.ece}, and its bins one of {calibration_error(self.bins)}"
         return ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...ground.texts import as_typed
+from ...ground.texts import counted
 from ..reading.run import Run
 from ..records import Record
 from ..records.schema import Boosting, Cost, Dataset, Model, Part, Predictions, Protocol, Result
@@ -80,7 +81,7 @@ def _protocol(protocol: Protocol | None, dataset: Dataset | None, model: Model |
         return
     training = model.training if model is not None else None
     if protocol.labels == "shots" and training is not None and training.shots:
-        yield "labels read", f"of {training.shots} images of each class"
+        yield "labels read", f"of {counted(training.shots, 'image')} of each class"
     else:
         yield "labels read", LABELS.get(protocol.labels, "unknown")
     yield "unlabelled images", protocol.unlabelled or "none"

@@ -1,9 +1,12 @@
 """What a folder says of its run: finished, begun, made with these settings."""
 
+import json
 import os
 from pathlib import Path
 
-from caspl.results.records import write
+import pytest
+
+from caspl.results.records import FORMAT, VERSION, write
 from caspl.sweeps import state
 from caspl.sweeps.jobs import Job, Kind, Plan
 from records_made import record
@@ -156,6 +159,13 @@ def test_a_test_is_as_old_as_its_record(tmp_path):
     assert state.finished(job(test, Kind.TEST, model), job(model)) == "86.5%"
     os.utime(model / "learner" / "model.pth.tar-50", (2**32, 2**32))
     assert state.finished(job(test, Kind.TEST, model), job(model)) is None
+
+
+@pytest.mark.parametrize("cost", [{}, {"started": 5, "ended": 6}, {"started": "soon", "ended": None}, [1]])
+def test_seconds_of_a_run_whose_record_is_damaged(tmp_path, cost):
+    values = {"format": FORMAT, "version": VERSION, "status": "finished", "cost": cost}
+    (tmp_path / "run.json").write_text(json.dumps(values))
+    assert state.seconds_of(str(tmp_path)) is None
 
 
 def test_seconds_of_a_run(tmp_path):

@@ -93,6 +93,7 @@ def put(place, value):
         ("result.class_correct", [230, 1, 0, 0, 0], "class with more correct images than images"),
         ("result.class_correct", [48, 41, 50, 40, -1], r"result.class_correct\[4\] is -1"),
         ("result.ece", 50, "calibration error of 50"),
+        ("result.bins", [], "its bins of confidence have other sums"),
         ("result.all_classes", 3, "of all classes 3"),
         ("result", [], "result is .*, expected fields with names"),
         ("predictions.file", "../x", "names no file beside the record"),
