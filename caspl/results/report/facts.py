@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...ground.texts import as_typed
-from ...ground.texts import counted
+from ...ground.texts import as_typed, counted
 from ..reading.run import Run
 from ..records import Record
 from ..records.schema import Boosting, Cost, Dataset, Model, Part, Predictions, Protocol, Result
