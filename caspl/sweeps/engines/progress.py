@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import PurePath
-from statistics import mean
 from typing import NamedTuple
 
 from ...ground.texts import tell, visible
@@ -107,18 +106,25 @@ def likeness(job: Job) -> Likeness:
 
 
 class Estimate:
-    """Learns from the jobs that have ended how long the others may take."""
+    """Learns from the jobs that have ended how long the others may take. Thousands of jobs are asked for at each line."""
 
     def __init__(self) -> None:
-        self._seconds: dict[Likeness, list[float]] = {}
+        self._known: dict[Likeness, tuple[float, int]] = {}  # seconds of all together, and how many
+        self._likeness: dict[str, Likeness] = {}  # by folder
 
     def learn(self, job: Job, seconds: float) -> None:
-        self._seconds.setdefault(likeness(job), []).append(seconds)
+        total, count = self._known.get(self._like(job), (0.0, 0))
+        self._known[self._like(job)] = total + seconds, count + 1
 
     def seconds(self, job: Job) -> float | None:
         """That a whole run takes; None: nothing like it has ended."""
-        known = self._seconds.get(likeness(job))
-        return mean(known) if known else None
+        total, count = self._known.get(self._like(job), (0.0, 0))
+        return total / count if count else None
+
+    def _like(self, job: Job) -> Likeness:
+        if job.folder not in self._likeness:
+            self._likeness[job.folder] = likeness(job)
+        return self._likeness[job.folder]
 
     def left(self, running: dict[str, float], jobs: Sequence[Job], places: int) -> tuple[float, Counter[Likeness]]:
         """Seconds until those `jobs` have ended of which something is known, and the others, counted.
@@ -132,7 +138,7 @@ class Estimate:
         for job in sorted(jobs, key=lambda job: job.folder not in running):
             seconds = self.seconds(job)
             if seconds is None:
-                unknown[likeness(job)] += 1
+                unknown[self._like(job)] += 1
             else:
                 start = max(heapq.heappop(free), ends.get(job.needs, 0.0))
                 ends[job.folder] = start + max(seconds - running.get(job.folder, 0.0), 0.0)

@@ -137,6 +137,19 @@ def test_time_left_is_said_and_what_is_not_known(terminal):
     ]
 
 
+def test_the_words_of_a_job_are_read_once(terminal, monkeypatch):
+    """A table of a thousand jobs is drawn at each line, also where hundreds of them are skipped at once."""
+    read, likeness = [], progress.likeness
+    monkeypatch.setattr(progress, "likeness", lambda job: read.append(job.folder) or likeness(job))
+    table, jobs = Table(Clock()), [job(f"{i}") for i in range(50)]
+    table.expect(jobs)
+    for one in jobs:
+        table.begun(one, Begun("run"))
+        table.ended(one, Outcome("run", "82.3%"))
+        table.line(one.folder)
+    assert sorted(read) == sorted(one.folder for one in jobs)
+
+
 def test_unions_are_told_apart():
     request = Request("phase1", datasets=("oxford_pets+dtd", "dtd+digits"), trainers=("CasPLBoost",), seeds=("1",))
     planner = plan.Planner(request, Mistakes(print))
