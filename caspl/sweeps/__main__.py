@@ -72,7 +72,7 @@ def _one(experiment: str, words: Sequence[str], caller: Caller, place: Place) ->
 # ---------------------------------------------------------------------------------------------------------------------
 # The demo
 # ---------------------------------------------------------------------------------------------------------------------
-DEMO = ["--datasets", "digits", "--output", "output/demo", "--all", "--jobs", "2", "--no-table"]
+DEMO = ["--datasets", "digits", "--output", "output/demo", "--all", "--jobs", "2"]
 DEMO_STEPS = (  # options of base2new, and pairs behind --
     # Zero-shot: the large CLIP, in place of the small one that the configuration names
     (["--trainers", "ZeroshotCLIP", "--name", "digits_teacher"], ["MODEL.BACKBONE.NAME", "demo/teacher"]),
@@ -101,7 +101,7 @@ def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
             show(asked.plan, place, elsewhere=False)
         elif status := carry_out(asked, place, None):
             return status
-    return 0 if asked.dry_run else _results(asked)
+    return 0 if asked.dry_run or asked.table is None else _results(asked)
 
 
 def _results(asked: Sweep) -> int:

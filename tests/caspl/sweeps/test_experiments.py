@@ -383,6 +383,15 @@ def test_demo(sweeps):
     assert len(runs) == 3 + 3 + 3 * (1 + 3) + 2 * 3 * 3
 
 
+@pytest.mark.parametrize("words", [(), ("--no-table",), ("--dry-run",)])
+def test_the_demo_ends_with_a_table(sweeps, monkeypatch, words):
+    tables = []
+    monkeypatch.setattr(door, "carry_out", lambda *_: 0)
+    monkeypatch.setattr(door, "_results", lambda asked: tables.append(asked.request.output) or 0)
+    assert sweeps("demo", *words).returncode == 0
+    assert tables == ([] if words else ["output/demo"])
+
+
 @pytest.mark.parametrize(
     "script", ["phase1", "base2new", "few_shot", "cross_dataset", "domain_generalization", "ablations", "demo"]
 )
