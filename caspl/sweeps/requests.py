@@ -115,6 +115,14 @@ def members(dataset: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------------
 # Checks
 # ---------------------------------------------------------------------------------------------------------------------
+OPTION_FOR = {  # behind -- these would win over the option, and folders be named wrongly
+    "SEED": "--seeds",
+    "OUTPUT_DIR": "--output",
+    "DATASET.ROOT": "--root",
+    "DATASET.NAME": "--datasets",
+}
+OPTION_FOR_TRAINERS = {"DATASET.NUM_SHOTS": "--shots", "TRAINER.CASPL.BOOSTING": "--boosting"}  # phase 1 may have shots
+SPLIT = "DATASET.SUBSAMPLE_CLASSES"
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
 
 
@@ -171,6 +179,8 @@ def _check_pairs(mistakes: Mistakes, request: Request) -> None:
     for key in request.pairs[::2]:
         if not KEY.fullmatch(key):
             mistakes.add(f'"{key}" stands after -- where a KEY such as OPTIM.LR is expected')
+        elif instead := _instead(request, key):
+            mistakes.add(f"{key} stands after --, but {instead}; leave the pair out")
         if not read_by_any(request.trainers, key):
             mistakes.add(f"{key} stands after --, but none of {' '.join(request.trainers)} reads it")
 
@@ -187,6 +197,14 @@ def check_used(mistakes: Mistakes, request: Request) -> None:
         mistakes.add(f"--boosting is for CasPL_*, and none of {names} is one; leave it out")
     if request.shots and all(trainer in LABEL_FREE for trainer in request.trainers):
         mistakes.add(f"--shots is for trainers that see labels, which {names} don't; leave it out")
+
+
+def _instead(request: Request, key: str) -> str:
+    """Why a pair behind -- is not to be given, as words; "": it may."""
+    if request.setting == "base2new" and key == SPLIT:
+        return "base-to-new sets it for each run"
+    options = OPTION_FOR if request.setting == "phase1" else OPTION_FOR | OPTION_FOR_TRAINERS
+    return f"{options[key]} is for that" if key in options else ""
 
 
 def refuse_linear_probe(mistakes: Mistakes, request: Request) -> None:

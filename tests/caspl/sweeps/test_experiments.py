@@ -209,7 +209,8 @@ def test_chosen_configurations_and_names(sweeps):
         "base2new/train_base/oxford_pets/shots_16/CasPL_CoOp/long/seed1",
         "base2new/test_new/oxford_pets/shots_16/CasPL_CoOp/long/seed1",
     ]
-    plan = sweeps.plan("phase1", "--datasets", "digits", "--name", "short", "--", "OPTIM.MAX_EPOCH", "2")
+    few = ["DATASET.NUM_SHOTS", "16", "DATASET.SUBSAMPLE_CLASSES", "base"]  # of whose images
+    plan = sweeps.plan("phase1", "--datasets", "digits", "--name", "short", "--", "OPTIM.MAX_EPOCH", "2", *few)
     assert list(plan) == ["boost/digits/short/seed1"]
 
 
@@ -443,6 +444,16 @@ MISTAKES = {
     "key of nobody": (
         ["--", "TRAINER.IVLP.N_CTX_TEXT", "4"],
         "TRAINER.IVLP.N_CTX_TEXT stands after --, but none of CoOp",
+    ),
+    "key of an option": (
+        ["--", "DATASET.NUM_SHOTS", "4"],
+        "DATASET.NUM_SHOTS stands after --, but --shots is for that",
+    ),
+    "seed as a key": (["--", "SEED", "4"], "SEED stands after --, but --seeds is for that; leave the pair out"),
+    "folder as a key": (["--", "OUTPUT_DIR", "x"], "OUTPUT_DIR stands after --, but --output is for that"),
+    "classes as a key": (
+        ["--", "DATASET.SUBSAMPLE_CLASSES", "all"],
+        "DATASET.SUBSAMPLE_CLASSES stands after --, but base",
     ),
     "odd pairs": (["--", "OPTIM.LR"], "an odd number of words stands after --"),
     "epochs": (["--", "OPTIM.MAX_EPOCH", "few"], 'OPTIM.MAX_EPOCH is "few" with configs/trainers/CoOp/digits.yaml'),
