@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
 # Train on ImageNet, test on other datasets; --help shows its options, docs/sweeps.md says more.
-exec bash "$(dirname "${BASH_SOURCE[0]}")/sweep.sh" cross_dataset "$@"
+exec bash "$(dirname "$0")/sweep.sh" cross_dataset "$@"

@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
 # Train and test on all classes, with few labelled images of each; --help shows its options, docs/sweeps.md says more.
-exec bash "$(dirname "${BASH_SOURCE[0]}")/sweep.sh" few_shot "$@"
+exec bash "$(dirname "$0")/sweep.sh" few_shot "$@"

@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
 # Boosting prompts for each dataset, from its training images without their labels; --help shows its options, docs/sweeps.md says more.
-exec bash "$(dirname "${BASH_SOURCE[0]}")/sweep.sh" phase1 "$@"
+exec bash "$(dirname "$0")/sweep.sh" phase1 "$@"

@@ -4,7 +4,7 @@
 #     bash scripts/sweep.sh EXPERIMENT [OPTIONS] [-- KEY VALUE ...]
 export CASPL_CALLED_IN=$PWD # where paths of the command line begin
 unset CDPATH
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+cd "$(dirname "$0")/.." || exit
 if ! command -v python >/dev/null; then
     echo "error: there is no command python; activate the environment that this project is installed in" >&2
     exit 2

@@ -35,6 +35,15 @@ def test_a_script_is_its_experiment(sweeps, script):
 
 
 @pytest.mark.slow
+def test_another_shell_will_do(sweeps):
+    """`sh scripts/demo.sh`, which is dash on Debian."""
+    bash, script, *options = sweeps.command("base2new", *ONE)
+    done = subprocess.run(["sh", script, *options], capture_output=True, text=True, env=sweeps.environment())
+    assert done.stdout == subprocess.run([bash, script, *options], capture_output=True, text=True).stdout != ""
+    assert not done.stderr
+
+
+@pytest.mark.slow
 def test_paths_and_the_code_are_those_of_whoever_calls(sweeps, tmp_path, monkeypatch):
     """Relative paths begin where a script is called; the code is that of its checkout, whatever lies there."""
     (tmp_path / "caspl").mkdir()
