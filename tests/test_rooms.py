@@ -165,6 +165,12 @@ def test_the_core_knows_neither_dassl_nor_configurations():
     assert not wrong
 
 
+def test_the_picture_shows_every_room():
+    shown = (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8")
+    names = {f"{name}/" if name in FOLDERS else f"caspl/{name}" for rooms in FLOORS for name in rooms - {"doors"}}
+    assert not [name for name in names if f">{name}</text>" not in shown]
+
+
 def test_a_folder_is_a_room_and_no_drawer():
     counts: dict[str, int] = {}
     for name, path in modules().items():
