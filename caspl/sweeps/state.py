@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from ..checkpoints.headers import BoostingHeader
-from ..ground.files import load_json, regular
+from ..ground.errors import InputError
+from ..ground.files import regular
 from ..results.reading.logs import last_accuracy, logs_in, newest_log
-from ..results.records import FORMAT, LARGEST, NAME, VERSION, Status
+from ..results.records import NAME, Record, Status, found
 from .jobs import Job, Kind, Plan
 
 SETTINGS_FILE = "settings.txt"  # of a folder: Job.settings of the run that made it
@@ -117,34 +117,29 @@ def checkpoint(job: Job) -> Path | None:
 def result_of(folder: str) -> str | None:
     """The accuracy on test images with which the newest run in a folder has ended, as it was printed; None: with none."""
     log, record = newest_log(folder), _record(folder)
-    status, result = (record.get("status"), record.get("result")) if record else (None, None)
     with suppress(OSError):
         if log and record and log.stat().st_mtime > os.stat(os.path.join(folder, NAME)).st_mtime + LATER:
-            status = None  # of an earlier run
-    if status in (None, Status.RUNNING) or status == Status.FINISHED and not isinstance(result, dict):
+            record = None  # of an earlier run
+    if record is None or record.status == Status.RUNNING or record.finished and record.result is None:
         return last_accuracy(log) if log else None
-    if status != Status.FINISHED or result.get("split") != "test":
-        return None
-    accuracy = result.get("accuracy")
-    return f"{accuracy:.1f}%" if isinstance(accuracy, int | float) and 0 <= accuracy <= 100 else None
+    result = record.result
+    return f"{result.accuracy:.1f}%" if result is not None and result.split == "test" else None
 
 
 def seconds_of(folder: str) -> float | None:
     """How long the run in a folder took from its beginning to its end; None: nobody knows, as it has not, or was continued."""
-    record = _record(folder) or {}
-    cost = record.get("cost")
-    if record.get("status") != Status.FINISHED or not isinstance(cost, dict) or len(logs_in(folder)) > 1:
+    record = _record(folder)
+    if record is None or not record.finished or len(logs_in(folder)) > 1:
         return None
-    with suppress(KeyError, ValueError, TypeError, AttributeError):  # of a record that somebody has written by hand
-        started, ended = (datetime.fromisoformat(cost[name].replace("Z", "+00:00")) for name in ("started", "ended"))
+    with suppress(ValueError, TypeError):
+        times = (record.cost.started, record.cost.ended)
+        started, ended = (datetime.fromisoformat(time.replace("Z", "+00:00")) for time in times)
         return (ended - started).total_seconds()
     return None
 
 
-def _record(folder: str) -> dict[str, Any] | None:
-    """What run.json says; None where there is none that can be read. Whether all of it holds is not looked at."""
-    with suppress(OSError, ValueError):
-        values = load_json(regular(os.path.join(folder, NAME), LARGEST).read_bytes())
-        if isinstance(values, dict) and (values.get("format"), values.get("version")) == (FORMAT, VERSION):
-            return values
+def _record(folder: str) -> Record | None:
+    """None where there is none, or it is damaged: the log tells the same."""
+    with suppress(InputError):
+        return found(folder)
     return None

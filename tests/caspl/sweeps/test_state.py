@@ -130,6 +130,11 @@ def test_what_a_record_does_not_say_the_log_does(tmp_path):
     assert state.finished(job(recorded(tmp_path / "running", status="running"))) == "75.0%"
     assert state.finished(job(recorded(tmp_path / "killed", status="running", log="work\n"))) is None
     assert state.finished(job(recorded(tmp_path / "untested", result=None, predictions=None))) == "75.0%"
+    altered = recorded(tmp_path / "altered")
+    (altered / "run.json").write_text(
+        (altered / "run.json").read_text().replace('"accuracy": 86.5', '"accuracy": 96.5')
+    )
+    assert state.finished(job(altered)) == "75.0%"
     for number, text in enumerate(["", "{", "[1]", '{"format": "caspl run", "version": 2}', '{"status": "finished"}']):
         folder = trained(tmp_path / f"damaged{number}")
         (folder / "run.json").write_text(text)
