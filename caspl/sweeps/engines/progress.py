@@ -24,6 +24,7 @@ from .task import FAILED, RUN, SKIP, Begun, Outcome
 
 UP, BELOW = "\x1b[{}A", "\x1b[J"  # go up some lines; clear what is below the cursor
 MOST_ROWS = 16  # of what is running
+LEAST = 12  # columns for the end of a folder
 NAMED = 2  # things of which nothing is known that are named
 
 
@@ -222,6 +223,8 @@ class Table(Lines):
             seconds = self._estimate.seconds(self._left[folder])
             left = "" if seconds is None else f"of {_clock_time(seconds)}"
             head = visible(f"{begun.word:<6}  {begun.place:<{places}}  {_clock_time(now - since):>8} {left:<11}  ")
+            if columns - _cells(head) < LEAST:  # a narrow window: which run it is comes first
+                head = f"{begun.word:<6}  "
             rows.append(head + _end_of(visible(folder), columns - _cells(head)))
         if len(shown) < len(running):
             rows.append(f"... and {len(running) - len(shown)} more")

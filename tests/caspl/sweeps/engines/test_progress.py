@@ -137,6 +137,14 @@ def test_time_left_is_said_and_what_is_not_known(terminal):
     ]
 
 
+def test_a_narrow_window_shows_which_run_it_is():
+    table, jobs = Table(Clock()), [job(f"output/dtd/CoOp/seed{i}") for i in range(2)]
+    table.expect(jobs)
+    for one in jobs:
+        table.begun(one, Begun("resume", "GPU 0"))
+    assert table.rows(9, 19)[:2] == ["resume  …CoOp/seed0", "resume  …CoOp/seed1"]
+
+
 def test_the_words_of_a_job_are_read_once(terminal, monkeypatch):
     """A table of a thousand jobs is drawn at each line, also where hundreds of them are skipped at once."""
     read, likeness = [], progress.likeness
