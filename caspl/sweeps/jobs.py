@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+THREADS = "OMP_NUM_THREADS"  # variable: how many threads a run computes with
+
 
 class Kind(Enum):
     """What a job is for, which decides when it is finished (state.py)."""
@@ -21,7 +23,7 @@ class Resources:
     """What a job takes while it runs."""
 
     gpus: float = 1.0  # of one machine; a fraction shares one; on a machine without GPUs nothing is asked for
-    threads: int | None = None  # OMP_NUM_THREADS; None: left as it is
+    threads: int | None = None  # THREADS of the run; None: left as it is
 
 
 @dataclass(frozen=True)

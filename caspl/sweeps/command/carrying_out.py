@@ -13,7 +13,7 @@ from ...checkpoints.headers import BoostingHeader
 from ...ground.errors import InputError
 from ...ground.files import check_writable
 from ...ground.texts import as_typed, tell
-from ..jobs import Job, Plan
+from ..jobs import THREADS, Job, Plan
 from ..place import Place
 from ..requests import Mistakes, Request
 from ..state import listing
@@ -22,7 +22,7 @@ from .line import Sweep
 
 def command(job: Job, place: Place) -> str:
     """A job's line for a shell."""
-    threads = f"OMP_NUM_THREADS={job.resources.threads} " if job.resources.threads else ""
+    threads = f"{THREADS}={job.resources.threads} " if job.resources.threads else ""
     return threads + as_typed(["python", *place.program, *job.arguments])
 
 

@@ -16,7 +16,7 @@ from ...ground.texts import tell, visible
 from .. import grids, requests
 from ..engines import gpus
 from ..engines.options import EngineOptions
-from ..jobs import Plan, Resources
+from ..jobs import THREADS, Plan, Resources
 from ..place import Place
 from ..plan import PLANS, Planner, each
 from ..requests import Mistakes, Request, check_dataset, check_numbers
@@ -246,7 +246,7 @@ def _threads(jobs: int | None) -> int | None:
     """OMP_NUM_THREADS of each run, so that runs at a time don't wait for each other's."""
     if jobs is None or jobs < 2:
         return None
-    given = os.environ.get("OMP_NUM_THREADS")
+    given = os.environ.get(THREADS)
     if given is not None:
         return int(given) if given.isdecimal() else None  # which each of them inherits
     return max((os.cpu_count() or 1) // jobs, 1)

@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ground.errors import InputError
-from ..jobs import Job, Plan
+from ..jobs import THREADS, Job, Plan
 from . import course, gpus, progress
 from .options import EngineOptions
 from .slots import Slot, Slots
 from .task import FAILED, Begun, Event, Outcome, Task
 from .worker import Worker
 
-THREADS = "OMP_NUM_THREADS"
 MOST_PER_GPU = 100
 POLL = 0.1  # seconds after which slots that others have are asked for again
 

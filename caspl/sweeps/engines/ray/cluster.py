@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....ground.errors import InputError, first_line
-from ...jobs import Job
+from ...jobs import THREADS, Job
 
-THREADS = "OMP_NUM_THREADS"
 OLDEST = (2, 49)  # which can keep away from a node
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ....ground.errors import first_line
-from ...jobs import Job
+from ...jobs import THREADS, Job
 from ..task import BUSY, FAILED, Begun, Event, Outcome, Task, event_of_line, task_as_line
 from ..worker import PACKAGES, PATIENCE, WORKER
 from . import node
-from .cluster import THREADS, Cluster
+from .cluster import Cluster
 from .token import Token
 
 # Beginnings of the names of variables that say something about a machine, or about who is sitting at it

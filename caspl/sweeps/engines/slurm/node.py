@@ -15,7 +15,7 @@ from pathlib import Path
 from ....ground.errors import InputError, cause
 from ....ground.files import replacing
 from ....ground.texts import tell
-from ...jobs import Job
+from ...jobs import THREADS, Job
 from ...state import RESUME_FILE, finished
 from ..task import BUSY, FAILED, Outcome, Task, event_as_line, event_of_line
 from ..worker import Stop, carry_out
@@ -90,9 +90,9 @@ def _run(order: Order, number: int, stop: Stop, beside: int) -> Outcome:
 def _threads(runs: int) -> dict[str, str]:
     """The cores that SLURM gives to this task, divided among its runs, unless the user has said how many each takes."""
     cores = os.environ.get("SLURM_CPUS_ON_NODE", "")
-    if "OMP_NUM_THREADS" in os.environ or not cores.isdecimal():
+    if THREADS in os.environ or not cores.isdecimal():
         return {}
-    return {"OMP_NUM_THREADS": str(max(1, int(cores) // runs))}
+    return {THREADS: str(max(1, int(cores) // runs))}
 
 
 def _epochs(job: Job) -> int:

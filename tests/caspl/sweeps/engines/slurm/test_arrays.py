@@ -57,10 +57,6 @@ def test_arrays_are_few():
     assert len(few) == 1 + 3 + 6 and all(array.only is None for array in few)
 
 
-def test_2000_jobs_take_no_time(benchmark=None):
-    assert sum(len(array.tasks) for array in arrays(boosted(11, 200, "abc"))) == 11 * (1 + 200 * 4)
-
-
 def test_packs():
     jobs = boosted(2, 5)
     found = arrays(jobs, pack=2)
