@@ -143,13 +143,12 @@ def test_the_best_epoch_was_chosen_on_val(run, tmp_path):
     assert sound(tmp_path / "first").protocol.chosen_by == "last_step"
 
 
-def test_a_best_epoch_that_was_chosen_on_test_images_says_so(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("count", [None, 10])  # all, as ImageNet's, or some of them
+def test_a_best_epoch_that_was_chosen_on_test_images_says_so(count, run, tmp_path, monkeypatch):
     from caspl.datasets.digits import Digits
 
     select = Digits.select
-    monkeypatch.setattr(
-        Digits, "select", lambda *args: (split := select(*args))._replace(val=split.test)
-    )  # as ImageNet
+    monkeypatch.setattr(Digits, "select", lambda *args: (split := select(*args))._replace(val=split.test[:count]))
     assert run("CoOp", "base", "out", *SHORT, "TEST.FINAL_MODEL", "best_val", "OPTIM.MAX_EPOCH", "1") == 0
     assert sound(tmp_path / "out").protocol.chosen_by == "test"
 

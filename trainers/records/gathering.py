@@ -266,8 +266,7 @@ class Gathering:
     def _chosen_by_training(self) -> str:
         if self.cfg.TEST.FINAL_MODEL != BEST or self.cfg.TEST.NO_TEST or not self.trains_by_steps:
             return LAST
-        val, test = self.dataset.val, self.dataset.test
-        return "test" if getattr(self.trainer, "val_loader", None) is None or val == test else "val"
+        return "test" if getattr(self.trainer, "val_loader", None) is None or self.images.val_is_tested() else "val"
 
     # ------------------------------------------------------------ boosting
     def boosting(self) -> Boosting | None:

@@ -58,6 +58,11 @@ class Images:
             found[part] = known[id(items)]
         return found
 
+    def val_is_tested(self) -> bool:
+        """Whether a validation image is a test image, too, as all of ImageNet's are."""
+        val, test = self.lists["val"], self.lists["test"]
+        return val is not None and not {item.impath for item in val}.isdisjoint(item.impath for item in test or ())
+
     def _checksum(self, items: Sequence[Any]) -> str:
         whole = hashlib.sha256()
         for name, item in zip(self.names(items), items, strict=True):
