@@ -73,6 +73,7 @@ class LocalPool:
         self._kept: Slot | None = None  # by `free`, for the next `start`
         self._wants = False  # a slot that there was not
         self._told = ""  # why slots can't be shared
+        self._idle_told = False  # that nothing of this sweep runs, as others have all slots
 
     def full(self) -> bool:
         return len(self._under_way) >= self.places
@@ -88,6 +89,9 @@ class LocalPool:
             self.say(f"GPUs aren't shared with other sweeps: {self.slots.problem}")
             self._told = self.slots.problem
         self._wants = self._kept is None
+        if self._wants and not self._under_way and not self._idle_told:
+            self.say(f"wait for a place on GPU {','.join(gpu.id for gpu in self.slots.gpus)}: other sweeps have all")
+            self._idle_told = True
         return not self._wants
 
     def start(self, task: Task) -> None:

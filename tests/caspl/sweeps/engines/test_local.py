@@ -255,6 +255,17 @@ def test_slots_that_cannot_be_shared_are_told_once(trial, tmp_path, monkeypatch,
     assert len(said) == 1 and said[0].startswith("GPUs aren't shared with other sweeps: ")
 
 
+def test_a_sweep_that_waits_for_others_says_so_once(trial):
+    theirs, said = Slots(gpus(2)), []
+    taken = [theirs.take(), theirs.take()]
+    pool, job = LocalPool(None, Slots(gpus(2)), said.append), trial.job("run")
+    assert not pool.free(job) and not pool.free(job)
+    assert said == ["wait for a place on GPU 0,1: other sweeps have all"]
+    taken[0].give_back()
+    assert pool.free(job) and len(said) == 1
+    pool.stop()
+
+
 def test_a_machine_without_room_for_processes(trial, monkeypatch):
     def refuse(*_):
         raise OSError(11, "Resource temporarily unavailable")
