@@ -118,6 +118,8 @@ def missing(text: str) -> list[str]:
     """A clause for each tracker of LOGGER whose package cannot be imported."""
     wrong = []
     for name in named(text):
+        if name not in MAKERS:  # which the key itself says; nobody is to install whatever bears a mistyped name
+            continue
         try:
             _quietly(import_module, name).init  # noqa: B018, a folder wandb/ that a run has left can be imported, too
         except (ImportError, AttributeError) as error:
