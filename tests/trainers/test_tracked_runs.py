@@ -107,7 +107,9 @@ def test_wandb_keeps_scalars_configuration_and_results(command, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"] or not (tmp_path / "wandb").exists()
 
 
-@pytest.mark.parametrize("given", ["tensorboard", "wandb,wandb", "wandb trackio", "[wandb]", "3", "wandb,mlflow", "wandbb"])
+@pytest.mark.parametrize(
+    "given", ["tensorboard", "wandb,wandb", "wandb trackio", "[wandb]", "3", "wandb,mlflow", "wandbb"]
+)
 def test_what_is_no_tracker(given, run, capsys):
     assert run("CoOp", "base", "out", *SHORT, "LOGGER", given) == 2
     said = capsys.readouterr().err

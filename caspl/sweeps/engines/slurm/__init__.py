@@ -21,8 +21,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ....ground.errors import InputError
 from ....ground.files import check_writable, read_text, replacing
-from ....ground.texts import counted, tell
+from ....ground.texts import counted, shown, tell
 from ...jobs import Job, Plan
 from ...state import listing
 from ..options import EngineOptions
@@ -45,6 +46,10 @@ def run(plan: Plan, program: Sequence[str], wanted: EngineOptions, table: Callab
     setup = read_text(wanted.setup, "--setup") if wanted.setup else ""
     check_writable(wanted.output, "--output", folder=True)
     sweeps = Path(wanted.output).absolute() / FOLDER
+    if "\\" in str(sweeps):  # it drops them from the names of logs, and then no task can begin
+        raise InputError(
+            f"--output {shown(wanted.output)} has a backslash in its path, with which SLURM finds no log; choose another folder"
+        )
     waiting, longest = (queued(sweeps), longest_array()) if wanted.submit else ({}, LONGEST)
     listed = list(listing(plan))
     jobs = [job for job, skipped in listed if not skipped and job.folder not in waiting]

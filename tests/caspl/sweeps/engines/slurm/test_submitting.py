@@ -237,7 +237,12 @@ def test_an_edited_script_is_not_lost(trial, capfd):
 
 def test_places_that_are_wrong(trial):
     (trial.folder / "file").touch()
-    for option, name, said in (("output", "file/x", "cannot be written"), ("setup", "none", "cannot be read")):
+    wrong = (
+        ("output", "file/x", "cannot be written"),
+        ("setup", "none", "cannot be read"),
+        ("output", "back\\slash", "has a backslash in its path"),
+    )
+    for option, name, said in wrong:
         with pytest.raises(InputError, match=f"--{option} .* {said}"):
             go(trial, **{option: str(trial.folder / name)})
 
