@@ -14,14 +14,14 @@ from caspl.completion.answers import Table
 from caspl.sweeps.command import options as sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
-ISSUE = ["train", "sweep", "results", "report", "datasets", "configs", "convert", "predict", "export", "share"]
+ORDER = ["train", "sweep", "results", "report", "datasets", "configs", "convert", "predict", "export", "share"]
 
 
 def test_help_lists_every_command_in_the_order_in_which_one_needs_them(capsys):
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
     listed = re.findall(r"^    (\w+)  +\w", said, re.MULTILINE)
-    assert listed == [*COMMANDS] and [verb for verb in listed if verb in ISSUE] == ISSUE
+    assert listed == [*COMMANDS] and [verb for verb in listed if verb in ORDER] == ORDER
     assert "docs/" in said and "caspl train --root DATA --trainer CoOp" in said
     assert all(len(line) <= 120 for line in said.splitlines())
 
@@ -90,6 +90,8 @@ def test_advice_names_what_the_user_has(tmp_path, capsys, monkeypatch):
     ):
         assert command() == 2
         assert f"the boosting.safetensors that {named} --trainer CasPLBoost ... writes" in capsys.readouterr().err
+    assert main(["train"]) == 2
+    assert capsys.readouterr().err.endswith("; caspl train --help shows a whole command\n")
     assert main(["export", str(tmp_path), "--onnx", "x.onnx"]) == 2
     assert "phase 1 (caspl train --trainer CasPLBoost ...)" in capsys.readouterr().err
 

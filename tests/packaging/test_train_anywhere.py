@@ -12,12 +12,12 @@ RUN = ("--root", "data", "--trainer", "CoOp", *FILES, "--seed", "1", "--output-d
 SHORT = ("OPTIM.MAX_EPOCH", "1", "DATASET.NUM_SHOTS", "1")
 
 
-def carried_out(folder, *words, status=0):
+def carried_out(folder, *words):
     """What a command prints that is started in a folder."""
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run([*map(str, words)], cwd=folder, capture_output=True, text=True, env=variables)
-    assert done.returncode == status, done.stderr
-    return done.stderr if status else done.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_in_an_empty_folder(environment, tmp_path):
@@ -28,8 +28,6 @@ def test_in_an_empty_folder(environment, tmp_path):
     tested = carried_out(tmp_path, environment / "caspl", "train", *RUN[:-1], "again", *model, *SHORT)
     accuracy = re.compile(r"^\* accuracy: .*$", re.MULTILINE)
     assert accuracy.findall(trained) and accuracy.findall(trained) == accuracy.findall(tested)
-    said = carried_out(tmp_path, environment / "caspl", "train", status=2)
-    assert said.endswith("; caspl train --help shows a whole command\n")
 
 
 def test_in_a_hosts_checkout_nothing_of_the_hosts_is_run(environment, make_host):
@@ -44,14 +42,13 @@ def test_in_a_hosts_checkout_nothing_of_the_hosts_is_run(environment, make_host)
 
 def test_a_sweep_in_an_empty_folder(environment, tmp_path):
     """Its runs are `caspl train`, with the package's configuration files and outputs where it is called."""
-    choice = ("sweep", "base2new", "--datasets", "digits", "--trainers", "ZeroshotCLIP", "--output", "out/")
+    choice = ("sweep", "few_shot", "--datasets", "digits", "--trainers", "ZeroshotCLIP", "--output", "out/")
     printed = carried_out(tmp_path, environment / "caspl", *choice, "--dry-run").splitlines()
-    assert len(printed) == 3 and not any(tmp_path.iterdir())
+    assert len(printed) == 2 and not any(tmp_path.iterdir())
     assert printed[0].startswith("python -m caspl train --root data --seed 1 --trainer ZeroshotCLIP ")
     done = carried_out(tmp_path, environment / "caspl", *choice, "--no-table").splitlines()
-    place = "out/base2new/test_{}/digits/shots_0/ZeroshotCLIP/digits/seed1"
-    assert [line.split("%  ")[1] for line in done] == [place.format(part) for part in ("base", "new")]
-    assert all(word == "run" for word in (line.split()[1] for line in done))
+    assert [line.split("%  ")[1] for line in done] == ["out/digits/ZeroshotCLIP/digits_0shots/seed1"]
+    assert done[0].split()[1] == "run"
 
 
 COMMANDS = {  # and what they print
