@@ -18,7 +18,7 @@ from caspl.clip.templates import template_for
 from caspl.ground.errors import naming
 from caspl.ground.keys import Key
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss
-from caspl.prompting.groups import PromptShape, random_entries, text_entries
+from caspl.prompting.groups import MOST_FROM_WORDS, PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
 from caspl.prompting.model import PromptedCLIP
 
@@ -99,6 +99,10 @@ class CasPLBoost(PromptTrainer):
     checkpoint_name = "CasPL"
     record = BoostingHeader.file_name
     reads_labels = False
+
+    def idle_keys(self) -> list[str]:
+        """The words, where there are more tokens than start from words."""
+        return ["TRAINER.CASPL.CTX_INIT"] if self.keys.N_CTX_TEXT > MOST_FROM_WORDS else []
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Prompts:
         learner = new_boosting(self.cfg, backbone)

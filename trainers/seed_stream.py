@@ -21,6 +21,7 @@ from yacs.config import CfgNode
 from caspl.clip.backbones import Backbone
 from caspl.ground.errors import InputError
 from caspl.ground.keys import Key
+from caspl.prompting.groups import MOST_FROM_WORDS
 from caspl.prompting.learners import Learner
 
 UPSTREAM = "upstream"
@@ -218,7 +219,7 @@ def _promptsrc(stream: Stream) -> None:
 
 
 def _of_words(words: str, tokens: int) -> bool:
-    return bool(words) and tokens <= 4
+    return bool(words) and tokens <= MOST_FROM_WORDS
 
 
 METHODS: dict[str, Callable[[Stream], None]] = {

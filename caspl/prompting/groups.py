@@ -16,6 +16,7 @@ from ..clip.feature_store import digest
 from ..ground.errors import InputError, QuantityError
 
 INIT_STD = 0.02  # of random prompts, in all methods of the family
+MOST_FROM_WORDS = 4  # text tokens that start from an initial phrase; more of them start at random
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def text_entries(length: int, depth: int, width: int, words: Tensor | None = Non
     them; with no tokens all of it does. Deeper blocks, and longer prompts altogether, start from N(0, 0.02^2).
     """
     entries = random_entries(length, depth, width)
-    if words is None or length > 4:
+    if words is None or length > MOST_FROM_WORDS:
         return entries, torch.empty(0, width)
     if entries:
         entries[0][: len(words)] = words[:length]

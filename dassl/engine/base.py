@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -57,6 +57,10 @@ class TrainerBase(finite.Watched):
         self._scheds: OrderedDict[str, torch.optim.lr_scheduler.LRScheduler | None] = OrderedDict()
         self._writer: SummaryWriter | None = None
         self.trackers = Trackers()  # none
+
+    def idle_keys(self) -> Collection[str]:
+        """Keys whose values change nothing with the rest of the configuration: a run that is resumed may have had others."""
+        return ()
 
     # ------------------------------------------------------------ models
     def register_model(

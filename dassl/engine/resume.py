@@ -7,7 +7,7 @@ import math
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ def load_run(trainer: SimpleTrainer, path: str) -> dict[str, Any] | None:
     if not isinstance(state, dict) or not state.keys() >= _FIELDS or not whole(state["format"], _FORMAT, _FORMAT):
         raise InputError(f"{path} is not a file to resume from; {remedy}")
     try:
-        different = _differences(state["config"], trainer.cfg.dump(), trainer.defaults)
+        different = _differences(state["config"], trainer.cfg.dump(), trainer.defaults, trainer.idle_keys())
     except (ValueError, AttributeError):
         raise InputError(f"{path}: config is {shown(state['config'])}, expected a configuration; {remedy}") from None
     if different and whole(state["epoch"], 0, 0):
@@ -243,17 +243,17 @@ def restore_random_state(state: dict[str, Any]) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
-def _differences(stored: str, present: str, defaults: Mapping[str, Any]) -> dict[str, str]:
+def _differences(stored: str, present: str, defaults: Mapping[str, Any], idle: Collection[str] = ()) -> dict[str, str]:
     """Compare two configurations: each key whose change could change the numbers, and a phrase with both values.
 
-    A key that there was not yet when the run began changes nothing where it has its default.
+    A key that there was not yet when the run began changes nothing where it has its default, and one of `idle` never.
     """
     old, new = (flat(load_yaml(text)) for text in (stored, present))
     added = [key for key in new if key not in old and not (key in defaults and defaults[key] == new[key])]
     return {
         key: f"{key} was {_shown(old, key)} and is now {_shown(new, key)}"
         for key in [*old, *added]
-        if not _is_free(key) and (key not in old or key not in new or old[key] != new[key])
+        if not _is_free(key) and key not in idle and (key not in old or key not in new or old[key] != new[key])
     }
 
 

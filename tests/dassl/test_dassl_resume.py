@@ -233,6 +233,14 @@ def test_a_key_that_there_was_not_yet(value, refused, make_cfg, make_trainer):
         assert trainer.start_epoch == 2
 
 
+def test_a_key_that_changes_nothing_may_have_another_value(make_cfg, make_trainer, monkeypatch):
+    trained(make_cfg, make_trainer)
+    trainer = make_trainer(make_cfg(OPTIM__MAX_EPOCH=2, OPTIM__STEPSIZE=(7,)))
+    monkeypatch.setattr(trainer, "idle_keys", lambda: ["OPTIM.STEPSIZE"])
+    trainer.train()
+    assert trainer.start_epoch == 2
+
+
 def test_harmless_changes_are_accepted(make_cfg, make_trainer, tmp_path):
     first = trained(make_cfg, make_trainer)
     (tmp_path / "out").rename(tmp_path / "moved")

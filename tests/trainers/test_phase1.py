@@ -48,6 +48,15 @@ def test_every_loss_trains_and_is_named_in_the_header(loss, run, build, tmp_path
     assert all(p.grad.abs().max() > 0 for p in trainer.model.learner.parameters())
 
 
+@pytest.mark.parametrize("tokens, status", [(4, 2), (5, 0)])
+def test_words_that_no_token_starts_from_refuse_no_run_of_before(tokens, status, run, capsys):
+    """Phase 1 was begun without words in earlier versions; up to four tokens start from them, and no more."""
+    shape = ("TRAINER.CASPL.N_CTX_TEXT", str(tokens), *NO_TEST)
+    assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *shape, "TRAINER.CASPL.CTX_INIT", "") == 0
+    assert run("CasPLBoost", "all", "boost", *ONE_SHOT, *shape, "TRAINER.CASPL.CTX_INIT", "a photo of a") == status
+    assert ('TRAINER.CASPL.CTX_INIT was "" and is now "a photo of a"' in capsys.readouterr().err) == (status == 2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["kl", "feature"])  # without and with a projection beside the prompts
 def test_what_phase_1_has_learned_is_evaluated_again(loss, run, tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...ground.errors import InputError, listed
@@ -18,6 +18,7 @@ from ...ground.texts import repeated, shown
 
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 SMI = ("nvidia-smi", "-L")
+MOST_PER_GPU = 100
 SMI_SECONDS = 20.0  # a driver in trouble keeps it waiting for ever
 NUMBER, NAME = re.compile(r"[0-9]{1,4}"), re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/-]+")
 EXPECTED = "expected numbers such as 0,1, names of nvidia-smi -L such as GPU-8932f937, or none"
@@ -99,6 +100,33 @@ def visible() -> list[str] | None:
             break
         ids.append(id)
     return ids
+
+
+def places(asked: Sequence[str] | None, jobs_per_gpu: int, say: Callable[[str], object]) -> list[Gpu]:
+    """The GPUs of --gpus, (): none, which take `jobs_per_gpu` runs each.
+
+    `say` gets to know it where nobody can tell which there are. Raises InputError as `choose` and `check_jobs_per_gpu`, and
+    where runs are to share a GPU and there is none.
+    """
+    check_jobs_per_gpu(jobs_per_gpu)
+    chosen, problem = ([], "") if asked == () else choose(asked)
+    if jobs_per_gpu > 1 and not chosen:
+        why = f", as {problem}" if problem else ""
+        raise InputError(
+            f"--jobs-per-gpu is {jobs_per_gpu}, but there is no GPU to be seen{why}; give --jobs {jobs_per_gpu} in its place, "
+            f"or name GPUs (--gpus)"
+        )
+    if problem:
+        say(
+            f"{problem}: runs are given no GPU of their own; --gpus names those to use, --gpus none says that there are none"
+        )
+    return chosen
+
+
+def check_jobs_per_gpu(jobs_per_gpu: int) -> None:
+    """Raise InputError for more runs than a GPU may have."""
+    if jobs_per_gpu > MOST_PER_GPU:
+        raise InputError(f"--jobs-per-gpu is {jobs_per_gpu}, expected 1 to {MOST_PER_GPU}; correct it")
 
 
 def choose(asked: Sequence[str] | None) -> tuple[list[Gpu], str]:

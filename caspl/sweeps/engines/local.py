@@ -19,7 +19,6 @@ from .slots import Slot, Slots
 from .task import FAILED, Begun, Event, Outcome, Task
 from .worker import Worker
 
-MOST_PER_GPU = 100
 POLL = 0.1  # seconds after which slots that others have are asked for again
 
 
@@ -38,19 +37,7 @@ def pool_for(
     jobs: int | None, asked: Sequence[str] | None, jobs_per_gpu: int, say: Callable[[str], object]
 ) -> LocalPool:
     """The pool for what was asked for; `say` gets to know what the user should. Raises InputError as `run`."""
-    chosen, problem = ([], "") if asked == () else gpus.choose(asked)
-    if jobs_per_gpu > MOST_PER_GPU:
-        raise InputError(f"--jobs-per-gpu is {jobs_per_gpu}, expected 1 to {MOST_PER_GPU}; correct it")
-    if jobs_per_gpu > 1 and not chosen:
-        why = f", as {problem}" if problem else ""
-        raise InputError(
-            f"--jobs-per-gpu is {jobs_per_gpu}, but there is no GPU to be seen{why}; give --jobs {jobs_per_gpu} in its place, "
-            f"or name GPUs (--gpus)"
-        )
-    if problem:
-        say(
-            f"{problem}: runs are given no GPU of their own; --gpus names those to use, --gpus none says that there are none"
-        )
+    chosen = gpus.places(asked, jobs_per_gpu, say)
     return LocalPool(jobs, Slots(chosen, jobs_per_gpu) if chosen else None, say, hidden=asked == ())
 
 

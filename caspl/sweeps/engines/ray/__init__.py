@@ -45,11 +45,10 @@ def _joining(options: EngineOptions, say: Callable[[str], object]) -> Callable[[
                 "--gpus is for the GPUs of this machine, and --address is a cluster, whose nodes say which they give "
                 "(ray start --num-gpus); leave one of them out"
             )
+        gpus.check_jobs_per_gpu(options.jobs_per_gpu)
         address = addresses.found(options.address)
-        return partial(cluster.connect, ray, address, say)
-    chosen, problem = ([], "") if options.gpus == () else gpus.choose(options.gpus)
-    if problem:
-        say(f"{problem}: runs are given no GPU of their own; --gpus names those to use")
+        return partial(cluster.connect, ray, address, say, options.jobs_per_gpu)
+    chosen = gpus.places(options.gpus, options.jobs_per_gpu, say)
     places = len(chosen) * options.jobs_per_gpu or options.jobs or 1
     variables = chosen[0].environment() if chosen else {}
     if chosen or options.gpus == ():

@@ -192,7 +192,7 @@ def start(ray: Any, *, cpus: int, gpus: int, variables: Mapping[str, str]) -> Cl
     return cluster
 
 
-def connect(ray: Any, address: str, say: Callable[[str], object]) -> Cluster:
+def connect(ray: Any, address: str, say: Callable[[str], object], jobs_per_gpu: int = 1) -> Cluster:
     """The cluster at an address, HOST:PORT; `say` gets to know what it has. Raises InputError where it can't be joined."""
     try:
         with _signals_kept():
@@ -209,7 +209,8 @@ def connect(ray: Any, address: str, say: Callable[[str], object]) -> Cluster:
     cluster = Cluster(ray)
     nodes = [node["Resources"] for node in cluster.nodes()]
     gpus, cores = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
-    say(f"Ray at {address}: {len(nodes)} node{'s' * (len(nodes) != 1)}, {gpus:g} GPUs, {cores:g} cores")
+    idle = "; --jobs-per-gpu counts when it has GPUs" if jobs_per_gpu > 1 and not gpus else ""
+    say(f"Ray at {address}: {len(nodes)} node{'s' * (len(nodes) != 1)}, {gpus:g} GPUs, {cores:g} cores{idle}")
     return cluster
 
 

@@ -108,6 +108,30 @@ def test_gpus_of_this_machine_are_none_of_a_cluster(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "per_gpu, address, words",
+    [
+        (2, "", "--jobs-per-gpu is 2, but there is no GPU"),
+        (101, "", "expected 1 to 100; correct"),
+        (101, "10.0.0.1:6379", "expected 1 to 100; correct"),
+    ],
+)
+def test_runs_of_a_gpu_that_is_not_there_are_refused_as_by_the_local_engine(monkeypatch, per_gpu, address, words):
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(__version__="2.60.0"))
+    options = EngineOptions("ray", address=address, gpus=None if address else (), jobs_per_gpu=per_gpu)
+    with pytest.raises(InputError, match=words):
+        engine.pool_for(Plan(()), options, print)
+
+
+@pytest.mark.parametrize("gpus, told", [(0, True), (1, False)])
+def test_a_cluster_without_gpus_says_that_none_are_shared(gpus, told):
+    ray, said = of((gpus, 4)).ray, []
+    ray.init = lambda **_: None
+    cluster.connect(ray, "10.0.0.1:6379", said.append, 2)
+    assert said[0].startswith(f"Ray at 10.0.0.1:6379: 1 node, {gpus} GPUs, 4 cores")
+    assert ("--jobs-per-gpu counts when it has GPUs" in said[0]) == told
+
+
+@pytest.mark.parametrize(
     "error, why",
     [
         (RuntimeError("Version mismatch: Ray 2.58\n and more"), "Version mismatch: Ray 2.58"),
