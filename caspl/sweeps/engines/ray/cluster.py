@@ -34,7 +34,7 @@ FRESH = 1.0  # seconds for which what is known of the nodes is good
 
 
 @dataclass(frozen=True)
-class Request:
+class Demand:
     """What a job asks Ray for."""
 
     gpus: float
@@ -66,7 +66,7 @@ class Cluster:
             self._nodes, self._asked = [node for node in self.ray.nodes() if node["Alive"]], time.monotonic()
         return self._nodes
 
-    def request(self, job: Job, jobs_per_gpu: int) -> Request:
+    def demand(self, job: Job, jobs_per_gpu: int) -> Demand:
         """What a job asks for: its part of a GPU where the cluster has some, and cores by its threads, within what a place has.
 
         Where nobody has limited its threads, it gets those that are there for a place: without GPUs, all of a node.
@@ -76,16 +76,16 @@ class Cluster:
         gpus = _rounded(job.resources.gpus / jobs_per_gpu) if self._has_gpus and job.resources.gpus else 0.0
         threads = job.resources.threads or _threads()
         if self._folder:  # of this machine alone: as many cores as places
-            return Request(gpus, 1.0, threads or (_share_of_this_machine(nodes) if gpus else None))
+            return Demand(gpus, 1.0, threads or (_share_of_this_machine(nodes) if gpus else None))
         if gpus:
             share = min((_share(node, gpus) for node in nodes if node.get("GPU")), default=1.0)
-            return Request(gpus, _rounded(min(threads or share, share)), threads or max(1, int(share)))
+            return Demand(gpus, _rounded(min(threads or share, share)), threads or max(1, int(share)))
         cores = [node["CPU"] for node in nodes if node.get("CPU")] or [1.0]
-        return Request(0.0, _rounded(min(threads, max(cores)) if threads else min(cores)), threads)
+        return Demand(0.0, _rounded(min(threads, max(cores)) if threads else min(cores)), threads)
 
-    def places(self, request: Request) -> int:
-        """How many jobs with this request there is room for."""
-        return sum(request.places(node["Resources"]) for node in self.nodes())
+    def places(self, demand: Demand) -> int:
+        """How many jobs with this demand there is room for."""
+        return sum(demand.places(node["Resources"]) for node in self.nodes())
 
     def place(self, host: str, gpus: str) -> str:
         """What a user knows a place by: "node3, GPU 1"."""

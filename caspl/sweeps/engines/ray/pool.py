@@ -81,7 +81,7 @@ class RayPool:
             return False
         if self.cluster is None:
             self._join()
-        places = self.cluster.places(self.cluster.request(job, self.jobs_per_gpu))
+        places = self.cluster.places(self.cluster.demand(job, self.jobs_per_gpu))
         if places or self.cluster.all_avoided():  # as `start` will say
             return len(self._under_way) + len(self._later) < max(places, 1)
         if not self._has_waited and not self._under_way:
@@ -136,12 +136,12 @@ class RayPool:
         self._function = self.cluster.ray.remote(num_returns="streaming", max_retries=0)(node.carry_out)
 
     def _give(self, task: Task) -> None:
-        request = self.cluster.request(task.job, self.jobs_per_gpu)
+        demand = self.cluster.demand(task.job, self.jobs_per_gpu)
         options = {"label_selector": selector} if (selector := self.cluster.selector()) else {}
         function = self._function.options(
-            name=f"caspl {task.job.folder}", num_cpus=request.cpus, num_gpus=request.gpus, **options
+            name=f"caspl {task.job.folder}", num_cpus=demand.cpus, num_gpus=demand.gpus, **options
         )
-        self._under_way[task.job.folder] = UnderWay(task, function.remote(self._errand(task, request.threads)))
+        self._under_way[task.job.folder] = UnderWay(task, function.remote(self._errand(task, demand.threads)))
 
     def _give_again(self) -> None:
         due = [folder for folder, (when, _) in self._later.items() if when <= time.monotonic()]

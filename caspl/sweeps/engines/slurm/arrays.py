@@ -16,7 +16,7 @@ from ...jobs import Job, Kind
 LONGEST = 1000  # tasks, numbered from 0: MaxArraySize is 1001 where a site has not set it
 NAMES = {Kind.PHASE1: "phase1", Kind.BOOSTING: "phase1", Kind.TRAINING: "training", Kind.TEST: "test"}
 
-Task = tuple[Job, ...]  # runs side by side
+Pack = tuple[Job, ...]  # runs side by side, in one task
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Array:
     """Jobs that are submitted in one go."""
 
     name: str
-    tasks: Mapping[int, Task]  # by their number in SLURM, which need not be without gaps
+    tasks: Mapping[int, Pack]  # by their number in SLURM, which need not be without gaps
     after: str = ""  # name of the array that is needed, or "12_3", a task that was queued before; "": nothing is needed
     only: int | None = None  # number of the one task that all need; None: each needs the one of its own number
 
@@ -98,7 +98,7 @@ def _behind(array: Array, waiting: Mapping[str, list[Job]], pack: int, longest: 
                 yield Array(name(kind), numbered, array.name, index)
 
 
-def _numbered(jobs: Iterable[Job], pack: int, longest: int) -> Iterator[tuple[str, dict[int, Task]]]:
+def _numbered(jobs: Iterable[Job], pack: int, longest: int) -> Iterator[tuple[str, dict[int, Pack]]]:
     """(name of the kind, tasks by number), as many of a kind as there must be."""
     jobs = list(jobs)
     for kind in dict.fromkeys(NAMES[job.kind] for job in jobs):
@@ -107,5 +107,5 @@ def _numbered(jobs: Iterable[Job], pack: int, longest: int) -> Iterator[tuple[st
             yield kind, dict(enumerate(tasks))
 
 
-def _packs(jobs: Sequence[Job], pack: int) -> Iterator[Task]:
+def _packs(jobs: Sequence[Job], pack: int) -> Iterator[Pack]:
     return iter([tuple(jobs[start : start + pack]) for start in range(0, len(jobs), pack)])

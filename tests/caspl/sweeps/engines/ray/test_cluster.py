@@ -11,7 +11,7 @@ from caspl.ground.errors import InputError
 from caspl.sweeps.engines import ray as engine
 from caspl.sweeps.engines.options import EngineOptions
 from caspl.sweeps.engines.ray import cluster
-from caspl.sweeps.engines.ray.cluster import Cluster, Request
+from caspl.sweeps.engines.ray.cluster import Cluster, Demand
 from caspl.sweeps.jobs import Job, Kind, Plan, Resources
 
 
@@ -38,36 +38,36 @@ def of(*nodes, folder=""):
 
 
 def asked(cluster, job, jobs_per_gpu=1):
-    request = cluster.request(job, jobs_per_gpu)
-    return request, cluster.places(request)
+    demand = cluster.demand(job, jobs_per_gpu)
+    return demand, cluster.places(demand)
 
 
 def test_a_job_gets_a_gpu_and_its_share_of_the_cores():
-    assert asked(of((0, 8), (2, 16), (1, 4), (-1, 8)), job()) == (Request(1.0, 4.0, 4), 3)
-    assert asked(of((2, 16)), job(threads=2)) == (Request(1.0, 2.0, 2), 2)
+    assert asked(of((0, 8), (2, 16), (1, 4), (-1, 8)), job()) == (Demand(1.0, 4.0, 4), 3)
+    assert asked(of((2, 16)), job(threads=2)) == (Demand(1.0, 2.0, 2), 2)
 
 
 def test_jobs_share_a_gpu():
-    assert asked(of((1, 8)), job(), 3) == (Request(0.3333, 2.0, 2), 3)
-    assert asked(of((1, 1)), job(threads=4), 4) == (Request(0.25, 0.25, 4), 4)  # cores are not what is scarce
+    assert asked(of((1, 8)), job(), 3) == (Demand(0.3333, 2.0, 2), 3)
+    assert asked(of((1, 1)), job(threads=4), 4) == (Demand(0.25, 0.25, 4), 4)  # cores are not what is scarce
 
 
 def test_without_gpus_cores_are_counted():
-    assert asked(of((0, 16), (0, 4), (0, 0)), job(threads=4)) == (Request(0.0, 4.0, 4), 5)
-    assert asked(of((0, 2), (0, 4)), job(threads=64)) == (Request(0.0, 4.0, 64), 1)
-    assert asked(of((0, 16), (0, 8)), job()) == (Request(0.0, 8.0, None), 3)
+    assert asked(of((0, 16), (0, 4), (0, 0)), job(threads=4)) == (Demand(0.0, 4.0, 4), 5)
+    assert asked(of((0, 2), (0, 4)), job(threads=64)) == (Demand(0.0, 4.0, 64), 1)
+    assert asked(of((0, 16), (0, 8)), job()) == (Demand(0.0, 8.0, None), 3)
 
 
 def test_the_users_threads_count(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert asked(of((0, 16)), job()) == (Request(0.0, 2.0, 2), 8)
+    assert asked(of((0, 16)), job()) == (Demand(0.0, 2.0, 2), 8)
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
-    assert asked(of((0, 16)), job()) == (Request(0.0, 16.0, None), 1)
+    assert asked(of((0, 16)), job()) == (Demand(0.0, 16.0, None), 1)
 
 
 def test_once_there_were_gpus_no_job_is_run_without():
     some = of((1, 4), (0, 4))
-    assert asked(some, job()) == (Request(1.0, 4.0, 4), 1)
+    assert asked(some, job()) == (Demand(1.0, 4.0, 4), 1)
     some.avoid("n0", "it is blind")
     assert asked(some, job())[1] == 0 and some.all_avoided()
     assert some.selector() == {"ray.io/node-id": "!in(n0)"}
@@ -75,14 +75,14 @@ def test_once_there_were_gpus_no_job_is_run_without():
 
 def test_on_this_machine_alone_places_are_counted(monkeypatch):
     monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
-    assert asked(of((2, 4), folder="/tmp/x"), job(), 2) == (Request(0.5, 1.0, 2), 4)
-    assert asked(of((1, 1), folder="/tmp/x"), job()) == (Request(1.0, 1.0, None), 1)
-    assert asked(of((0, 3), folder="/tmp/x"), job(threads=2)) == (Request(0.0, 1.0, 2), 3)
+    assert asked(of((2, 4), folder="/tmp/x"), job(), 2) == (Demand(0.5, 1.0, 2), 4)
+    assert asked(of((1, 1), folder="/tmp/x"), job()) == (Demand(1.0, 1.0, None), 1)
+    assert asked(of((0, 3), folder="/tmp/x"), job(threads=2)) == (Demand(0.0, 1.0, 2), 3)
 
 
 def test_places_have_names():
     two = of((1, 4), (1, 4))
-    two.request(job(), 1)
+    two.demand(job(), 1)
     assert two.place("node3", "1") == "node3, GPU 1"
     assert of((0, 4), (0, 4)).place("node3", "") == "node3"
     assert of((0, 4)).place("node3", "0") == ""
