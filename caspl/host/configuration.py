@@ -11,6 +11,8 @@ from dassl.config.defaults import _C as defaults
 from yacs.config import CfgNode
 
 from .. import configs, datasets, trainers
+from ..ground.errors import InputError
+from ..ground.texts import shown
 from ..ground.yaml_files import names_bases, read_yaml
 from .changes import Changes
 
@@ -57,6 +59,15 @@ def merge_from_file(cfg: CfgNode, cfg_filename: str) -> None:
 
 
 def merge_from_list(cfg: CfgNode, cfg_list: list) -> None:
-    """yacs's, with all of CasPL's keys known."""
+    """yacs's, with all of CasPL's keys known. Raises InputError for a key that this Dassl does not have."""
     extend_cfg(cfg)
-    CfgNode.merge_from_list(cfg, cfg_list)
+    try:
+        CfgNode.merge_from_list(cfg, cfg_list)
+    except (AssertionError, KeyError) as error:
+        _, found, key = str(error).strip("'\"").partition("Non-existent key: ")
+        if not found:
+            raise
+        raise InputError(
+            f"the Dassl of this checkout has no key {shown(key)}; correct it, or leave it out: keys of CasPL's own Dassl, "
+            f"such as LOGGER, hold in `caspl train` only"
+        ) from None
