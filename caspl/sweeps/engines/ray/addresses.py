@@ -13,6 +13,7 @@ from ....ground.errors import InputError, first_line
 AUTO = "auto"
 EXPECTED = "expected HOST:PORT, such as 10.0.0.1:6379, or auto on a machine of the cluster"
 ANSWER_SECONDS = 10.0
+HEAD_SECONDS = 3.0  # in which a head answers that has answered before
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4: and no settings
 SETTINGS = 4  # the type of the frame that every HTTP/2 server, as gRPC's, answers with
 
@@ -32,11 +33,17 @@ def found(address: str) -> str:
         )
     if "/" in meant or not host or not (port.isdecimal() and port.isascii() and 0 < int(port) < 65536):
         raise InputError(f"--address is {named}, {EXPECTED}; correct it")
-    if problem := _problem(host.strip("[]"), int(port)):
+    if problem := _problem(host, port, ANSWER_SECONDS):
         raise InputError(
             f"no Ray cluster answers at {named} (--address): {problem}; start one with `ray start --head`, which tells it"
         )
     return meant
+
+
+def away(address: str) -> str:
+    """Why the head at an address that was `found` does not answer any more, as a phrase; "": it does."""
+    host, _, port = address.rpartition(":")
+    return _problem(host, port, HEAD_SECONDS)
 
 
 def _of_this_machine() -> str:
@@ -51,10 +58,10 @@ def _of_this_machine() -> str:
         ) from None
 
 
-def _problem(host: str, port: int) -> str:
+def _problem(host: str, port: str, seconds: float) -> str:
     """Why nobody who may be Ray is there, as a phrase; "": somebody is."""
     try:
-        with socket.create_connection((host, port), ANSWER_SECONDS) as connection:
+        with socket.create_connection((host.strip("[]"), int(port)), seconds) as connection:
             if os.environ.get("RAY_USE_TLS", "0").lower() not in ("", "0", "false"):
                 return ""
             connection.sendall(GREETING)

@@ -20,6 +20,7 @@ from typing import Any
 
 from ....ground.errors import InputError, first_line
 from ...jobs import THREADS, Job
+from . import addresses
 
 OLDEST = (2, 49)  # which can keep away from a node
 QUIET = {
@@ -48,10 +49,10 @@ class Demand:
 
 
 class Cluster:
-    """A cluster that this process is connected to; `folder`, one that was started here keeps its own things in."""
+    """A cluster that this process is connected to: at `address`, or started here, with a `folder` for its own things."""
 
-    def __init__(self, ray: Any, folder: str = ""):
-        self.ray, self._folder = ray, folder
+    def __init__(self, ray: Any, folder: str = "", address: str = ""):
+        self.ray, self.address, self._folder = ray, address, folder
         self._has_gpus = False  # once there were some no run is started without
         self.avoided: dict[str, str] = {}  # id of a node that does not see the sweep's folders -> the sentence about it
         self._nodes: list[dict[str, Any]] = []
@@ -63,8 +64,14 @@ class Cluster:
 
     def _alive(self) -> list[Mapping[str, Any]]:
         if time.monotonic() - self._asked > FRESH:
-            self._nodes, self._asked = [node for node in self.ray.nodes() if node["Alive"]], time.monotonic()
+            if not self.away():  # else Ray would wait
+                self._nodes = [node for node in self.ray.nodes() if node["Alive"]]
+            self._asked = time.monotonic()
         return self._nodes
+
+    def away(self) -> str:
+        """Why the head does not answer, as a phrase; "": it does, or is this process's own."""
+        return addresses.away(self.address) if self.address else ""
 
     def demand(self, job: Job, jobs_per_gpu: int) -> Demand:
         """What a job asks for: its part of a GPU where the cluster has some, and cores by its threads, within what a place has.
@@ -206,7 +213,7 @@ def connect(ray: Any, address: str, say: Callable[[str], object], jobs_per_gpu: 
             f"the Ray cluster at {address} (--address) can't be joined ({why}); all machines need the same Python, Ray, "
             f"RAY_AUTH_MODE and token"
         ) from None
-    cluster = Cluster(ray)
+    cluster = Cluster(ray, address=address)
     nodes = [node["Resources"] for node in cluster.nodes()]
     gpus, cores = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
     idle = "; --jobs-per-gpu counts when it has GPUs" if jobs_per_gpu > 1 and not gpus else ""

@@ -31,6 +31,8 @@ LOSSES = {
     "NodeDiedError": "its node was lost",
     "OutOfMemoryError": "Ray ended it, as its node ran out of memory",
 }
+SILENCE = 60.0  # seconds after which it is said that no run has begun
+LOOK = 5.0  # seconds between two looks whether the head is there
 NO_WORD = "its worker ended without a word"
 Told = list[tuple[Job, Event]]
 
@@ -69,6 +71,9 @@ class RayPool:
         self._losses: dict[str, list[float]] = {}  # folder -> when its worker was lost
         self._at_once: Told = []  # what is told without waiting
         self._has_waited = False  # for a node, which is said once
+        self._since: float | None = None  # when the first job was given to Ray, as long as none has been heard of
+        self._heard = False
+        self._looked, self._away = 0.0, False  # for the head
 
     # -----------------------------------------------------------------------------------------------------------------
     # What the course asks for
@@ -101,6 +106,7 @@ class RayPool:
         told, self._at_once = self._at_once, []
         while not told and time.monotonic() < until:
             self._give_again()
+            self._watch()
             for under_way in self._ready():
                 told += self._read(under_way)
             if not self._under_way and not self._later:
@@ -141,6 +147,8 @@ class RayPool:
         function = self._function.options(
             name=f"caspl {task.job.folder}", num_cpus=demand.cpus, num_gpus=demand.gpus, **options
         )
+        if not self._heard and self._since is None:
+            self._since = time.monotonic()
         self._under_way[task.job.folder] = UnderWay(task, function.remote(self._errand(task, demand.threads)))
 
     def _give_again(self) -> None:
@@ -162,6 +170,24 @@ class RayPool:
             own=OF_A_MACHINE,
             patience=ENDING,
         )
+
+    def _watch(self) -> None:
+        """Say once that no run begins, and each time that the head is away, of which Ray makes an end after a minute."""
+        now = time.monotonic()
+        if self._since is not None and now > self._since + SILENCE:
+            self._since, self._heard = None, True
+            self.say(
+                f"Ray has had runs for {SILENCE:.0f} seconds, and none has begun: others may have the places (ray status says "
+                f"it), or machines do not let each other in (RAY_AUTH_MODE, firewalls)"
+            )
+        if self.cluster is not None and now > self._looked + LOOK:
+            self._looked, before = now, self._away
+            self._away = bool(problem := self.cluster.away())
+            if self._away and not before:
+                self.say(
+                    f"the Ray cluster at {self.cluster.address} does not answer any more ({problem}); if that lasts for a "
+                    f"minute Ray ends the sweep, and the same command goes on with it on a cluster that answers"
+                )
 
     # -----------------------------------------------------------------------------------------------------------------
     # What becomes of them
@@ -191,6 +217,7 @@ class RayPool:
 
     def _understand(self, under_way: UnderWay, line: str) -> Told:
         name, values = json.loads(line)
+        self._heard, self._since = True, None
         if name == node.HERE:
             under_way.place = self.cluster.place(**values)
             return []

@@ -68,6 +68,12 @@ def test_who_speaks_as_ray_does_is_believed():
         assert addresses.found(f"127.0.0.1:{port}") == f"127.0.0.1:{port}"
 
 
+def test_a_head_that_has_gone():
+    with server(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))) as port:
+        assert addresses.away(f"127.0.0.1:{port}") == ""
+    assert addresses.away(f"127.0.0.1:{port}") == "Connection refused"
+
+
 def test_the_cluster_of_this_machine(monkeypatch):
     pytest.importorskip("ray")
     with server(bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))) as port:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from caspl.ground.errors import InputError
 from caspl.sweeps.engines import ray as engine
 from caspl.sweeps.engines.options import EngineOptions
-from caspl.sweeps.engines.ray import cluster
+from caspl.sweeps.engines.ray import cluster, pool
 from caspl.sweeps.engines.ray.cluster import Cluster, Demand
+from caspl.sweeps.engines.ray.token import Token
+from caspl.sweeps.engines.task import Task
 from caspl.sweeps.jobs import Job, Kind, Plan, Resources
 
 
@@ -86,6 +89,63 @@ def test_places_have_names():
     assert two.place("node3", "1") == "node3, GPU 1"
     assert of((0, 4), (0, 4)).place("node3", "") == "node3"
     assert of((0, 4)).place("node3", "0") == ""
+
+
+def test_a_head_that_is_away_is_not_asked_for_its_nodes(monkeypatch):
+    """Ray would wait for a minute, and end the process then."""
+    lost = of((1, 4))
+    lost.address = "10.0.0.1:6379"
+    monkeypatch.setattr(cluster.addresses, "away", lambda address: "Connection refused")
+    monkeypatch.setattr(lost.ray, "nodes", lambda: pytest.fail("asked"))
+    assert lost.nodes() == []
+
+
+class Silent:
+    """A cluster that takes jobs and never tells of any."""
+
+    address, problem, avoided = "10.0.0.1:6379", "", {}
+    ray = SimpleNamespace(wait=lambda lines, **_: ([], lines))
+
+    def away(self):
+        return self.problem
+
+    def demand(self, job, jobs_per_gpu):
+        return Demand(0.0, 1.0)
+
+    def all_avoided(self):
+        return False
+
+    def selector(self):
+        return {}
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr(pool, "POLL", 0.01)
+    monkeypatch.setattr(pool, "LOOK", 0.0)
+    said = []
+    given = pool.RayPool(Silent, Token(Plan((job(),))), said.append)
+    given.cluster = Silent()
+    given._function = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda errand: object()))
+    return given, said
+
+
+def test_that_no_run_begins_is_said_once(silent, monkeypatch):
+    given, said = silent
+    monkeypatch.setattr(pool, "SILENCE", -1.0)
+    for folder in ("a", "b"):
+        given.start(Task(replace(job(), folder=folder), None, ("python",)))
+        assert given.wait(0.05) == []
+    assert len(said) == 1 and "none has begun" in said[0] and "RAY_AUTH_MODE" in said[0]
+
+
+def test_a_head_that_goes_is_told_each_time(silent):
+    given, said = silent
+    for problem in ("", "Connection refused", "Connection refused", "", "timed out"):
+        given.cluster.problem = problem
+        given._watch()
+    assert [line.partition("(")[2].partition(")")[0] for line in said] == ["Connection refused", "timed out"]
+    assert said[0].startswith("the Ray cluster at 10.0.0.1:6379 does not answer any more")
 
 
 def test_ray_is_missing(monkeypatch):
