@@ -22,7 +22,10 @@ class RealRay:
         from ray.cluster_utils import Cluster
 
         head = NODE | {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "temp_dir": folder}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        # Ray would write the address where that of a user's own is, and fail where there has never been one
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ray._private.utils.write_ray_address", lambda address: None)
+            self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.nodes = [self.add() for _ in range(2)]
 
     def add(self, **variables):
