@@ -172,13 +172,13 @@ class RayPool:
         )
 
     def _watch(self) -> None:
-        """Say once that no run begins, and each time that the head is away, of which Ray makes an end after a minute."""
+        """Say once that nothing is heard of any run, and each time that the head is away, which Ray bears for a minute."""
         now = time.monotonic()
         if self._since is not None and now > self._since + SILENCE:
             self._since, self._heard = None, True
             self.say(
-                f"Ray has had runs for {SILENCE:.0f} seconds, and none has begun: others may have the places (ray status says "
-                f"it), or machines do not let each other in (RAY_AUTH_MODE, firewalls)"
+                f"Ray has had runs for {SILENCE:.0f} seconds, and nothing is heard of any: others may have the places "
+                f"(ray status says it), or machines do not let each other in (RAY_AUTH_MODE, firewalls)"
             )
         if self.cluster is not None and now > self._looked + LOOK:
             self._looked, before = now, self._away

@@ -130,13 +130,13 @@ def silent(monkeypatch):
     return given, said
 
 
-def test_that_no_run_begins_is_said_once(silent, monkeypatch):
+def test_that_nothing_is_heard_of_any_run_is_said_once(silent, monkeypatch):
     given, said = silent
     monkeypatch.setattr(pool, "SILENCE", -1.0)
     for folder in ("a", "b"):
         given.start(Task(replace(job(), folder=folder), None, ("python",)))
         assert given.wait(0.05) == []
-    assert len(said) == 1 and "none has begun" in said[0] and "RAY_AUTH_MODE" in said[0]
+    assert len(said) == 1 and "nothing is heard of any" in said[0] and "RAY_AUTH_MODE" in said[0]
 
 
 def test_a_head_that_goes_is_told_each_time(silent):
