@@ -126,7 +126,7 @@ OTHERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("sweep", "a union of nothing", ("phase1", "--datasets", "digits+"), ("dataset",)),
     ("sweep", "a grid that is none", ("ablations", "--datasets", "digits", "--grid", "width"), ("width",)),
     ("sweep", "protocols of two words", ("protocols", "a", "b"), ("WORD",)),
-    ("base2new.sh", "no argument", (), ("",)),
+    ("base2new.sh", "a root that is not there", ("--root", "nowhere"), ("nowhere",)),
     ("base2new.sh", "an unknown option", ("--fast",), ("--fast",)),
     (
         "base2new.sh",
@@ -141,6 +141,6 @@ OTHERS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("--seeds",),
     ),
     ("base2new.sh", "an option without its value", ("--datasets",), ("--datasets",)),
-    ("phase1.sh", "no argument", (), ("",)),
+    ("phase1.sh", "a root that is not there", ("--root", "nowhere"), ("nowhere",)),
     ("phase1.sh", "an unknown dataset", ("--root", "{root}", "--datasets", "numbers"), ("numbers",)),
 )
