@@ -43,6 +43,8 @@ class UnderWay:
 
     task: Task
     lines: Any  # Ray's generator of what the node tells
+    given: float  # when, by time.monotonic
+    heard: bool = False  # whether a node has said that it is at it
     place: str = ""
 
 
@@ -71,8 +73,7 @@ class RayPool:
         self._losses: dict[str, list[float]] = {}  # folder -> when its worker was lost
         self._at_once: Told = []  # what is told without waiting
         self._has_waited = False  # for a node, which is said once
-        self._since: float | None = None  # when the first job was given to Ray, as long as none has been heard of
-        self._heard = False
+        self._silent = False  # nothing is heard of any job, which is said
         self._looked, self._away = 0.0, False  # for the head
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -109,6 +110,7 @@ class RayPool:
             self._watch()
             for under_way in self._ready():
                 told += self._read(under_way)
+            told += self._give_up()
             if not self._under_way and not self._later:
                 break
         return told
@@ -147,9 +149,8 @@ class RayPool:
         function = self._function.options(
             name=f"caspl {task.job.folder}", num_cpus=demand.cpus, num_gpus=demand.gpus, **options
         )
-        if not self._heard and self._since is None:
-            self._since = time.monotonic()
-        self._under_way[task.job.folder] = UnderWay(task, function.remote(self._errand(task, demand.threads)))
+        lines = function.remote(self._errand(task, demand.threads))
+        self._under_way[task.job.folder] = UnderWay(task, lines, time.monotonic())
 
     def _give_again(self) -> None:
         due = [folder for folder, (when, _) in self._later.items() if when <= time.monotonic()]
@@ -172,10 +173,11 @@ class RayPool:
         )
 
     def _watch(self) -> None:
-        """Say once that nothing is heard of any run, and each time that the head is away, which Ray bears for a minute."""
+        """Say that nothing is heard of any run, and each time that the head is away, which Ray bears for a minute."""
         now = time.monotonic()
-        if self._since is not None and now > self._since + SILENCE:
-            self._since, self._heard = None, True
+        unheard = [under_way.given for under_way in self._under_way.values() if not under_way.heard]
+        before, self._silent = self._silent, 0 < len(unheard) == len(self._under_way) and now > min(unheard) + SILENCE
+        if self._silent and not before:
             self.say(
                 f"Ray has had runs for {SILENCE:.0f} seconds, and nothing is heard of any: others may have the places "
                 f"(ray status says it), or machines do not let each other in (RAY_AUTH_MODE, firewalls)"
@@ -217,8 +219,8 @@ class RayPool:
 
     def _understand(self, under_way: UnderWay, line: str) -> Told:
         name, values = json.loads(line)
-        self._heard, self._since = True, None
         if name == node.HERE:
+            under_way.heard = True
             under_way.place = self.cluster.place(**values)
             return []
         if name == node.UNSEEN:
@@ -260,6 +262,18 @@ class RayPool:
         del self._under_way[under_way.task.job.folder]
         self._later[under_way.task.job.folder] = (time.monotonic(), under_way.task)
         return []
+
+    def _give_up(self) -> Told:
+        """Jobs that Ray would keep for ever, as the nodes that are left do not see the sweep's folders, have failed."""
+        if not self.cluster.all_avoided():
+            return []
+        told: Told = []
+        reason = next(iter(self.cluster.avoided.values()))
+        for under_way in [under_way for under_way in self._under_way.values() if not under_way.heard]:
+            with suppress(Exception):
+                self.cluster.ray.cancel(under_way.lines)
+            told += self._conclude(under_way, Outcome(FAILED, reason=reason))
+        return told
 
     def _pass_over(self, under_way: UnderWay) -> None:
         """What a job tells that was cancelled."""

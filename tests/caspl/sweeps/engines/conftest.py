@@ -1,6 +1,7 @@
 """Plans of pretended runs, and what the runs have noted. For the tests of every engine."""
 
 import json
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,18 @@ from caspl.sweeps.engines.task import Task
 from caspl.sweeps.jobs import Job, Kind, Plan
 
 PROGRAM = (sys.executable, "-S", "-E", str(Path(__file__).parent / "pretended_run.py"))
+
+
+LONGEST = 300  # seconds for which an engine may wait for its jobs
+
+
+@pytest.fixture(autouse=True)
+def _no_test_waits_for_ever():
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail(f"it still waits after {LONGEST} seconds"))
+    signal.alarm(LONGEST)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @dataclass

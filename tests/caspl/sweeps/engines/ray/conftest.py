@@ -42,7 +42,7 @@ class RealRay:
 @pytest.fixture(scope="session")
 def real_ray():
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'caspl[sweep]'")
-    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # its agents end later
         real = RealRay(folder)
         yield real
         real.cluster.shutdown()

@@ -103,8 +103,8 @@ def test_a_head_that_is_away_is_not_asked_for_its_nodes(monkeypatch):
 class Silent:
     """A cluster that takes jobs and never tells of any."""
 
-    address, problem, avoided = "10.0.0.1:6379", "", {}
-    ray = SimpleNamespace(wait=lambda lines, **_: ([], lines))
+    address, problem, avoided, blind = "10.0.0.1:6379", "", {}, False
+    ray = SimpleNamespace(wait=lambda lines, **_: ([], lines), cancel=lambda lines: None)
 
     def away(self):
         return self.problem
@@ -113,7 +113,7 @@ class Silent:
         return Demand(0.0, 1.0)
 
     def all_avoided(self):
-        return False
+        return self.blind
 
     def selector(self):
         return {}
@@ -137,6 +137,20 @@ def test_that_nothing_is_heard_of_any_run_is_said_once(silent, monkeypatch):
         given.start(Task(replace(job(), folder=folder), None, ("python",)))
         assert given.wait(0.05) == []
     assert len(said) == 1 and "nothing is heard of any" in said[0] and "RAY_AUTH_MODE" in said[0]
+
+
+def test_jobs_for_which_no_node_is_left_do_not_wait_for_ever(silent):
+    """Two nodes that see another disk are avoided, and the third, to which Ray would give the jobs, goes."""
+    given, _ = silent
+    tasks = [Task(replace(job(), folder=folder), None, ("python",)) for folder in ("a", "b", "c")]
+    for task in tasks:
+        given.start(task)
+    given._under_way["c"].heard = True
+    assert given.wait(0.05) == []
+    given.cluster.avoided, given.cluster.blind = {"n1": "node1 does not see", "n2": "node2 does not see"}, True
+    told = given.wait(5)
+    assert [(job.folder, event.reason) for job, event in told] == [(name, "node1 does not see") for name in "ab"]
+    assert list(given._under_way) == ["c"]  # which runs
 
 
 def test_a_head_that_goes_is_told_each_time(silent):
