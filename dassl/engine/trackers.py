@@ -115,11 +115,14 @@ def named(text: str) -> list[str]:
 
 
 def missing(text: str) -> list[str]:
-    """A clause for each tracker of LOGGER whose package cannot be imported."""
-    wrong = []
-    for name in named(text):
-        if name not in MAKERS:  # which the key itself says; nobody is to install whatever bears a mistyped name
-            continue
+    """A clause for each tracker of LOGGER whose package cannot be imported.
+
+    None for a value that the key itself refuses: nobody is to install whatever bears a mistyped name.
+    """
+    names, wrong = named(text), []
+    if not MAKERS.keys() >= set(names) or len(set(names)) < len(names):
+        return []
+    for name in names:
         try:
             _quietly(import_module, name).init  # noqa: B018, a folder wandb/ that a run has left can be imported, too
         except (ImportError, AttributeError) as error:

@@ -110,7 +110,9 @@ def test_wandb_keeps_scalars_configuration_and_results(command, tmp_path):
 @pytest.mark.parametrize(
     "given", ["tensorboard", "wandb,wandb", "wandb trackio", "[wandb]", "3", "wandb,mlflow", "wandbb"]
 )
-def test_what_is_no_tracker(given, run, capsys):
+def test_what_is_no_tracker(given, run, capsys, monkeypatch):
+    for name in ("trackio", "wandb"):
+        monkeypatch.setitem(sys.modules, name, None)  # nothing is said of what is missing
     assert run("CoOp", "base", "out", *SHORT, "LOGGER", given) == 2
     said = capsys.readouterr().err
     assert (
