@@ -68,7 +68,8 @@ def test_workers_are_killed_and_the_numbers_are_those_of_one_machine(real_ray, c
     starts = notes(counting, "start")
     assert len(starts) == 50 and not any(others_alive for _, others_alive in starts)
     ended = runs(counting)
-    assert len(ended) == 40 and most_at_once(ended) == 2
+    # That both nodes work at once is seen below, where two runs wait for each other: runs of 0.1 s may miss each other.
+    assert len(ended) == 40 and most_at_once(ended) <= 2
     assert {run.variables["CUDA_VISIBLE_DEVICES"] for run in ended} == {"0"}  # each of the two nodes has one
 
     counting.folder = tmp_path_factory.mktemp("one machine")
