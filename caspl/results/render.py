@@ -111,8 +111,8 @@ def _tabulate(table: Table, rows: Sequence[Row], labels: Sequence[str], style: s
     return tabulate([line.cells for line in lines], headers, style, colalign=alignment, disable_numparse=True)
 
 
-def _published(cell: Cell | None) -> bool:
-    return cell is not None and cell.published is not None
+def _published(cell: Cell | str | None) -> bool:
+    return isinstance(cell, Cell) and cell.published is not None
 
 
 def _sources(table: Table) -> list[str]:
@@ -120,13 +120,15 @@ def _sources(table: Table) -> list[str]:
     return list(dict.fromkeys(cell.published.source for row in table.rows for cell in row.cells if _published(cell)))
 
 
-def _text(cell: Cell | None) -> str:
-    if cell is None:
-        return MISSING
+def _text(cell: Cell | str | None) -> str:
+    if cell is None or isinstance(cell, str):
+        return cell or MISSING
+    if cell.interval is not None:
+        return f"{cell.mean:.2f} ({cell.interval.low:.2f} to {cell.interval.high:.2f})"
     return f"{cell.mean:.2f}" if cell.deviation is None else f"{cell.mean:.2f} ± {cell.deviation:.2f}"
 
 
-def _compare(cell: Cell | None, sources: Sequence[str]) -> str:
+def _compare(cell: Cell | str | None, sources: Sequence[str]) -> str:
     """For example 82.69 (+0.31) [2]: published, ours minus published, source."""
     if not _published(cell):
         return ""
@@ -139,7 +141,7 @@ def _compare(cell: Cell | None, sources: Sequence[str]) -> str:
 def notes(table: Table, shown: Callable[[str], str] = str) -> list[str]:
     """What is said below a table; `shown` is for the notes that hold names from outside."""
     said, sources = list(map(shown, table.notes)), _sources(table)
-    if any(cell is not None and cell.deviation is not None for row in table.rows for cell in row.cells):
+    if any(isinstance(cell, Cell) and cell.deviation is not None for row in table.rows for cell in row.cells):
         said.append(DEVIATION)
     if sources:
         which = sources if len(sources) == 1 else [f"[{i}] {source}" for i, source in enumerate(sources, 1)]

@@ -6,22 +6,40 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .methods import Method, group_methods
 from .names import SOURCE, dataset_order
 from .published import Value, average_of, find
 from .reading.run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Run
 
-Seeds = dict[int | None, float]  # seed -> accuracy
+Seeds = dict[int | None, Run]  # seed -> the run that counts
+
+
+class Interval(NamedTuple):
+    """Where a number lies with a given certainty, in its own unit."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean, its population standard deviation over seeds (None: nothing to deviate from), its published counterpart."""
+    """A number of a table.
+
+    Attributes:
+        mean: over seeds, or of other cells' means.
+        deviation: population standard deviation over seeds; None: nothing to deviate from.
+        published: its counterpart.
+        interval: in which it lies; None: the table does not say.
+        runs: that it comes from, by seed; a harmonic mean has those of base and of new classes.
+    """
 
     mean: float
     deviation: float | None = None
     published: Value | None = None
+    interval: Interval | None = None
+    runs: tuple[Run, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -30,7 +48,7 @@ class Row:
 
     method: str
     seeds: str  # how many, with * where not every cell has the same; "" in averages
-    cells: list[Cell | None]
+    cells: list[Cell | str | None]  # a text stands in its table as it is; None: there is nothing
     dataset: str = ""  # or "average of <number of datasets>"
     average: bool = False
 
@@ -87,14 +105,16 @@ def _base_to_new_row(table: Table, method: Method, dataset: str, scores: dict[st
     """Each seed has its own HM."""
     scores = {"base": {}, "new": {}, **scores}
     base, new = scores["base"], scores["new"]
-    hm = {seed: harmonic_mean(base[seed], new[seed]) for seed in base if seed in new}
-    mark = _note_seeds(table, f"{dataset}, {method.name}", scores, "; HM is over the common ones" if hm else "")
-    cells = [
-        _cell({**scores, "HM": hm}.get(column, {}), find(method, BASE_TO_NEW, dataset, column.lower()))
-        for column in table.columns
-    ]
-    seeds = len(hm) or max(map(len, scores.values()))
-    return Row(method.name, f"{seeds}{mark}", cells, dataset)
+    both = [seed for seed in base if seed in new]
+    mark = _note_seeds(table, f"{dataset}, {method.name}", scores, "; HM is over the common ones" if both else "")
+    published = {column: find(method, BASE_TO_NEW, dataset, column.lower()) for column in table.columns}
+    cells = {column: _cell(scores.get(column, {}), published[column]) for column in table.columns}
+    if both:
+        means = [harmonic_mean(base[seed].accuracy, new[seed].accuracy) for seed in both]
+        runs = [scores[classes][seed] for seed in both for classes in ("base", "new")]
+        cells["HM"] = _mean(means, runs, published["HM"])
+    seeds = len(both) or max(map(len, scores.values()))
+    return Row(method.name, f"{seeds}{mark}", [*cells.values()], dataset)
 
 
 def _base_to_new_average(table: Table, method: Method) -> Row | None:
@@ -184,14 +204,16 @@ def _transfer_row(
     cells += [_cell(scores.get(target, {}), find(method, setting, target, "acc")) for target in targets]
     own = [target for target in targets if target in scores]
     if own:
-        mean = statistics.mean(statistics.mean(scores[target].values()) for target in own)
-        cells.append(Cell(mean, published=find(method, setting, average_of(own), "acc")))
+        tested = [cell for cell in cells[1:] if cell is not None]
+        mean = statistics.mean(cell.mean for cell in tested)
+        value = find(method, setting, average_of(own), "acc")
+        cells.append(Cell(mean, published=value, runs=tuple(run for cell in tested for run in cell.runs)))
     else:
         cells.append(None)
     _note_left_out(table, method, targets if own else [], own)
-    tested = {source: source_scores, **scores} if source_scores else scores
-    mark = _note_seeds(table, method.name, tested)
-    return Row(method.name, f"{max(map(len, tested.values()))}{mark}", cells)
+    all_scores = {source: source_scores, **scores} if source_scores else scores
+    mark = _note_seeds(table, method.name, all_scores)
+    return Row(method.name, f"{max(map(len, all_scores.values()))}{mark}", cells)
 
 
 # ------------------------------------------------------------ shared
@@ -204,18 +226,22 @@ def _on(method: Method, dataset: str) -> list[Run]:
 
 
 def _scores(runs: Iterable[Run], key: Callable[[Run], str | int]) -> dict:
-    """Accuracies by `key(run)` and by seed. Where a model was tested again after its training, that test counts."""
+    """Runs by `key(run)` and by seed. Where a model was tested again after its training, that test counts."""
     scores: dict[str | int, Seeds] = defaultdict(dict)
     for run in sorted(runs, key=lambda run: (run.is_test, run.seed or 0)):
-        scores[key(run)][run.seed] = run.accuracy
+        scores[key(run)][run.seed] = run
     return dict(scores)
 
 
 def _cell(scores: Seeds, value: Value | None) -> Cell | None:
-    if not scores:
-        return None
-    numbers = list(scores.values())
-    return Cell(statistics.mean(numbers), statistics.pstdev(numbers) if len(numbers) > 1 else None, value)
+    runs = list(scores.values())
+    return _mean([run.accuracy for run in runs], runs, value) if runs else None
+
+
+def _mean(numbers: Sequence[float], runs: Sequence[Run], value: Value | None) -> Cell:
+    """The cell of a number for each seed."""
+    deviation = statistics.pstdev(numbers) if len(numbers) > 1 else None
+    return Cell(statistics.mean(numbers), deviation, value, runs=tuple(runs))
 
 
 def _means(rows: Iterable[Row]) -> list[float | None]:
@@ -234,9 +260,16 @@ def _average_row(
 ) -> Row:
     datasets = [row.dataset for row in rows]
     name = average_of(datasets)
+    columns = zip(*(row.cells for row in rows), strict=True)
     cells = [
-        None if mean is None else Cell(mean, published=find(method, setting, name, metric))
-        for mean, metric in zip(means, metrics, strict=True)
+        None
+        if mean is None
+        else Cell(
+            mean,
+            published=find(method, setting, name, metric),
+            runs=tuple(run for cell in column for run in cell.runs),
+        )
+        for mean, metric, column in zip(means, metrics, columns, strict=True)
     ]
     _note_left_out(table, method, dict.fromkeys(row.dataset for row in table.rows if not row.average), datasets)
     return Row(method.name, "", cells, f"average of {len(rows)}", average=True)
