@@ -74,7 +74,7 @@ def test_eight_gpus_and_forty_jobs(trial):
 
 
 def test_two_on_each(trial):
-    jobs = [trial.job(f"run{i}", "sleep=0.3") for i in range(8)]
+    jobs = [trial.job(f"run{i}", "sleep=1") for i in range(8)]
     pool = Watched(None, Slots(gpus(2), 2))
     assert trial.carry_out(jobs, pool)[0] == 0
     assert pool.most == 4 and together(trial.notes()) == {"0": 2, "1": 2}

@@ -143,7 +143,7 @@ def test_a_node_that_sees_another_disk_gets_no_run(real_ray, trial, monkeypatch)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(node, "_missing", lambda errand: "/shared" if "BLIND" in os.environ else "")
     blind = real_ray.add(BLIND="1")
-    jobs = [trial.job(f"train{i}", "sleep=0.2") for i in range(6)]
+    jobs = [trial.job(f"train{i}", "sleep=1") for i in range(8)]
     status, screen, said = real_ray.sweep(trial, jobs)
     real_ray.cluster.remove_node(blind)
     assert status == 0 and not screen.said
