@@ -53,6 +53,7 @@ setup(
         "jinja2",  # which PyTorch needs, too
         "tabulate",
         "scikit-learn",
+        "scipy>=1.9",
         "tqdm",
         "tensorboard",
         "matplotlib",
@@ -62,7 +63,16 @@ setup(
         "trackio": ["trackio"],
         "wandb": ["wandb"],
         "sweep": ["ray>=2.49"],
-        "test": ["caspl[export,sweep]", "pytest>=8", "pytest-xdist>=3.5", "ruff", "transformers>=4.40"],
+        # torchmetrics and statsmodels compute the tables' statistics a second time
+        "test": [
+            "caspl[export,sweep]",
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "ruff",
+            "transformers>=4.40",
+            "torchmetrics",
+            "statsmodels",
+        ],
     },
     entry_points={"console_scripts": ["caspl = caspl.__main__:main"]},
 )

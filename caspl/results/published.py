@@ -1,4 +1,18 @@
-"""The numbers that papers and repositories print, in published.csv: setting/dataset, method, metric, value, source."""
+"""The numbers that papers and repositories print, in published.csv: setting/dataset, method, metric, value, source.
+
+The four settings of the tables have the names of `caspl.results.reading.run` and a dataset, or what `average_of` gives; their
+metrics are base, new and hm, 1shot, 2shot ..., acc. Ablations of the CasPL paper have settings of their own, are of PromptSRC,
+and say what differs behind the method's name:
+
+    base_to_new/avg11     hm             CLIP + boosting (also by dataset)                              Table 7
+    base_to_new/avg11     hm             CLIP (ViT-L/14), PromptSRC (ViT-L/14)                          Table 8
+    few_shot/avg10        16shot         PromptSRC+CasPL (boosting on ImageNet)                         Table 3
+    ablation_depth/avg10  hm             PromptSRC+CasPL (boosting depth 12, adapting depth 9)          Table 5
+    ablation_tokens/avg10 base, new, hm  PromptSRC (8 adapting), PromptSRC+CasPL (4 boosting + 4 adapting)  Table 6
+    ablation_images/DTD   hm             PromptSRC+CasPL (phase 1 on 4 images of each class)            supplement
+
+avg10 is without ImageNet.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +66,12 @@ def find(method: Method, setting: str, dataset: str, metric: str) -> Value | Non
     name = _published_name(method)
     if name is None or (setting != "few_shot" and any(run.shots not in (0, SHOTS) for run in method.runs)):
         return None
-    return _values().get((f"{setting}/{dataset}", name, metric))
+    return value(f"{setting}/{dataset}", name, metric)
+
+
+def value(setting: str, method: str, metric: str) -> Value | None:
+    """A published number by what the file calls it, for example value("base_to_new/DTD", "CLIP + boosting", "hm")."""
+    return _values().get((setting, method, metric))
 
 
 def average_of(datasets: Collection[str]) -> str:
@@ -60,6 +79,7 @@ def average_of(datasets: Collection[str]) -> str:
     known = {
         frozenset(BENCHMARK): "avg11",
         frozenset(BENCHMARK[1:]): "avg10",  # without the source, ImageNet
+        frozenset(BENCHMARK) - {"ImageNet", "SUN397", "Food101"}: "avg8(without ImageNet,SUN397,Food101)",
         frozenset(VARIANTS): "avg4_targets",
         frozenset(VARIANTS) - {"ImageNetA"}: "avg3_targets(V2,Sketch,R)",
     }
