@@ -13,7 +13,7 @@ from ..names import ANY_DATASET, dataset_name, known_dataset, known_trainer
 from .agreement import REMEDY, Identity
 from .logs import folder_of
 from .places import Mentions, mentions, places
-from .run import CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
+from .run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Entry, Run
 from .told import Told
 
 
@@ -167,12 +167,17 @@ def _row(run: Run) -> tuple:
 
 
 def seen_classes(runs: Sequence[Run]) -> dict[Run, str]:
-    """The tests on base or new classes of models that were trained on all classes, and why they count for nothing."""
+    """The tests on base or new classes of models that were trained on all classes, and why they count for nothing.
+
+    Few-shot and base to new may stand below one folder with the same configuration: then there is a training on base classes.
+    """
+    base = {(run.dataset, run.model) for run in runs if not run.is_test and run.setting == BASE_TO_NEW}
     all_classes = {(run.dataset, run.model): run for run in runs if not run.is_test and run.setting == FEW_SHOT}
     wrong = {}
     for run in runs:
         training = all_classes.get((run.dataset, run.model))
-        if training is not None and run.is_test and run.classes != "all":
+        own = (run.dataset, run.model) in base
+        if training is not None and not own and run.is_test and run.classes != "all":
             wrong[run] = (
                 f"{training.path} trained on all classes (SUBSAMPLE_CLASSES), but it tests that model on {run.classes} classes "
                 f"as if the new ones were unseen; train with DATASET.SUBSAMPLE_CLASSES base, or remove one of the two"

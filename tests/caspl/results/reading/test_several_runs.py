@@ -139,3 +139,18 @@ def test_without_validation_images_the_test_is_one(tmp_path):
     """Dassl tests on the test images then, and says so."""
     put(tmp_path, FEW, made(80, split="val", end=result(80, "test")))
     assert [run.accuracy for run in find_runs(tmp_path).runs] == [80]
+
+
+def test_few_shot_and_base_to_new_of_one_configuration_lie_below_one_folder(tmp_path):
+    """Their models have all in common but the classes, and the test on new classes is of the one trained on base classes."""
+    put(tmp_path, FEW, made(70, output=FEW))
+    put(tmp_path, BASE, made(80, classes="base", output=BASE))
+    new = BASE.replace("train_base", "test_new")
+    put(tmp_path, new, made(60, classes="new", model=BASE, output=new))
+    found = find_runs(tmp_path)
+    assert {(run.setting, run.classes, run.accuracy) for run in found.runs} == {
+        ("few_shot", "all", 70),
+        ("base_to_new", "base", 80),
+        ("base_to_new", "new", 60),
+    }
+    assert not found.left_out

@@ -1,0 +1,16 @@
+"""All that can be made of some runs, in the paper's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..reading.run import Run
+from .artefact import Artefact
+from .cascade import fig1c, table1, table7
+from .shots import fig3
+
+
+def artefacts(runs: Sequence[Run], folder: Path) -> list[Artefact]:
+    """Tables first. `runs` are finished ones, `folder` is what their paths are relative to."""
+    return [make(runs) for make in (table1, table7, fig1c, fig3)]
