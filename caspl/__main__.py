@@ -56,7 +56,16 @@ COMMANDS = {
     "share": Command("use.hub", "a folder for the Hugging Face Hub, of boosting prompts, and its upload"),
     "completion": Command("completion.__main__", "completion of all this in bash, zsh and fish"),
 }
-EXPERIMENTS = ("phase1", "base2new", "few_shot", "cross_dataset", "domain_generalization", "ablations", "demo")
+EXPERIMENTS = (
+    "phase1",
+    "base2new",
+    "few_shot",
+    "cross_dataset",
+    "domain_generalization",
+    "ablations",
+    "reproduce",
+    "demo",
+)
 MEANT = {name: f"sweep {name}" for name in EXPERIMENTS} | {  # what others call it
     "test": "train --eval-only",
     "eval": "train --eval-only",

@@ -121,6 +121,7 @@ def of_sweeps() -> dict[str, Any]:
                 {"many": "list"} if option.name in LISTS else {}
             )
         made[PAIRS] = True
+        made["places"] = [[*what.targets], []] if what.targets else []
         experiments[name] = made
     experiments[sweeps.PROTOCOLS] = node("the table of configurations and keys, and where they are published")
     return node(sweeps.__doc__ or "", experiments)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..ground import door
 from ..ground.errors import InputError, cause
-from .command.carrying_out import TableOf, carry_out, show
+from .command import reproduce
+from .command.carrying_out import Ending, carry_out, ending_of, show
 from .command.line import Caller, Sweep, read, take_apart, tell_mistake
 from .command.options import EXPERIMENTS, overview, usage
 from .place import Place
@@ -57,16 +58,18 @@ def _one(experiment: str, words: Sequence[str], caller: Caller, place: Place) ->
     if apart.help:
         print(usage(experiment, _called(caller, experiment)), end="")
         return 0
-    asked = read(experiment, apart, place, caller, mistakes)
+    if experiment == reproduce.NAME:
+        asked = reproduce.read(apart, place, caller, mistakes)
+    else:
+        asked = read(experiment, apart, place, caller, mistakes)
     check_used(mistakes, asked.request)
     mistakes.stop()
-    table = asked.table and TableOf(asked.table, asked.request.datasets, asked.request.trainers, asked.deviations)
+    ending = ending_of(asked)
     if asked.dry_run:
         show(asked.plan, place, elsewhere=caller.start.resolve() != place.folder.resolve())
-        if table:
-            table.print_command()
+        ending.print_commands()
         return 0
-    return carry_out(asked, place, table or None)
+    return carry_out(asked, place, ending)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -99,9 +102,9 @@ def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
         asked = read("base2new", apart, place, caller, mistakes)
         if asked.dry_run:
             show(asked.plan, place, elsewhere=False)
-        elif status := carry_out(asked, place, None):
+        elif status := carry_out(asked, place, Ending()):
             return status
-    return 0 if asked.dry_run or asked.table is None else _results(asked)
+    return _results(asked) if asked.tables and not asked.dry_run else 0
 
 
 def _results(asked: Sweep) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from . import place
 from .plan import PLAIN, Planner
@@ -47,6 +48,7 @@ class Grid:
         vary: what a value changes for a trainer on a dataset.
         on_digits: the usual values on the embedded digits, whose CLIPs are small; (): the same.
         of_phase1: it changes phase 1, and so is for CasPLBoost, too.
+        plain: of a value that is for trainers without CasPL; "": none is.
     """
 
     about: str
@@ -55,6 +57,7 @@ class Grid:
     vary: Vary
     on_digits: tuple[str, ...] = ()
     of_phase1: bool = False
+    plain: str = ""
 
     def usual(self, dataset: str) -> tuple[str, ...]:
         return self.on_digits if dataset == "digits" and self.on_digits else self.values
@@ -97,15 +100,26 @@ def adapting_depth(trainer: str, tower: str, number: str) -> Pairs | None:
 
 
 def _length(planner: Planner, value: str, dataset: str, trainer: str) -> Change | None:
-    adapting, boosting = value.split("+")
+    lengths, _, learnable = value.partition("_")
+    adapting, _, boosting = lengths.partition("+")
     keys = adapting_length(trainer, adapting)
-    if keys is None:
+    if keys is None or bool(boosting) != (is_cascaded(trainer) or trainer == PHASE_1):
         return None
+    if not boosting:
+        return Change(phase2_keys=keys)
+    keys += ("TRAINER.CASPL.FREEZE", "False") if learnable and trainer != PHASE_1 else ()
     # one phase 1 for all adapting lengths
     return Change(boosting, phase2_keys=keys, phase1_keys=towers("CASPL", "N_CTX", "", boosting))
 
 
 def _depth(planner: Planner, value: str, dataset: str, trainer: str) -> Change | None:
+    first, *second = [_depth_of_one(phase, trainer) for phase in value.split("+")]
+    if first is None or None in second:
+        return None
+    return replace(first, phase2_keys=second[0].phase2_keys) if second else first
+
+
+def _depth_of_one(value: str, trainer: str) -> Change | None:
     phase, *tower, number = value.split("_")
     of_tower = "".join(tower).upper()
     if phase == "boosting":
@@ -146,6 +160,7 @@ def _domain(planner: Planner, value: str, dataset: str, trainer: str) -> Change:
 # The grids
 # ---------------------------------------------------------------------------------------------------------------------
 DEPTHS, DEPTHS_ON_DIGITS = (1, 3, 6, 9, 12), (1, 2, 3)
+DEPTH = r"(_text|_vision)?_[1-9][0-9]*"
 LOSSES = ("kl", "reverse_kl", "l1", "mse", "feature")
 
 
@@ -154,17 +169,23 @@ def _depths(numbers: tuple[int, ...]) -> tuple[str, ...]:
     return (*boosting, "boosting_text_1", "boosting_vision_1", *(f"adapting_{number}" for number in numbers))
 
 
+def crossed_depths(numbers: tuple[int, ...]) -> tuple[str, ...]:
+    """Values of the grid `depth`: each of the numbers in phase 1 with each in phase 2."""
+    return tuple(f"boosting_{first}+adapting_{second}" for first in numbers for second in numbers)
+
+
 GRIDS = {
     "length": Grid(
-        "tokens, adapting+boosting: 8+16",
-        r"[1-9][0-9]*\+[1-9][0-9]*",
+        "tokens, adapting+boosting: 8+16; 8+16_learnable trains both in phase 2; without CasPL: 8",
+        r"[1-9][0-9]*(\+[1-9][0-9]*(_learnable)?)?",
         ("4+4", "4+8", "8+4", "8+8", "8+16", "16+8", "16+16"),
         _length,
         of_phase1=True,
+        plain=r"[1-9][0-9]*",
     ),
     "depth": Grid(
-        "blocks that one phase enters, in both towers or in one: boosting_6, adapting_3, boosting_text_1 ...",
-        r"(boosting|adapting)(_text|_vision)?_[1-9][0-9]*",
+        "blocks that a phase enters, in both towers or in one: boosting_6, adapting_text_1, boosting_6+adapting_3",
+        rf"(boosting|adapting){DEPTH}|boosting{DEPTH}\+adapting{DEPTH}",
         _depths(DEPTHS),
         _depth,
         on_digits=_depths(DEPTHS_ON_DIGITS),
@@ -245,7 +266,8 @@ def check(mistakes: Mistakes, request: Request, name: str, values: tuple[str, ..
         if not re.fullmatch(grid.pattern, value):
             mistakes.add(f'--values has "{value}", which the grid {name} does not know; --help shows what it takes')
     for trainer in request.trainers:
-        if not is_cascaded(trainer) and trainer != PHASE_1:
+        plain = grid.plain and any(re.fullmatch(grid.plain, value) for value in values)
+        if not is_cascaded(trainer) and trainer != PHASE_1 and not plain:
             mistakes.add(f"{trainer} has no boosting prompts to vary; the grids are for CasPL_* and {PHASE_1}")
         if trainer == PHASE_1 and not grid.of_phase1:
             mistakes.add(f"the grid {name} leaves {PHASE_1} as it is; it is for CasPL_*")
@@ -254,13 +276,15 @@ def check(mistakes: Mistakes, request: Request, name: str, values: tuple[str, ..
 
 
 def ablation(planner: Planner, name: str, values: tuple[str, ...]) -> Callable[[str, str, str, str], None]:
-    """What adds base-to-new for each value of a grid; `values` (): the usual ones."""
-    top = f"{planner.request.output}/ablations/{name}/base2new"
+    """What adds base-to-new, or few-shot if that is the setting, for each value of a grid; `values` (): the usual ones."""
+    top = f"{planner.request.output}/ablations/{name}"
+    few_shot = planner.request.setting == "few_shot"
+    run = partial(planner.few_shot, top) if few_shot else partial(planner.base2new, f"{top}/base2new")
 
     def add(dataset: str, trainer: str, seed: str, shots: str) -> None:
         for value in values or GRIDS[name].usual(dataset):
             if vary(planner, name, value, dataset, trainer):
-                planner.base2new(top, dataset, trainer, seed, shots)
+                run(dataset, trainer, seed, shots)
             elif values:
                 planner.mistakes.add(f"{name} {value} is nothing that {trainer} could vary")
 

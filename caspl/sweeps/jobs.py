@@ -36,6 +36,7 @@ class Job:
     needs: str = ""  # folder of the job that must have ended well before; "": none
     epoch: int | None = None  # the last one of a training; None: a test
     settings: str = ""  # the arguments without what may change: where data and outputs lie (settings.txt of the folder)
+    leaves: tuple[str, ...] = ()  # files that have to lie in the folder besides, for the run to be finished
     resources: Resources = Resources()
 
 

@@ -19,7 +19,8 @@ from .requests import LABEL_FREE, Mistakes, Request, Variation, is_cascaded, is_
 PLAIN = Variation()
 BOOSTING = "TRAINER.CASPL.BOOSTING"
 EPOCHS = "OPTIM.MAX_EPOCH"
-LOGGER = "LOGGER"  # may change between a run and its repetition
+FEATURES, FEATURES_FILE = "TEST.FEATURES", "features.npz"
+FREE = ("LOGGER", FEATURES)  # keys that may change between a run and its repetition
 UNTRAINED = "ZeroshotCLIP"  # and ZeroshotCLIP2: they have no epochs
 FITTED = "LinearProbe"  # at once: its checkpoint is that of epoch 1
 
@@ -90,22 +91,22 @@ class Planner:
         for part in parts + ["all"] * self.request.all_classes:
             self._test(f"{top}/test_{part}/{end}", model, subject, (*keys, "DATASET.SUBSAMPLE_CLASSES", part))
 
-    def few_shot(self, dataset: str, trainer: str, seed: str, shots: str) -> Tested:
-        """Train and test on all classes."""
+    def few_shot(self, top: str, dataset: str, trainer: str, seed: str, shots: str) -> Tested:
+        """Train and test on all classes, below a folder."""
         if trainer in LABEL_FREE:
             subject, model = self._label_free(dataset, trainer, seed)
-            end = f"{trainer}/{self._name(subject)}_0shots"
-            self._test(f"{self.request.output}/{dataset}/{end}/seed{subject.seed}", model, subject)
+            end = f"{trainer}/{self._name(subject)}{self.variation.tag}_0shots"
+            self._test(f"{top}/{dataset}/{end}/seed{subject.seed}", model, subject)
         else:
             subject = Subject(dataset, trainer, seed, self.choose(trainer, dataset, int(shots)))
-            end = f"{trainer}/{self._name(subject)}_{shots}shots"
-            model = f"{self.request.output}/{dataset}/{end}/seed{seed}"
+            end = f"{trainer}/{self._name(subject)}{self.variation.tag}_{shots}shots"
+            model = f"{top}/{dataset}/{end}/seed{seed}"
             self._learner(model, subject, ("DATASET.NUM_SHOTS", shots))
         return Tested(model, end, subject)
 
     def transfer(self, dataset: str, trainer: str, seed: str, shots: str) -> None:
         """Train on the source, test on a dataset."""
-        tested = self.few_shot(self.request.source, trainer, seed, shots)
+        tested = self.few_shot(self.request.output, self.request.source, trainer, seed, shots)
         if dataset != self.request.source:
             subject = replace(tested.subject, dataset=dataset)
             folder = f"{self.request.output}/evaluation/{tested.end}/{dataset}/seed{subject.seed}"
@@ -140,6 +141,8 @@ class Planner:
         else:
             self.mistakes.add(f"no {file}; that folder has {', '.join(there)}")
         varied = self.variation.phase1_keys if trainer == PHASE_1 else self.variation.phase2_keys
+        for key in {*varied[::2]} & {*self.request.pairs[::2]}:
+            self.mistakes.add(f"{key} stands after --, but the grid decides on it; leave the pair out")
         own = () if given else row.keys
         if row.deviation and not given and not (self.request.as_published and row.can_be_followed):
             self.deviations[trainer] = row.deviation
@@ -219,10 +222,12 @@ class Planner:
         self._add(Job(folder, (), Kind.TEST, model), words, subject, keys)
 
     def _add(self, job: Job, words: Pairs, subject: Subject, keys: Pairs) -> None:
-        """Put a run on the list, unless it is there; a phase 1 that is wanted for its own sake, too, is of that kind."""
-        if there := self.jobs.get(job.folder):
-            if job.kind is not Kind.BOOSTING and job.kind is not there.kind:
-                self.jobs[job.folder] = replace(there, kind=job.kind)
+        """Put a run on the list. Of one that is there the more is kept: a phase 1 for its own sake, a test with features."""
+        there = self.jobs.get(job.folder)
+        if there and job.kind is not Kind.BOOSTING and job.kind is not there.kind:
+            there = self.jobs[job.folder] = replace(there, kind=job.kind)
+        leaves = (FEATURES_FILE,) * (job.kind in (Kind.TEST, Kind.TRAINING) and self._wants_features(subject.trainer))
+        if there and (there.leaves or not leaves):
             return
         file, union = self._dataset(subject.dataset)
         choice, trainer = subject.choice, subject.trainer
@@ -233,7 +238,13 @@ class Planner:
             arguments=("--root", self.request.root, *command),
             settings=" ".join(word.replace(f"{self.request.output}/", "") for word in _deciding(command)),
             resources=self.resources,
+            leaves=leaves,
         )
+
+    def _wants_features(self, trainer: str) -> bool:
+        """Whether the features of the test images are asked for behind --, which a finished run may lack."""
+        words = [*self._pairs_for(trainer)]
+        return dict(zip(words[::2], words[1::2], strict=True)).get(FEATURES) == "True"
 
     def _pairs_for(self, trainer: str) -> Iterable[str]:
         """The pairs behind -- whose keys a trainer reads."""
@@ -269,10 +280,10 @@ class Tested:
 
 
 def _deciding(command: Sequence[str]) -> Iterator[str]:
-    """The words of a command that decide what comes of it; loggers do not."""
+    """The words of a command that decide what comes of it; those of FREE don't."""
     words = iter(command)
     for word in words:
-        if word == LOGGER:
+        if word in FREE:
             next(words, "")
         else:
             yield word
@@ -291,7 +302,7 @@ def each(planner: Planner, add: Callable[[str, str, str, str], object]) -> None:
 PLANS: dict[str, Callable[[Planner], Callable[[str, str, str, str], object]]] = {
     "phase1": lambda planner: planner.phase1,
     "base2new": lambda planner: partial(planner.base2new, f"{planner.request.output}/base2new"),
-    "few_shot": lambda planner: planner.few_shot,
+    "few_shot": lambda planner: partial(planner.few_shot, planner.request.output),
     "cross_dataset": lambda planner: planner.transfer,
     "domain_generalization": lambda planner: planner.transfer,
 }

@@ -35,6 +35,8 @@ def finished(job: Job, needed: Job | None = None) -> str | None:
     Of boosting prompts, which need no result, it may be NO_ACCURACY. `needed` is the job that `job.needs` names: a test has to
     be repeated once its model was trained again.
     """
+    if not all(os.path.isfile(os.path.join(job.folder, name)) for name in job.leaves):
+        return None
     accuracy = result_of(job.folder)
     if job.kind is Kind.BOOSTING:
         there = os.path.isfile(os.path.join(job.folder, BoostingHeader.file_name))

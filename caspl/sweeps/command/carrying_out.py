@@ -1,11 +1,11 @@
-"""What becomes of a plan: it is printed, or an engine carries it out; then the table is shown."""
+"""What becomes of a plan: it is printed, or an engine carries it out; then the tables are shown."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 
@@ -38,29 +38,47 @@ def show(plan: Plan, place: Place, elsewhere: bool) -> None:
 
 
 @dataclass(frozen=True)
-class TableOf:
-    """The results that a sweep ends with."""
+class Ending:
+    """What a sweep ends with.
 
-    folder: str
-    datasets: tuple[str, ...]
-    trainers: tuple[str, ...]
-    deviations: Mapping[str, str] = field(default_factory=dict)  # by trainer, from what is published
+    Attributes:
+        commands: what shows it, the words behind python; each in a process of its own, as its libraries take seconds to load.
+        deviations: by trainer, from what is published.
+    """
 
-    @property
-    def words(self) -> list[str]:
-        names = ["--dataset", ",".join(self.datasets), "--trainer", ",".join(self.trainers)]
-        return ["-m", "caspl.results", self.folder, *names, "--no-write"]
+    commands: tuple[tuple[str, ...], ...] = ()
+    deviations: Mapping[str, str] = field(default_factory=dict)
 
-    def print_command(self) -> None:
-        print(as_typed(["python", *self.words]))
+    def print_commands(self) -> None:
+        for words in self.commands:
+            print(as_typed(["python", *words]))
 
     def show(self) -> bool:
-        """Print it, in a process of its own, as its libraries take seconds to load; False: it could not be made."""
-        print(flush=True)
-        shown = subprocess.run([sys.executable, *self.words]).returncode == 0
-        for trainer, deviation in self.deviations.items():
+        """Carry the commands out, and tell the deviations; False: one of them could not do its work."""
+        shown = True
+        for words in self.commands:
+            print(flush=True)
+            shown &= subprocess.run([sys.executable, *words]).returncode == 0
+        for trainer, deviation in self.deviations.items() if self.commands else ():
             print(f"\n{trainer} is not run as published: {deviation}.")
         return shown
+
+
+def ending_of(asked: Sweep) -> Ending:
+    """Of a sweep: its tables, and the page of what was to be reproduced."""
+    tables = [table_of(*table) for table in asked.tables]
+    return Ending((*tables, *([report_of(asked.report)] if asked.report else [])), asked.deviations)
+
+
+def table_of(folder: str, datasets: Sequence[str], trainers: Sequence[str]) -> tuple[str, ...]:
+    """The words that print the results below a folder."""
+    names = ("--dataset", ",".join(datasets), "--trainer", ",".join(trainers))
+    return ("-m", "caspl.results", folder, *names, "--no-write")
+
+
+def report_of(folder: str) -> tuple[str, ...]:
+    """The words that write the page of a folder into it."""
+    return ("-m", "caspl.results.report", folder)
 
 
 def check_disk(mistakes: Mistakes, request: Request) -> None:
@@ -87,14 +105,10 @@ def _is_writable(folder: str) -> bool:
     return True
 
 
-def carry_out(asked: Sweep, place: Place, table: TableOf | None) -> int:
+def carry_out(asked: Sweep, place: Place, ending: Ending) -> int:
     """Let an engine carry a plan out, and give the exit status."""
     check_disk(asked.mistakes, asked.request)
     engine = import_module(f"..engines.{asked.engine.engine}", __package__)  # which may need what is not installed
-    shows = (sys.executable, *table.words) if table else ()
-    options = replace(asked.engine, output=asked.request.output, table=shows)
-    return engine.run(asked.plan, [sys.executable, *place.program], options, table.show if table else _nothing)
-
-
-def _nothing() -> bool:
-    return True
+    commands = tuple((sys.executable, *words) for words in ending.commands)
+    options = replace(asked.engine, output=asked.request.output, ending=commands)
+    return engine.run(asked.plan, [sys.executable, *place.program], options, ending.show)

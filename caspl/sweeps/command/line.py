@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ...ground.texts import tell, visible
 from .. import grids, requests
@@ -26,6 +27,7 @@ PATHS = ("--root", "--output", "--boosting")
 LISTS = ("--datasets", "--trainers", "--seeds", "--shots", "--values", "--gpus")
 NUMBERS = ("--jobs", "--jobs-per-gpu", "--retries")
 NO_GPUS = ("none",)
+NO_TABLE, DRY_RUN = "--no-table", "--dry-run"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Words:
         values: {option: its last value}.
         configs: all values of --config.
         pairs: what stands behind --.
+        target: the word that is no option, of an experiment that has targets.
         help: whether --help was met; what follows it was not read.
     """
 
@@ -60,7 +63,16 @@ class Words:
     values: dict[str, str] = field(default_factory=dict)
     configs: list[str] = field(default_factory=list)
     pairs: list[str] = field(default_factory=list)
+    target: str = ""
     help: bool = False
+
+
+class Table(NamedTuple):
+    """The results below a folder, of some datasets and trainers."""
+
+    folder: str
+    datasets: tuple[str, ...]
+    trainers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,10 +83,11 @@ class Sweep:
     request: Request
     engine: EngineOptions
     plan: Plan
-    table: str | None  # the folder whose results are shown; None: no table
+    tables: tuple[Table, ...]  # shown in the end
     dry_run: bool
     mistakes: Mistakes
     deviations: Mapping[str, str]  # by trainer, from what is published
+    report: str = ""  # the folder that gets a page; "": none does
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -91,6 +104,8 @@ def take_apart(experiment: str, words: Sequence[str], caller: Caller, mistakes: 
             found.help = True
         elif word == "--":
             found.pairs, rest = rest, []
+        elif EXPERIMENTS[experiment].targets and not found.target and word[:1] != "-":
+            found.target = word
         elif option not in takes or (equals and not takes[option].value):
             mistakes.add(f"{caller.name(experiment)} has no option {word}; --help lists those that it has")
             while rest and not rest[0].startswith("-"):  # what would be its value
@@ -133,8 +148,29 @@ def _check_words(words: Words, mistakes: Mistakes) -> None:
 def read(experiment: str, words: Words, place: Place, caller: Caller, mistakes: Mistakes) -> Sweep:
     """The sweep that the words ask for. Raises MistakesError."""
     what = EXPERIMENTS[experiment]
+    grid, values = words.values.get("--grid", ""), split(words.values.get("--values", ""))
+    request, engine = read_common(what, words, place, caller, mistakes)
+    request = _settled(experiment, what, request, mistakes)
+    if experiment == "ablations":
+        grids.check(mistakes, request, grid, values)
+        mistakes.stop()
+    planner = Planner(request, mistakes, resources(engine))
+    each(planner, grids.ablation(planner, grid, values) if experiment == "ablations" else PLANS[experiment](planner))
+    if not planner.jobs:
+        mistakes.add(f"the grid {grid} has nothing that {' '.join(request.trainers)} could vary")
+    mistakes.stop()
+    tables = ()
+    if what.table is not None and NO_TABLE not in words.flags:
+        tables = (Table(below(request.output, what.table.format(grid=grid)), request.datasets, request.trainers),)
+    dry_run = DRY_RUN in words.flags
+    return Sweep(experiment, request, engine, planner.plan(), tables, dry_run, mistakes, planner.deviations)
+
+
+def read_common(
+    what: Experiment, words: Words, place: Place, caller: Caller, mistakes: Mistakes
+) -> tuple[Request, EngineOptions]:
+    """What any experiment reads first. Raises MistakesError."""
     lists = {option: split(value) for option, value in words.values.items()}
-    grid, values = words.values.get("--grid", ""), lists.get("--values", ())
     request = _request(what, words, lists, place, caller)
     _check_words(words, mistakes)
     requests.check(mistakes, request)
@@ -142,20 +178,17 @@ def read(experiment: str, words: Words, place: Place, caller: Caller, mistakes: 
     if engine.setup:
         engine = replace(engine, setup=place.from_start(engine.setup, caller.start))
     mistakes.stop()
-    request = _settled(experiment, what, request, mistakes)
-    if experiment == "ablations":
-        grids.check(mistakes, request, grid, values)
-        mistakes.stop()
-    planner = Planner(request, mistakes, Resources(threads=_threads(engine.jobs)))
-    each(planner, grids.ablation(planner, grid, values) if experiment == "ablations" else PLANS[experiment](planner))
-    if not planner.jobs:
-        mistakes.add(f"the grid {grid} has nothing that {' '.join(request.trainers)} could vary")
-    mistakes.stop()
-    below = None if what.table is None or "--no-table" in words.flags else what.table.format(grid=grid)
-    table = None if below is None else f"{request.output}/{below}".rstrip("/") or "/"
-    return Sweep(
-        experiment, request, engine, planner.plan(), table, "--dry-run" in words.flags, mistakes, planner.deviations
-    )
+    return request, engine
+
+
+def below(output: str, folder: str) -> str:
+    """A folder of the output folder; "": that one."""
+    return f"{output}/{folder}".rstrip("/") or "/"
+
+
+def resources(engine: EngineOptions) -> Resources:
+    """What each job takes."""
+    return Resources(threads=_threads(engine.jobs))
 
 
 def _request(

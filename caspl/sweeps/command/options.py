@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..grids import GRIDS
 from ..protocols.table import BENCHMARK, IMAGENET_VARIANTS
+from ..targets import TARGETS
 
 ENGINES = ("local", "ray", "slurm")
 WIDTH = 118  # of a paragraph of the help
@@ -45,6 +46,8 @@ class Experiment:
         datasets: the usual ones; those that have no configuration are left out.
         trainers, seeds, shots: the usual ones.
         table: the folder below --output whose results are shown in the end; None: nothing is shown.
+        targets: words of which one is given, with the options.
+        notes: what its help lists, name and explanation.
     """
 
     summary: str
@@ -57,6 +60,7 @@ class Experiment:
     seeds: tuple[str, ...] = ("1", "2", "3")
     shots: tuple[str, ...] = ("16",)
     table: str | None = ""
+    targets: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -114,6 +118,17 @@ EXPERIMENTS = {
         table="ablations/{grid}/base2new",
         notes={name: grid.about for name, grid in GRIDS.items()},
     ),
+    "reproduce": Experiment(
+        "everything for a table or figure of the paper, as one plan",
+        "Everything for one of the paper's tables or figures, as one plan. Runs lie where the other sweeps have theirs, and "
+        "what several targets need is run once. It ends with the tables and with caspl report: the page OUTPUT/report.html of "
+        "all that lies in OUTPUT.",
+        "table1 --root DATA",
+        "--datasets takes a part of the target's datasets; digits, which are embedded, stand in for them. The targets:",
+        setting="base2new",
+        targets=tuple(TARGETS),
+        notes={name: target.about for name, target in TARGETS.items()},
+    ),
     "demo": Experiment(
         "the whole method on real images, with no download",
         "The whole method on real images, with no download: handwritten digits, base classes zero to four, new five to nine. "
@@ -124,6 +139,7 @@ EXPERIMENTS = {
     ),
 }
 FOR_TRAINERS = ("base2new", "few_shot", "cross_dataset", "domain_generalization", "ablations", "demo")
+FOR_CHOICE = (*FOR_TRAINERS, "phase1")  # all that have no target, which decides
 FOR_SPLITS = ("base2new", "ablations", "demo")
 FOR_TRANSFER = ("cross_dataset", "domain_generalization")
 
@@ -138,9 +154,17 @@ OPTIONS = (
     Option("--source", "NAME", "the dataset that is trained on (default imagenet)", FOR_TRANSFER),
     Option("--grid", "NAME", "what is varied", ("ablations",)),
     Option("--values", "VALUES", "of the grid, in place of the usual ones", ("ablations",)),
-    Option("--config", "NAME", "in place of the trainers' usual configuration; TRAINER=NAME is for one of them"),
     Option(
-        "--name", "NAME", "of the runs' folders, in place of the configuration's: keeps runs with other settings apart"
+        "--config",
+        "NAME",
+        "in place of the trainers' usual configuration; TRAINER=NAME is for one of them",
+        FOR_CHOICE,
+    ),
+    Option(
+        "--name",
+        "NAME",
+        "of the runs' folders, in place of the configuration's: keeps runs with other settings apart",
+        FOR_CHOICE,
     ),
     Option(
         "--boosting",
@@ -149,7 +173,7 @@ OPTIONS = (
         FOR_TRAINERS,
     ),
     Option("--as-published", "", "follow the published runs, too, where the protocols deviate from them on purpose"),
-    Option("--no-table", "", "no table at the end"),
+    Option("--no-table", "", "no table at the end, and no page"),
     Option("--dry-run", "", "print the commands that would run, and run nothing"),
 )
 RAY, SLURM = ("ray",), ("slurm",)

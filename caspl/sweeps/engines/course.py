@@ -25,6 +25,8 @@ from .task import BUSY, FAILED, SKIP, Begun, Event, Outcome, Task
 
 WAITING, RUNNING, ENDED, BROKEN = "waiting", "running", "ended", "failed"
 INTERRUPTED = "interrupted; the same command skips what is finished and resumes what was under way"
+OF_TRAIN = "another --output-dir"  # what train.py advises where a folder holds a run with other settings
+INSTEAD = "in a sweep that is another --name, where it has one and phase 1 is not concerned, or another --output"
 AGAIN = 0.5  # seconds after which a folder that another sweep is at is asked for again
 STATUS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}  # with which a sweep ends that gets one of these
 
@@ -190,8 +192,14 @@ class Course:
         self.screen.line(f"[{count}] {outcome.word:<6} {accuracy:>6}  {folder}")
         if not outcome.well:
             self.screen.say(f"{folder} failed: {outcome.reason}")
-            for words in outcome.last_words:
+            for words in (*outcome.last_words, *_in_a_sweep(outcome.last_words)):
                 self.screen.say(f"    {words}")
+
+
+def _in_a_sweep(last_words: Sequence[str]) -> Iterator[str]:
+    """What takes the place of an option of train.py that a sweep gives itself."""
+    if any(OF_TRAIN in words for words in last_words):
+        yield INSTEAD
 
 
 def failure_list(failed: Sequence[str], refused: Collection[str], total: int) -> list[str]:

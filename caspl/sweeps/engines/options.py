@@ -26,7 +26,7 @@ class EngineOptions:
         sbatch: options for every script, as a shell reads them.
         setup: file whose lines every script runs first; "": none.
         output: the folder below which all runs lie.
-        table: the command that shows the table, for engines that have ended by then; (): no table.
+        ending: the commands that show the table and what else the sweep ends with, for engines that have ended by then.
     """
 
     engine: str = "local"
@@ -39,4 +39,4 @@ class EngineOptions:
     sbatch: str = ""
     setup: str = ""
     output: str = ""
-    table: tuple[str, ...] = ()
+    ending: tuple[tuple[str, ...], ...] = ()

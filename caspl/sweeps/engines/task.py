@@ -74,6 +74,7 @@ def job_of(values: dict[str, Any]) -> Job:
         "arguments": tuple(values["arguments"]),
         "kind": Kind(values["kind"]),
         "resources": Resources(**values["resources"]),
+        "leaves": tuple(values["leaves"]),
     }
     return Job(**{**values, **ready})
 

@@ -394,7 +394,8 @@ def test_the_demo_ends_with_a_table(sweeps, monkeypatch, words):
 
 
 @pytest.mark.parametrize(
-    "script", ["phase1", "base2new", "few_shot", "cross_dataset", "domain_generalization", "ablations", "demo"]
+    "script",
+    ["phase1", "base2new", "few_shot", "cross_dataset", "domain_generalization", "ablations", "reproduce", "demo"],
 )
 def test_help(sweeps, script):
     done = sweeps(script, "--help")
@@ -482,6 +483,20 @@ GRID_MISTAKES = {
     "unknown": (["--grid", "width"], 'there is no grid "width"'),
     "value": (["--grid", "loss", "--values", "kl ce"], '--values has "ce", which the grid loss does not know'),
     "plain trainer": (["--grid", "loss", "--trainers", "CoOp"], "CoOp has no boosting prompts to vary"),
+    "plain trainer with two lengths": (["--grid", "length", "--trainers", "CoOp"], "CoOp has no boosting prompts"),
+    "one length": (["--grid", "length", "--values", "8"], "length 8 is nothing that CasPL_CoOp could vary"),
+    "depth in the wrong order": (
+        ["--grid", "depth", "--values", "adapting_2+boosting_2"],
+        '--values has "adapting_2+boosting_2", which the grid depth does not know',
+    ),
+    "depths of CoOp": (
+        ["--grid", "depth", "--values", "boosting_2+adapting_2"],
+        "depth boosting_2+adapting_2 is nothing that CasPL_CoOp could",
+    ),
+    "key of the grid": (
+        ["--grid", "temperature", "--", "TRAINER.CASPL.TEMPERATURE", "2"],
+        "TRAINER.CASPL.TEMPERATURE stands after --, but the grid decides on it; leave the pair out",
+    ),
     "phase 1 alone": (["--grid", "frozen", "--trainers", "CasPLBoost"], "the grid frozen leaves CasPLBoost as it is"),
     "depth of CoOp": (
         ["--grid", "depth", "--values", "adapting_2"],

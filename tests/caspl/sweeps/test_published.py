@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from caspl.sweeps.command.carrying_out import TableOf
+from caspl.sweeps.command.carrying_out import Ending, table_of
 from caspl.sweeps.place import TRAINERS, configurations
 from caspl.sweeps.plan import Planner
 from caspl.sweeps.protocols.rows import Run
@@ -74,7 +74,7 @@ def deviations(setting="base2new", **asked):
     trainers = ("ProGrad", "KgCoOp", "CasPL_ProGrad", "CasPL_CoOp")
     made = Planner(Request(setting, trainers=trainers, **asked), Mistakes(print))
     for trainer in trainers:
-        made.few_shot("imagenet" if setting == "transfer" else "dtd", trainer, "1", "16")
+        made.few_shot("output", "imagenet" if setting == "transfer" else "dtd", trainer, "1", "16")
     return set(made.deviations)
 
 
@@ -86,6 +86,6 @@ def test_a_sweep_tells_where_it_deviates():
 
 
 def test_deviations_stand_below_the_table(tmp_path, capfd):
-    table = TableOf(str(tmp_path), ("dtd",), ("ProGrad",), {"ProGrad": "another backbone"})
-    assert not table.show()  # there is nothing to be shown
+    ending = Ending((table_of(str(tmp_path), ("dtd",), ("ProGrad",)),), {"ProGrad": "another backbone"})
+    assert not ending.show()  # there is nothing to be shown
     assert capfd.readouterr().out.endswith("\nProGrad is not run as published: another backbone.\n")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,11 @@ def test_seconds_of_a_run(tmp_path):
     assert state.seconds_of(str(folder)) is None
     assert state.seconds_of(str(recorded(tmp_path / "other", status="running", **{"cost.ended": ""}))) is None
     assert state.seconds_of(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("kind", [Kind.TRAINING, Kind.TEST])
+def test_what_a_run_is_to_leave_besides_has_to_be_there(tmp_path, kind):
+    wanted = replace(job(trained(tmp_path / "run"), kind), leaves=("features",))
+    assert state.finished(wanted) is None
+    (tmp_path / "run" / "features").touch()
+    assert state.finished(wanted) == "75.0%"

@@ -59,7 +59,7 @@ def run(plan: Plan, program: Sequence[str], wanted: EngineOptions, table: Callab
         return 0 if finished < len(listed) or table() else 1
     pack = min(wanted.jobs_per_gpu, wanted.jobs or wanted.jobs_per_gpu)
     tasks = arrays(jobs, pack=pack, longest=longest, queued=waiting)
-    order = orders.order(plan.jobs, tasks, program, wanted.table)
+    order = orders.order(plan.jobs, tasks, program, wanted.ending)
     folder = _write(sweeps, order, tasks, wanted, given, setup)
     return _submit(folder) if wanted.submit else _print(folder, jobs, tasks)
 

@@ -1,4 +1,4 @@
-"""The last job of a sweep: the table, and the runs that have failed."""
+"""The last job of a sweep: the table and what else it ends with, and the runs that have failed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .scripts import LOGS
 
 
 def show(folder: Path) -> int:
-    """Print the table of a sweep and the list of what has failed; the exit status is 1 where something has."""
+    """Carry out the ending of a sweep and list what has failed; the exit status is 1 where something has."""
     order = read(folder)
-    status = subprocess.run(order.table).returncode if order.table else 0
+    shown = [subprocess.run(command).returncode == 0 for command in order.ending]
     failed = failures(folder, order)
     total = sum(len(task) for tasks in order.arrays.values() for task in tasks.values())
     for name, outcome in failed.items():
@@ -26,7 +26,7 @@ def show(folder: Path) -> int:
     refused = [name for name, outcome in failed.items() if outcome.refused]
     for line in failure_list(list(failed), refused, total):
         tell(line, sys.stderr)
-    return 1 if failed or status else 0
+    return 1 if failed or not all(shown) else 0
 
 
 def failures(folder: Path, order: Order) -> dict[str, Outcome]:

@@ -13,7 +13,7 @@ from ...jobs import Job
 from ..task import job_of, values_of
 from .arrays import Array
 
-FILE, FORMAT = "order.json", 1
+FILE, FORMAT = "order.json", 2
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,19 @@ class Order:
     arrays: Mapping[
         str, Mapping[int, tuple[int, ...]]
     ]  # name -> number of a task -> its jobs, by their place in `jobs`
-    table: tuple[str, ...]  # the command that prints it; (): none does
+    ending: tuple[tuple[str, ...], ...]  # the commands of the last job
 
 
-def order(jobs: Sequence[Job], arrays: Sequence[Array], program: Sequence[str], table: Sequence[str]) -> Order:
+def order(
+    jobs: Sequence[Job], arrays: Sequence[Array], program: Sequence[str], ending: Sequence[Sequence[str]]
+) -> Order:
     """The order by which `arrays` carry out a plan of `jobs`."""
     place = {job.folder: number for number, job in enumerate(jobs)}
     tasks = {
         array.name: {index: tuple(place[job.folder] for job in task) for index, task in array.tasks.items()}
         for array in arrays
     }
-    return Order(tuple(jobs), tuple(program), tasks, tuple(table))
+    return Order(tuple(jobs), tuple(program), tasks, tuple(map(tuple, ending)))
 
 
 def as_json(order: Order) -> str:
@@ -62,7 +64,7 @@ def read(folder: Path) -> Order:
             name: {int(index): tuple(places) for index, places in tasks.items()}
             for name, tasks in values.pop("arrays").items()
         }
-        return Order(jobs, tuple(values.pop("program")), arrays, tuple(values.pop("table")))
+        return Order(jobs, tuple(values.pop("program")), arrays, tuple(map(tuple, values.pop("ending"))))
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:

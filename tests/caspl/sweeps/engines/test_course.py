@@ -1,10 +1,12 @@
 """How a plan is carried out, whatever the pool: in which order, what is skipped, what fails with what, what is said."""
 
+import inspect
 import os
 import signal
 from pathlib import Path
 
 import pytest
+from dassl.engine import resume
 
 from caspl.ground.locks import lock_folder
 from caspl.sweeps.engines import course
@@ -107,6 +109,13 @@ def test_failures_take_those_with_them_that_need_them(trial):
     ]
     _, screen = trial.carry_out(base_to_new(trial, boost=["fail=1"]), Pool())
     assert "5 of 6" not in screen.said[-4] and screen.said[-4].endswith("the same command tries them again:")
+
+
+def test_advice_of_train_is_told_in_the_words_of_a_sweep(trial):
+    advice = "error: x belongs to a run with another configuration; restore it, or choose another --output-dir"
+    _, screen = trial.carry_out([trial.job("run", "fail=2", f"says={advice}")], Pool())
+    assert screen.said[1:3] == [f"    {advice}", f"    {course.INSTEAD}"]
+    assert course.OF_TRAIN in inspect.getsource(resume)
 
 
 def test_a_table_that_cannot_be_shown_is_a_failure(trial):

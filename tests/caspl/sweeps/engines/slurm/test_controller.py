@@ -24,7 +24,9 @@ def found(slurm, monkeypatch):
 
 
 def submit(trial, jobs):
-    options = EngineOptions("slurm", sbatch=NO_GPU, submit=True, output=str(trial.folder), table=("echo", "THE TABLE"))
+    options = EngineOptions(
+        "slurm", sbatch=NO_GPU, submit=True, output=str(trial.folder), ending=(("echo", "THE TABLE"),)
+    )
     assert run(Plan(tuple(jobs)), trial.program, options, lambda: True) == 0
     (folder,) = (trial.folder / "sweep-slurm").iterdir()
     return folder

@@ -57,7 +57,7 @@ def plan(trial, **words):
 
 
 def go(trial, whole=None, **options):
-    options = {"output": str(trial.folder), "submit": True, "table": ("echo", "THE TABLE"), **options}
+    options = {"output": str(trial.folder), "submit": True, "ending": (("echo", "THE TABLE"),), **options}
     return run(whole or plan(trial), trial.program, EngineOptions("slurm", **options), shows_the_table)
 
 
