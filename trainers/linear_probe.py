@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from dassl.data.data_manager import build_data_loader
 from dassl.data.transforms import build_transform
 from dassl.engine import TrainerX
@@ -23,6 +24,7 @@ from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
 from caspl.ground.tensors.finite import NotFiniteError, checked_scores
 
+from .encoding import Encoding
 from .keys import Declaring, completed, precision_key
 from .prompt_trainer import check_images
 from .recorded import Recording, Use, model_file
@@ -62,7 +64,7 @@ def search(accuracy, strengths: Sequence[float] = STRENGTHS, steps: int = STEPS)
 
 
 @register
-class LinearProbe(Recording, Declaring, TrainerX):
+class LinearProbe(Recording, Declaring, Encoding, TrainerX):
     """L2-regularised logistic regression (lbfgs) on features that are not normalised, of images as in testing.
 
     C is searched on the validation images of the few-shot sample, min(shots, 4) for each class. A run is one random draw:
@@ -165,4 +167,6 @@ class LinearProbe(Recording, Declaring, TrainerX):
         self.classifier.bias.copy_(bias)
 
     def model_inference(self, input: Tensor) -> Tensor:
-        return checked_scores(self.classifier(self.encode(input)))
+        features = self.encode(input)
+        self.keep(F.normalize(features, dim=-1))
+        return checked_scores(self.classifier(features))

@@ -40,6 +40,7 @@ from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
 from .course import Course
+from .encoding import Encoding
 from .keys import Declaring, completed
 from .recorded import Recording, Use, model_file
 from .schedules import reconnect, renewed_schedule
@@ -157,7 +158,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
+class PromptTrainer(Recording, Declaring, Encoding, TrainerX, finite.Watched):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -354,6 +355,10 @@ class PromptTrainer(Recording, Declaring, TrainerX, finite.Watched):
 
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():
+            if self.keeps and input.dim() != 2:
+                input = self.model.encode_images(input)
+            if input.dim() == 2:
+                self.keep(input)
             return finite.checked_scores(self.model.classify(input) if input.dim() == 2 else self.model(input))
 
     def parse_batch_train(self, batch) -> tuple[Tensor, Tensor]:

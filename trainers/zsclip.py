@@ -13,6 +13,7 @@ from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, naming
 from caspl.ground.tensors.finite import checked_scores
 
+from .encoding import Encoding
 from .keys import Declaring, completed, precision_key, template_key
 from .prompt_trainer import check_images
 from .registration import register
@@ -24,7 +25,7 @@ KEYS = [
 
 
 @register
-class ZeroshotCLIP(Declaring, TrainerX):
+class ZeroshotCLIP(Declaring, Encoding, TrainerX):
     """Any CLIP that open_clip can load, student or teacher; used with --eval-only."""
 
     learns, own_keys = False, KEYS
@@ -50,6 +51,7 @@ class ZeroshotCLIP(Declaring, TrainerX):
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():
             features = self.backbone.image_features(input)
+            self.keep(features)
             scores = self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
         return checked_scores(scores)
 

@@ -390,6 +390,13 @@ TEST = [
         "Whether to write the five likeliest classes of each image of the final test to OUTPUT_DIR/predictions.csv.gz (not in "
         "Dassl)",
     ),
+    Key(
+        "TEST.FEATURES",
+        False,
+        "Whether to write the features of each image of the final test to OUTPUT_DIR/features.safetensors: float16, of length "
+        "1 (not in Dassl)",
+        read_with=("TEST.NO_TEST", (False,)),
+    ),
     Key("TEST.NO_TEST", False, "True: train only"),
     Key("TEST.SPLIT", "test", "Images of the final evaluation", choices=("test", "val")),
     Key(

@@ -21,6 +21,7 @@ from caspl.checkpoints.headers import BoostingHeader, read_header
 from caspl.ground.errors import InputError
 from caspl.results.__main__ import main as collect
 from caspl.results.records import NAME, Cost, Status, Training, found, read
+from caspl.results.records import features as features_file
 from caspl.results.records import predictions as predictions_file
 from caspl.results.records.predictions import verified
 from caspl.results.report.__main__ import main as report
@@ -180,6 +181,81 @@ def test_features_out_of_a_store_have_names(run, tmp_path):
     store = ("TEST.FEATURE_STORE", str(tmp_path / "store"))
     assert run("CoOp", "base", "plain", *SHORT) == 0 and run("CoOp", "base", "stored", *SHORT, *store) == 0
     assert sound(tmp_path / "stored").predictions == sound(tmp_path / "plain").predictions
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Image features; tests/trainers/test_trainers.py lets all prompt learners keep them
+# ---------------------------------------------------------------------------------------------------------------------
+KEPT = ("TEST.FEATURES", "True")
+
+
+def images_in_order(trainer):
+    """The test images [N, 3, H, W] in the order of the dataset's list."""
+    loader = trainer.test_loader
+    batches = [batch["img"] for batch in getattr(loader, "loader", loader)]
+    return torch.cat(batches).to(trainer.device)
+
+
+@pytest.mark.parametrize("name", ["ZeroshotCLIP", "LinearProbe"])
+def test_features_are_those_of_the_image_tower(name, run, build, tmp_path):
+    trained = () if name == "LinearProbe" else ("--eval-only",)
+    shuffled = ("DATALOADER.TEST.SAMPLER", "RandomSampler")
+    assert run(name, "base", "out", "--seed", "1", *trained, "DATASET.NUM_SHOTS", "2", *KEPT, *shuffled) == 0
+    record = sound(tmp_path / "out")
+    found = features_file.read(tmp_path / "out", record.features)
+    assert (found.labels == predictions_file.read(tmp_path / "out", record.predictions).labels).all()
+    trainer = build(name, "base", "again", "--seed", "1", *trained, "DATASET.NUM_SHOTS", "2")
+    with torch.no_grad():
+        expected = trainer.backbone.image_features(images_in_order(trainer).to(torch.float32))
+    # batches of other images round the last bit otherwise
+    torch.testing.assert_close(torch.from_numpy(found.features).float(), expected.float().cpu(), rtol=0, atol=5e-4)
+    assert "features of 271 images to features.safetensors" in (tmp_path / "out" / "log.txt").read_text()
+
+
+@pytest.mark.slow
+def test_features_are_written_anew_the_same_and_removed(run, tmp_path):
+    assert run("VPT", "base", "out", *SHORT, *KEPT) == 0
+    first, content = sound(tmp_path / "out"), (tmp_path / "out" / "features.safetensors").read_bytes()
+    assert run("VPT", "base", "other", *SHORT, *KEPT, "TEST.FINAL_MODEL", "best_val") == 0
+    assert sound(tmp_path / "other").features.images == first.features.images  # of the test, not of validation images
+    load = ("--eval-only", "--model-dir", str(tmp_path / "out"), "--load-epoch", "2", *KEPT)
+    assert run("VPT", "base", "again", *load) == 0
+    assert (tmp_path / "again" / "features.safetensors").read_bytes() == content
+    assert run("VPT", "base", "again", *load[:-2]) == 0
+    assert sound(tmp_path / "again").features is None and not (tmp_path / "again" / "features.safetensors").exists()
+    zero_shot = sound_of_clip(run, tmp_path)
+    learned = features_file.read(tmp_path / "out", first.features)
+    assert (zero_shot.labels == learned.labels).all() and (zero_shot.features != learned.features).any()
+
+
+def sound_of_clip(run, top):
+    assert run("ZeroshotCLIP", "base", "clip", "--seed", "1", "--eval-only", *KEPT) == 0
+    return features_file.read(top / "clip", sound(top / "clip").features)
+
+
+@pytest.mark.slow
+def test_features_out_of_a_store_are_the_same(run, tmp_path):
+    store = ("TEST.FEATURE_STORE", str(tmp_path / "store"))
+    assert run("CoOp", "base", "plain", *SHORT, *KEPT) == 0
+    for folder in ("fills", "reads"):
+        assert run("CoOp", "base", folder, *SHORT, *KEPT, *store) == 0
+        assert sound(tmp_path / folder).features == sound(tmp_path / "plain").features
+
+
+def test_a_trainer_without_image_features_refuses_them(run, tmp_path, monkeypatch, capsys):
+    class Bare(TrainerX):
+        def build_model(self):
+            self.model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, self.num_classes))
+            self.register_model("net", self.model)
+
+    monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "ZeroshotCLIP", Bare)
+    assert run("ZeroshotCLIP", "base", "out", "--seed", "1", "--eval-only", "TRAINER.ZSCLIP.PREC", "fp32", *KEPT) == 2
+    assert "TEST.FEATURES is True, but Bare gives no image features; leave it out" in capsys.readouterr().err
+
+
+def test_features_without_a_test_are_refused(run, capsys):
+    assert run("CoOp", "base", "out", *SHORT, *KEPT, "TEST.NO_TEST", "True") == 2
+    assert "TEST.FEATURES" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------------------------------------------------------

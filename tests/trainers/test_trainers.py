@@ -124,7 +124,8 @@ def test_train_then_evaluate_on_new_classes(name, run, boosting, tmp_path):
     more = ("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()
     assert run(name, "base", "train", "--seed", "1", "DATASET.NUM_SHOTS", "2", *EPOCHS, *more) == 0
     load = ("--eval-only", "--model-dir", str(tmp_path / "train"), "--load-epoch", "2")
-    assert run(name, "base", "again", *load) == 0  # no TRAINER.CASPL.BOOSTING: the checkpoint carries it
+    # no TRAINER.CASPL.BOOSTING: the checkpoint carries it
+    assert run(name, "base", "again", *load, "TEST.FEATURES", "True") == 0
     assert accuracy(tmp_path / "again") == accuracy(tmp_path / "train")
     assert run(name, "new", "new", *load) == 0
     assert len(accuracy(tmp_path / "new")) == 1
@@ -145,7 +146,9 @@ def check_records(name, top, boosting):
         assert record.model.training == Training("Digits", "base", 2, 1, 2)
         assert verified(record, top / folder) == []
     assert again.result == train.result and again.dataset.test == train.dataset.test != new.dataset.test
+    # to the last bit, though the features were kept on the way
     assert (again.predictions, again.model.folder) == (train.predictions, str(top / "train"))
+    assert train.features is None and (again.features.images, again.features.width) == (again.result.total, 64)
     boosted = name.startswith("CasPL_")
     known = Protocol("shots", "Digits" if boosted else "", "all" if boosted else "", "base", "base", "last_step")
     assert (train.protocol, again.protocol, new.protocol) == (known, known, replace(known, told="new"))

@@ -23,7 +23,7 @@ from caspl.ground.errors import InputError
 from caspl.ground.files import check_writable, replacing
 from caspl.ground.texts import sentence
 from caspl.results import records
-from caspl.results.records import Cost, Predictions, Record, Result, Status, predictions
+from caspl.results.records import Cost, Features, Predictions, Record, Result, Status, features, predictions
 from caspl.results.records.measures import measured
 
 from .gathering import Gathering, code, configuration, machine
@@ -74,8 +74,14 @@ class Keeping:
 
     def begin(self, trainer: Any) -> None:
         """Its `trainer` is built, and is to train or test now. Raises InputError where the files can't be written."""
-        for name in (records.NAME, predictions.NAME):
-            check_writable(self.folder / name, "the record of the run" if name == records.NAME else "TEST.PREDICTIONS")
+        if self.cfg.TEST.FEATURES and not hasattr(trainer, "image_features"):
+            raise InputError(
+                f"TEST.FEATURES is True, but {type(trainer).__name__} gives no image features; leave it out, or let the "
+                f"trainer keep them (trainers/encoding.py)"
+            )
+        files = {records.NAME: "the record of the run", predictions.NAME: "TEST.PREDICTIONS"}
+        for name, what in (files | ({features.NAME: "TEST.FEATURES"} if self.cfg.TEST.FEATURES else {})).items():
+            check_writable(self.folder / name, what)
         self.gathering = Gathering(trainer, self.cfg, self.args)
         self._write(self._record(Status.RUNNING))
         self.began = time.perf_counter()
@@ -93,7 +99,7 @@ class Keeping:
     # ------------------------------------------------------------ ends
     def _finish(self, gathering: Gathering) -> None:
         evaluation = _last_evaluation(gathering.trainer)
-        result = written = None
+        result = written = encoded = None
         if evaluation is not None and evaluation.predicted is not None:
             table, classes, told = (
                 _table(gathering, evaluation),
@@ -103,12 +109,26 @@ class Keeping:
             arrays = table.labels, table.top, table.probabilities
             result = measured(*arrays, classes=len(classes), split=evaluation.split, told=told)
             written = predictions.write(self.folder, table) if self.cfg.TEST.PREDICTIONS else None
-        if written is None:
-            (self.folder / predictions.NAME).unlink(missing_ok=True)  # of another run
+            encoded = self._features(gathering.trainer, evaluation)
+        for name, kept in ((predictions.NAME, written), (features.NAME, encoded)):
+            if kept is None:
+                (self.folder / name).unlink(missing_ok=True)  # of another run
         seconds = 0.0 if evaluation is None else evaluation.seconds
-        record = self._record(Status.FINISHED, result=result, predictions=written, evaluation_seconds=seconds)
+        record = self._record(
+            Status.FINISHED, result=result, predictions=written, features=encoded, evaluation_seconds=seconds
+        )
         if self._write(record):
-            log.info("Record of the run saved to %s%s", self.folder / records.NAME, _and(written))
+            log.info("Record of the run saved to %s%s%s", self.folder / records.NAME, _and(written), _and_of(encoded))
+
+    def _features(self, trainer: Any, evaluation: Evaluation) -> Features | None:
+        """Write the features of the evaluated images, in the order of the predictions; None where they are not asked for."""
+        if not self.cfg.TEST.FEATURES:
+            return None
+        labels, found, order = evaluation.predicted.labels, trainer.image_features, _order(evaluation)
+        if found is None or len(found) != len(labels):  # of a trainer that does without our model_inference
+            log.warning("TEST.FEATURES: no features are written, as %s kept none of them", type(trainer).__name__)
+            return None
+        return features.write(self.folder, features.Table(found[order], labels[order]))
 
     def _end(self, error: BaseException) -> None:
         status, reason = _how(error)
@@ -130,6 +150,8 @@ class Keeping:
         files = {file.name: file.sha256 for file in own}
         if earlier.predictions is not None:
             files[earlier.predictions.file] = earlier.predictions.sha256
+        if earlier.features is not None:
+            files[earlier.features.file] = earlier.features.sha256
         if "batch_idx" in vars(self.gathering.trainer):
             return False
         try:
@@ -145,6 +167,7 @@ class Keeping:
         reason: str = "",
         result: Result | None = None,
         predictions: Predictions | None = None,
+        features: Features | None = None,
         evaluation_seconds: float = 0.0,
     ) -> Record:
         found, ended = self.gathering, status != Status.RUNNING
@@ -163,6 +186,7 @@ class Keeping:
             result=result,
             predictions=predictions,
             cost=self._cost(evaluation_seconds) if ended else Cost(self.started, "", 0.0, 0.0, 0, 0),
+            features=features,
         )
 
     def _cost(self, evaluation: float) -> Cost:
@@ -210,14 +234,19 @@ def _labels(loader: Any) -> list[Any]:
     ]
 
 
-def _table(gathering: Gathering, evaluation: Evaluation) -> predictions.Table:
-    """The predictions in the order of the dataset's list, whatever the order in which they were made."""
-    predicted = evaluation.predicted
-    count = len(predicted.labels)
+def _order(evaluation: Evaluation) -> np.ndarray:
+    """The images in the order of the dataset's list, by their places in the order in which they were evaluated."""
+    count = len(evaluation.predicted.labels)
     places = np.array(evaluation.places)
     if sorted(evaluation.places) != list(range(count)):  # a loader of a host's: they stay as they came
         places = np.arange(count)
-    order = places.argsort()
+    return places.argsort()
+
+
+def _table(gathering: Gathering, evaluation: Evaluation) -> predictions.Table:
+    """The predictions in the order of the dataset's list, whatever the order in which they were made."""
+    predicted, order = evaluation.predicted, _order(evaluation)
+    count = len(order)
     labels, top, shares = predicted.labels[order], predicted.top[order], predicted.probabilities[order]
     if _labels(evaluation.loader) == labels.tolist():
         names = gathering.images.names(evaluation.loader.dataset.data_source)
@@ -228,6 +257,10 @@ def _table(gathering: Gathering, evaluation: Evaluation) -> predictions.Table:
 
 def _and(written: Predictions | None) -> str:
     return f", predictions of {written.images:,} images to {written.file} beside it" if written else ""
+
+
+def _and_of(written: Features | None) -> str:
+    return f", features of {written.images:,} images to {written.file}" if written else ""
 
 
 def _now() -> str:

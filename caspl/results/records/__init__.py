@@ -3,8 +3,8 @@
     record = read("output/base2new/test_new/.../seed1")   # a Record; InputError where it is none, or damaged
     record = found(folder)                                # None where there is no such file
 
-`schema` says what stands in a record, `files` reads and writes it. `predictions` and `measures`, which need NumPy and are not
-imported from here, read and write the predictions and compute from them every number of a result.
+`schema` says what stands in a record, `files` reads and writes it. `predictions`, `features` and `measures`, which need NumPy
+and are not imported from here, read and write predictions and image features, and compute every number of a result.
 """
 
 from .files import FORMAT, LARGEST, NAME, VERSION, digest, found, read, sha256_of, write
@@ -16,6 +16,7 @@ from .schema import (
     Configuration,
     Cost,
     Dataset,
+    Features,
     Machine,
     Model,
     ModelFile,
@@ -40,6 +41,7 @@ __all__ = [
     "Configuration",
     "Cost",
     "Dataset",
+    "Features",
     "Machine",
     "Model",
     "ModelFile",

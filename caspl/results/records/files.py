@@ -19,7 +19,10 @@ from ...ground.files import as_json, load_json, regular, replacing
 from .schema import NEUTRAL, Record
 
 NAME = "run.json"  # beside the log
-FORMAT, VERSION = "caspl run", 1
+FORMAT, VERSION = "caspl run", 2  # the newest
+SINCE_2 = (
+    "features"  # what version 1 does not know: a record without it is of version 1, which older programs read, too
+)
 LARGEST = 2**25  # bytes of a record
 CHUNK = 2**20
 UNALTERED = "take an unaltered file, or repeat the run"
@@ -34,7 +37,9 @@ def write(folder: str | Path, record: Record) -> Path:
     values = asdict(record)
     try:
         parse(Record, values)
-        values = {"format": FORMAT, "version": VERSION, **values}
+        version = VERSION if values[SINCE_2] is not None else 1
+        kept = {name: value for name, value in values.items() if version > 1 or name != SINCE_2}
+        values = {"format": FORMAT, "version": version, **kept}
         lines = [f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in values.items()]
     except ValueError as error:
         raise InputError(f"{path} was not written: it would be wrong: {error}") from None
@@ -91,10 +96,10 @@ def _check_version(values: Any, path: Path) -> None:
             f"{path} is JSON of another kind (format {as_json(form)}), expected {as_json(FORMAT)}, a run's record"
         )
     version = values.get("version", "not given")
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise InputError(
-            f"{path} has version {as_json(version)} of a run's record, this program reads version {VERSION}; use the program "
-            f"that wrote it, or repeat the run"
+            f"{path} has version {as_json(version)} of a run's record, this program reads versions 1 to {VERSION}; use the "
+            f"program that wrote it, or repeat the run"
         )
 
 
@@ -105,7 +110,12 @@ def _parsed(values: Mapping[str, Any]) -> Record:
         raise ValueError("it lacks sha256, the checksum of its content")
     if values["sha256"] != _seal(content):
         raise ValueError("its content is not what was written, as its checksum says")
-    return parse(Record, {key: value for key, value in content.items() if key not in ("format", "version")})
+    fields = {key: value for key, value in content.items() if key not in ("format", "version")}
+    if values["version"] == 1:
+        if SINCE_2 in fields:
+            raise ValueError(f"it has {SINCE_2}, which version 1 does not know")
+        fields[SINCE_2] = None
+    return parse(Record, fields)
 
 
 def _seal(values: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from ...checkpoints.headers import MOST_CLASSES
 from ...ground.errors import InputError, cause
 from ...ground.files import regular, replacing
 from ...ground.texts import FORMULA, shown, visible
+from . import features
 from .files import UNALTERED, sha256_of
 from .measures import differences, measured
 from .schema import Predictions, Record, Result
@@ -202,8 +203,15 @@ def recomputed(record: Record, table: Table) -> Result:
 def verified(record: Record, folder: str | Path) -> list[str]:
     """What is recorded of the run in `folder` and does not follow from its predictions, a phrase each; none: all of it does.
 
+    Image features, where there are some, are to be of the images of the predictions.
+
     Raises InputError where there are no predictions, and as `read`.
     """
     if record.result is None or record.predictions is None:
         raise InputError(f"{folder} has no predictions to compute its result from (TEST.PREDICTIONS False, or no test)")
-    return differences(record.result, recomputed(record, read(folder, record.predictions)))
+    table = read(folder, record.predictions)
+    wrong = differences(record.result, recomputed(record, table))
+    if record.features is not None:
+        other = int((features.read(folder, record.features).labels != table.labels).sum())
+        wrong += [f"the features of {other:,} images are of other labels than its predictions"] if other else []
+    return wrong

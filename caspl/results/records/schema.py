@@ -15,6 +15,7 @@ from ...ground.texts import LONGEST_NAME
 
 MOST_IMAGES = 2**40
 MOST_BYTES = 2**50
+MOST_WIDTH = 2**20  # of features
 LONGEST_TIME = 2**31  # seconds
 LONGEST_PATH = 4_096  # characters
 BINS = 15  # of confidence, for the calibration error
@@ -48,6 +49,12 @@ def _checksum() -> Any:
 def _odd_checksum(*names: str, of: Any) -> str:
     wrong = [name for name in names if not SHA256.fullmatch(getattr(of, name))]
     return f"has {wrong[0]} {getattr(of, wrong[0])[:20]!r}, expected 64 hexadecimal digits" if wrong else ""
+
+
+def _odd_file(of: Any) -> str:
+    if not of.sha256 or "/" in of.file or "\\" in of.file or not of.file:
+        return "names no file beside the record, or has no checksum of it"
+    return _odd_checksum("sha256", of=of)
 
 
 @dataclass(frozen=True)
@@ -251,9 +258,20 @@ class Predictions:
     sha256: str = _checksum()  # of the file
 
     def problem(self) -> str:
-        if not self.sha256 or "/" in self.file or "\\" in self.file or not self.file:
-            return "names no file beside the record, or has no checksum of it"
-        return _odd_checksum("sha256", of=self)
+        return _odd_file(self)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The file beside the record with the features of each image (`features`). Of version 2."""
+
+    file: str = text(100)
+    images: int = number(1, MOST_IMAGES)
+    width: int = number(1, MOST_WIDTH)
+    sha256: str = _checksum()  # of the file
+
+    def problem(self) -> str:
+        return _odd_file(self)
 
 
 @dataclass(frozen=True)
@@ -286,16 +304,19 @@ class Record:
     result: Result | None  # None also of a run without a test, and of an evaluator that counts nothing
     predictions: Predictions | None  # None also where they are switched off (TEST.PREDICTIONS)
     cost: Cost
+    features: Features | None = None  # None unless they are switched on (TEST.FEATURES); of version 2 of the file
 
     @property
     def finished(self) -> bool:
         return self.status == Status.FINISHED
 
     def problem(self) -> str:
-        if not self.finished and (self.result or self.predictions):
+        if not self.finished and (self.result or self.predictions or self.features):
             return f"is {self.status} and has a result"
         if self.predictions and (self.result is None or self.predictions.images != self.result.total):
             return "has predictions of other images than its result counts"
+        if self.features and (self.result is None or self.features.images != self.result.total):
+            return "has features of other images than its result counts"
         if self.result and (self.dataset is None or len(self.result.class_total) != len(self.dataset.classes)):
             return "has a result for other classes than its dataset has"
         return ""

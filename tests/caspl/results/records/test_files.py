@@ -11,9 +11,10 @@ import time
 import pytest
 
 from caspl.ground.errors import InputError
-from caspl.results.records import NAME, Status, digest, found, read, write
+from caspl.results.records import NAME, Features, Status, digest, found, read, write
 from records_made import boosting, of_a_test, record, result
 
+FEATURES = Features("features.safetensors", 267, 64, "f" * 64)
 UNFINISHED = {"result": None, "predictions": None}
 
 
@@ -40,6 +41,7 @@ def altered(tmp_path, change, *, seal=True):
             **{"code.modified": None, "model.training": None, "model.epoch": None}, command=["--root", "\udcff \x1b[2J"]
         ),
         record(predictions=None, result=result(ece=None, bins=[])),
+        record(features=FEATURES),
     ],
 )
 def test_what_is_written_is_read(tmp_path, known):
@@ -48,6 +50,30 @@ def test_what_is_written_is_read(tmp_path, known):
     first = path.read_bytes()
     assert write(tmp_path, read(path)).read_bytes() == first
     assert path.read_text().isascii() and sorted(os.listdir(tmp_path)) == [NAME]
+
+
+def test_only_a_record_with_features_is_of_version_2(tmp_path):
+    """Others are what older programs write and read, to the byte: no field, version 1."""
+    plain = json.loads(write(tmp_path, record()).read_text())
+    assert plain["version"] == 1 and "features" not in plain
+    more = json.loads(write(tmp_path, record(features=FEATURES)).read_text())
+    assert more["version"] == 2 and more["features"]["width"] == 64
+    assert {name for name in more if name not in plain} == {"features"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"features.images": 3}, "features of other images than its result counts"),
+        ({"features.file": "../x"}, "names no file beside the record"),
+        ({"features.sha256": ""}, "no checksum of it"),
+        ({"features.width": 0}, "features.width is 0"),
+        ({"status": "failed", **UNFINISHED}, "it is failed and has a result"),
+    ],
+)
+def test_features_that_cannot_be_are_not_written(tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        write(tmp_path, record(**{"features": FEATURES} | changes))
 
 
 def test_reformatting_changes_nothing(tmp_path):
@@ -79,7 +105,14 @@ def put(place, value):
     ("place", "value", "said"),
     [
         ("format", "caspl", 'is JSON of another kind \\(format "caspl"\\), expected "caspl run"'),
-        ("version", 2, "has version 2 of a run's record, this program reads version 1; use the program that wrote it"),
+        (
+            "version",
+            3,
+            "has version 3 of a run's record, this program reads versions 1 to 2; use the program that wrote it",
+        ),
+        ("version", 0, "has version 0"),
+        ("version", 2, "it lacks features"),
+        ("features", None, "it has features, which version 1 does not know"),
         ("version", True, "has version true of a run's record"),
         ("version", "1", 'has version "1"'),
         ("status", "done", 'status is "done", expected one of'),
