@@ -24,8 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import plain
 from caspl.clip.backbones import Backbone
+from caspl.clip.preprocessing import Preprocessing
 from caspl.ground import door
-from caspl.ground.images import Preprocessing
 from caspl.prompting.learners import Prompts
 from caspl.use.predictor import Predictor
 

@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from ..clip.preprocessing import Preprocessing
 from ..ground.errors import InputError, listed
 from ..ground.files import allow_open_files, check_writable, replacing
-from ..ground.images import Preprocessing, images_among, list_files, read_image
+from ..ground.images import images_among, list_files, read_image
 from ..ground.names.matching import NamesFile
 from ..ground.texts import in_csv, repeated, sentence
 from .predictor import Predictor, load

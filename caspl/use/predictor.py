@@ -18,8 +18,9 @@ from ..clip.backbones import Backbone, load_backbone
 from ..clip.fingerprint import mismatch
 from ..clip.models import is_known
 from ..clip.precision import resolve_precision
+from ..clip.preprocessing import Preprocessing
 from ..ground.errors import InputError, first_line
-from ..ground.images import Preprocessing, read_image, to_rgb
+from ..ground.images import read_image, to_rgb
 from ..prompting.cascade import Deployed
 from ..prompting.learners import Learner
 from ..prompting.model import PromptedCLIP

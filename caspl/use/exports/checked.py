@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...clip.preprocessing import Preprocessing
 from ...ground.errors import InputError
-from ...ground.images import Preprocessing
 from ...prompting.cascade import Deployed
 from ...prompting.image_tower import encode_images
 from ...prompting.learners import Prompts

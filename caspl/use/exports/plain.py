@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from ...clip.preprocessing import Preprocessing
 from ...ground.errors import InputError
 from ...ground.files import replacing
-from ...ground.images import Preprocessing
 from ...ground.tensors.sealed import in_order
 from ..predictor import Predictor
 from .checked import facts, prepare, verify

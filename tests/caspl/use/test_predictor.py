@@ -441,7 +441,7 @@ def test_preprocessing_is_that_of_tests(tmp_path, student):
     cfg = get_cfg_default()
     cfg.INPUT.SIZE, cfg.INPUT.INTERPOLATION, cfg.INPUT.TRANSFORMS = (24, 24), "bicubic", ("normalize",)
     transform = build_transform(cfg, is_train=False)
-    from caspl.ground.images import Preprocessing
+    from caspl.clip.preprocessing import Preprocessing
 
     ours = Preprocessing((24, 24), tuple(cfg.INPUT.PIXEL_MEAN), tuple(cfg.INPUT.PIXEL_STD))
     for path in pictures(tmp_path, 4):

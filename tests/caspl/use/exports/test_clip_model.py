@@ -17,8 +17,8 @@ import caspl
 from boosting_files import make_boosting, write_boosting
 from caspl.__main__ import main
 from caspl.clip.backbones import Backbone, load_backbone
+from caspl.clip.preprocessing import Preprocessing
 from caspl.ground.errors import InputError
-from caspl.ground.images import Preprocessing
 from caspl.prompting.learners import ConditionalContext, MetaNet, Prompts
 from caspl.use.exports import clip_model
 from caspl.use.exports.clip_model import CLASSIFIER, FILES, check_folder, export_transformers
