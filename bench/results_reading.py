@@ -1,9 +1,10 @@
-"""How long it takes to find out what lies below an output folder, by the records of runs and by their logs alone.
+"""How long it takes to find out what lies below an output folder, by the records of runs and by their logs alone, and to make
+a page of it.
 
     python bench/results_reading.py FOLDER                  # made by our sweeps: with its records, and with a copy without
     python bench/results_reading.py FOLDER --runs 2000      # its runs under other seeds, until there are so many
 
-Prints the seconds of one processor, the number of runs, and whether both ways give the same tables.
+Prints the seconds of one processor, the number of runs, whether both ways give the same tables, and how large the page is.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ from caspl.ground.errors import InputError  # noqa: E402
 from caspl.results.reading.logs import LOG_NAME  # noqa: E402
 from caspl.results.reading.runs import find_runs  # noqa: E402
 from caspl.results.records import NAME, Record, read, write  # noqa: E402
+from caspl.results.records.predictions import NAME as PREDICTIONS  # noqa: E402
 from caspl.results.render import markdown, runs_csv  # noqa: E402
+from caspl.results.report.contents import page_of  # noqa: E402
+from caspl.results.report.page import html  # noqa: E402
 from caspl.results.tables import build_tables  # noqa: E402
 
 
@@ -52,6 +56,8 @@ def _copy(log: Path, top: Path, folder: Path, more: int) -> None:
     target.write_text(seeded(log.read_text(encoding="utf-8")), encoding="utf-8")
     if (log.parent / NAME).is_file():
         write(target.parent, _of_seed(read(log.parent), more, seeded))
+        if (log.parent / PREDICTIONS).is_file():
+            shutil.copy(log.parent / PREDICTIONS, target.parent)
 
 
 def _of_seed(record: Record, more: int, seeded: Callable[[str], str]) -> Record:
@@ -76,6 +82,14 @@ def timed(top: Path) -> tuple[float, int, str]:
     return time.process_time() - start, len(runs), text
 
 
+def page(top: Path) -> tuple[float, int]:
+    """Seconds and bytes of a page, beside finding the runs."""
+    found = find_runs(top)
+    start = time.process_time()
+    text = html(page_of(top, found, top))
+    return time.process_time() - start, len(text.encode("utf-8"))
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
@@ -87,6 +101,8 @@ def main(argv: list[str] | None = None) -> None:
         records = list(top.rglob(NAME))
         seconds, runs, tables = timed(top)
         print(f"{runs:,} runs, {len(records):,} records: {seconds:.2f} s")
+        seconds, size = page(top)
+        print(f"a page of {size / 1e6:.1f} MB: {seconds:.2f} s")
         shutil.copytree(top, Path(place) / "logs", ignore=shutil.ignore_patterns(NAME))
         seconds, runs, same = timed(Path(place) / "logs")
         print(f"{runs:,} runs, logs only: {seconds:.2f} s; {'the same' if same == tables else 'OTHER'} tables")

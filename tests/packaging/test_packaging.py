@@ -34,6 +34,8 @@ def test_the_wheel_holds_nothing_but_caspl(wheel):
         "caspl/results/published.csv",
         "caspl/results/report/page.css",
         "caspl/results/report/page.html",
+        "caspl/results/report/page.js",
+        "caspl/results/report/page.macros.html",
         "caspl/_bundled/dassl/data/transforms/operations.py",
         "caspl/configs/trainers/CoOp/digits.yaml",
         "caspl/configs/datasets/digits.yaml",

@@ -35,7 +35,7 @@ def _report(args: argparse.Namespace) -> None:
     if args.output or args.folder.is_dir():  # else it is the folder that is wrong
         check_writable(output, "the page (--output)")
     found = found_below(args.folder)
-    text = html(page_of(args.folder, found))
+    text = html(page_of(args.folder, found, output.parent))
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -2,88 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from ... import __version__
 from ...ground.texts import counted
-from ..figures import DRAWN, INKS, svg
-from ..methods import MARK
-from ..names import dataset_order, method_name, method_order
-from ..reading.run import BASE_TO_NEW, CROSS_DATASET, DOMAINS, FEW_SHOT, Found, Run
-from ..render import Line, grid, labels, notes
-from ..tables import Table, build_tables
-from . import facts
-
-TITLES = {
-    BASE_TO_NEW: "Base to new",
-    FEW_SHOT: "Few-shot",
-    CROSS_DATASET: "Cross-dataset",
-    DOMAINS: "Domain generalisation",
-}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure: its address by theme, which holds the picture itself, and its width in pixels."""
-
-    addresses: dict[str, str]
-    width: int
-
-
-@dataclass(frozen=True)
-class ShownTable:
-    """A table of results, as text."""
-
-    anchor: str
-    title: str
-    headers: list[str]
-    names: int  # how many columns in front are names, and no numbers
-    lines: list[Line]
-    notes: list[str]
-    picture: Picture | None
-
-
-@dataclass(frozen=True)
-class Lack:
-    """Something that is in no table, and why, as far as that is not plain."""
-
-    where: str
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Lacks:
-    """All of one kind."""
-
-    title: str
-    entries: list[Lack]
-
-
-@dataclass(frozen=True)
-class ShownRun:
-    """A finished run; `command` is empty where it left no record."""
-
-    method: str
-    what: str  # tells it from the method's other runs on the dataset
-    accuracy: str
-    calibration: str
-    seconds: str
-    path: str
-    command: str
-    facts: list[facts.Facts]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one setting on one dataset."""
-
-    title: str
-    runs: list[ShownRun]
+from ..paper import artefacts
+from ..reading.run import Found
+from ..tables import build_tables
+from .artefacts import Absent, ShownArtefact, shown_artefacts
+from .evidence import Evidences, Group, method_of
+from .missing import Lacks, missing
+from .panels.pooled import MOST_READ
+from .shown import Picture, ShownTable, Source, Sources, picture_of, shown_table
 
 
 @dataclass(frozen=True)
@@ -92,109 +25,54 @@ class Page:
     version: str  # of this program
     counts: list[str]
     tables: list[ShownTable]
+    paper: list[ShownArtefact]
+    absent: list[Absent]  # tables and figures of the paper for which there is no run
     missing: list[Lacks]
     groups: list[Group]
+    sources: list[Source]
+    limits: list[str]  # what the page leaves out, and why
+
+    @property
+    def pictures(self) -> list[Picture]:
+        of_tables = [table.picture for table in self.tables if table.picture is not None]
+        return [*of_tables, *(picture for artefact in self.paper for picture in artefact.pictures)]
 
 
-def page_of(folder: Path, found: Found) -> Page:
-    """The page of what was found below `folder`."""
+def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
+    """The page of what was found below `folder`; written into the folder `beside` it links to the runs' records."""
     tables = build_tables(found.runs) if found.runs else {}
-    runs = sorted(found.runs, key=_order)
+    evidences = Evidences(folder, found.runs, beside)
+    sources = Sources(evidences)
+    shown = [
+        shown_table(setting.replace("_", "-"), table, sources, picture_of(f"picture-{number}", setting, table))
+        for number, (setting, table) in enumerate(tables.items(), 1)
+    ]
+    paper, absent = shown_artefacts(artefacts(found.runs, folder) if found.runs else (), sources)
+    groups = evidences.groups()
     return Page(
         title=f"Results of {Path(os.path.abspath(folder)).name or folder}",
         version=__version__,
         counts=[
-            counted(len(runs), "run"),
-            counted(len({run.dataset for run in runs}), "dataset"),
-            counted(len({_method(run) for run in runs}), "method"),
-            *([f"{bare:,} without a record"] if (bare := sum(run.record is None for run in runs)) else []),
+            counted(len(found.runs), "run"),
+            counted(len({run.dataset for run in found.runs}), "dataset"),
+            counted(len({method_of(run) for run in found.runs}), "method"),
+            *([f"{bare:,} without a record"] if (bare := sum(run.record is None for run in found.runs)) else []),
         ],
-        tables=[_table(setting, table) for setting, table in tables.items()],
-        missing=[lacks for lacks in _missing(found, tables.values()) if lacks.entries],
-        groups=[Group(title, [*map(_run, own)]) for title, own in groupby(runs, key=_title)],
+        tables=shown,
+        paper=paper,
+        absent=absent,
+        missing=missing(folder, found, tables.values()),
+        groups=groups,
+        sources=sources.lists,
+        limits=[*_limits(evidences)],
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Tables
-# ---------------------------------------------------------------------------------------------------------------------
-def _table(setting: str, table: Table) -> ShownTable:
-    names = labels(table)
-    headers, lines = grid(table, table.rows, names)
-    picture = _picture(setting, table) if setting in DRAWN else None
-    return ShownTable(setting.replace("_", "-"), table.title, headers, len(names), lines, notes(table), picture)
-
-
-def _picture(setting: str, table: Table) -> Picture:
-    drawn = {theme: svg(setting, table, theme) for theme in INKS}
-    encoded = {theme: base64.b64encode(content).decode("ascii") for theme, (content, _) in drawn.items()}
-    return Picture({theme: f"data:image/svg+xml;base64,{text}" for theme, text in encoded.items()}, drawn["light"][1])
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# What is missing
-# ---------------------------------------------------------------------------------------------------------------------
-def _missing(found: Found, tables: Iterable[Table]) -> Iterator[Lacks]:
-    yield Lacks("Rows without all numbers", [*_holes(tables)])
-    yield Lacks("Unfinished", [*_unfinished(found)])
-    validated = [Lack(path, f"{run.accuracy:.2f} %") for path, run in found.validation]
-    yield Lacks("Tested on validation images, in no table", validated)
-    yield Lacks("Left out", [Lack(path, why) for path, why in found.left_out])
-    yield Lacks("Not read: in no known layout, or trained on all images", [Lack(path) for path in found.elsewhere])
-
-
-def _holes(tables: Iterable[Table]) -> Iterator[Lack]:
-    """Rows that lack numbers which others of their table have; over shots no method needs all."""
-    for table in tables:
-        if table.title.startswith(TITLES[FEW_SHOT]):
-            continue
-        for row in table.rows:
-            columns = [column for column, cell in zip(table.columns, row.cells, strict=True) if cell is None]
-            if columns and not row.average:
-                place = ", ".join(filter(None, (table.title, row.dataset, row.method)))
-                yield Lack(place, f"no {', '.join(columns)}")
-
-
-def _unfinished(found: Found) -> Iterator[Lack]:
-    for path, run in found.unfinished:
-        older = f"the result of {run.path} counts" if run.accuracy is not None else ""
-        reason = run.record.reason if run.record is not None and run.path == path else ""
-        yield Lack(path, older or reason)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Runs
-# ---------------------------------------------------------------------------------------------------------------------
-def _order(run: Run) -> tuple:
-    classes = ("base", "new", "all")
-    place = [*TITLES].index(run.setting), dataset_order(run.dataset), method_order(run.trainer), run.inductive
-    return *place, run.config, run.shots, -1 if run.seed is None else run.seed, classes.index(run.classes), run.path
-
-
-def _title(run: Run) -> str:
-    return f"{TITLES[run.setting]}, {run.dataset}"
-
-
-def _method(run: Run) -> str:
-    return method_name(run.trainer) + (MARK if run.inductive else "")
-
-
-def _run(run: Run) -> ShownRun:
-    what = [
-        "" if run.seed is None else f"seed {run.seed}",
-        f"{run.classes} classes" if run.setting == BASE_TO_NEW else "",
-        f"{run.shots} shots" if run.shots else "",
-        run.config,
-    ]
-    record, result = run.record, run.record.result if run.record is not None else None
-    spent = record.cost.training_seconds + record.cost.evaluation_seconds if record is not None else 0
-    return ShownRun(
-        method=_method(run),
-        what=", ".join(filter(None, what)),
-        accuracy=f"{run.accuracy:.2f} %",
-        calibration=f"{result.ece:.2f} %" if result is not None and result.ece is not None else "",
-        seconds=facts.duration(spent) if spent else "",
-        path=run.path,
-        command=facts.command(record) if record is not None else "",
-        facts=facts.of_record(record) if record is not None else facts.of_log(run),
-    )
+def _limits(evidences: Evidences) -> Iterator[str]:
+    """What the panels lack, each said once."""
+    for dataset, root in sorted(evidences.finder.missing):
+        yield f"{dataset}: images are not below {root or 'the present folder'} any more; examples that would be are left out."
+    if left := evidences.reader.left:
+        yield f"The predictions of {left:,} runs are not read: those of the first seeds are {MOST_READ:,}."
+    for path, why in sorted(evidences.reader.unread.items()):
+        yield f"{path}: its predictions are not shown: {why}"

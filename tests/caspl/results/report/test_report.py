@@ -1,9 +1,10 @@
-"""The page: every number of the tables, every record's facts, everything that is missing, and nothing that acts or asks."""
+"""The page: every number of the tables, every record's facts, everything that is missing, and nothing foreign that acts."""
 
+import base64
 import csv
+import hashlib
 import re
-from dataclasses import replace
-from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 
@@ -12,74 +13,17 @@ from caspl.results.records import write
 from caspl.results.report.__main__ import main
 from caspl.results.report.facts import duration, of_record
 from logs_made import made, put
-from records_made import boosting, of_a_test, record
-from records_made import result as counted
-
-BASE = "base2new/train_base/digits/shots_16/{}/digits/seed{}"
-VOID = {"meta", "source", "img"}
-
-
-class Parsed(HTMLParser):
-    """A page as a browser sees it: tags that are closed in order, attributes, the text in each kind of tag."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.links, self.texts, self.cells = [], set(), [], [], []
-        self.feed(text)
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        assert not any(name.startswith("on") for name, _ in attrs)
-        if tag in ("td", "th"):
-            self.cells.append("")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] in ("td", "th"):
-            self.cells[-1] += data
-        if "style" not in self.open:
-            self.texts.append(data.strip())
-
-    @property
-    def text(self):
-        return "\n".join(filter(None, self.texts))
+from pages import parsed, rows
+from records_made import boosting, record
+from runs_made import BASE, digits
 
 
 def page(top, capsys, *options):
-    """The page, and what is said on stderr."""
+    """The tree of the page, and what is said on stderr."""
     status = main([str(top), *options])
     said = capsys.readouterr()
     assert status == 0, said.err
-    return Parsed((top / "report.html").read_text(encoding="utf-8")), said.err
-
-
-def digits(top, trainer="CoOp", seed=1, base=85, new=60, **changes):
-    """A training and its test on the new classes, each with its record."""
-    for make, classes, percent in ((record, "base", base), (of_a_test, "new", new)):
-        place = BASE.format(trainer, seed).replace("train_base", "train_base" if classes == "base" else "test_new")
-        model = "" if classes == "base" else BASE.format(trainer, seed)
-        put(
-            top,
-            place,
-            made(percent, "digits", trainer, seed=seed, classes=classes, output=place, model=model, file="digits"),
-        )
-        known = make(**{"result": counted((10_000,), (percent * 100,)), "predictions": None, **changes})
-        known = replace(
-            known,
-            dataset=replace(known.dataset, classes=["zero"], seed=seed),
-            model=replace(known.model, trainer=trainer, folder=model),
-            configuration=replace(
-                known.configuration,
-                settings=known.configuration.settings | {"TRAINER.NAME": trainer, "SEED": str(seed)},
-            ),
-        )
-        write(top / place, known)
+    return parsed((top / "report.html").read_text(encoding="utf-8")), said.err
 
 
 def test_every_number_of_the_tables_is_on_the_page(tmp_path, capsys):
@@ -91,8 +35,10 @@ def test_every_number_of_the_tables_is_on_the_page(tmp_path, capsys):
     shown, _ = page(tmp_path, capsys)
     assert results([str(tmp_path)]) == 0
     markdown = capsys.readouterr().out
-    cells = [cell.strip() for line in markdown.splitlines() if line.startswith("| ") for cell in line.split("|")[1:-1]]
-    assert shown.cells == cells and "81.50 ± 0.50" in cells and any("(-" in cell for cell in cells)
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in markdown.splitlines() if line.startswith("| ")]
+    of_results = [shown.called(name) for name in ("base-to-new", "few-shot", "cross-dataset")]
+    assert [line for section in of_results for line in rows(section.one("table"))] == lines
+    assert "81.50 ± 0.50" in shown.texts and any("(-" in text for text in shown.texts)
     with (tmp_path / "results.csv").open(encoding="utf-8", newline="") as file:
         for run in csv.DictReader(file):
             assert f"{float(run['accuracy']):.2f} %" in shown.texts and run["path"] in shown.texts
@@ -100,16 +46,74 @@ def test_every_number_of_the_tables_is_on_the_page(tmp_path, capsys):
     assert notes and all(note in shown.texts for note in notes)
 
 
-def test_the_page_is_one_file_that_runs_and_fetches_nothing(tmp_path, capsys):
+def test_the_page_is_one_file_that_fetches_nothing_and_runs_what_it_is_made_with(tmp_path, capsys):
     digits(tmp_path)
     put(tmp_path, "oxford_pets/CoOp/vit_b16_1shots/seed1", made(70, shots=1))
     shown, _ = page(tmp_path, capsys)
-    assert not shown.tags & {"script", "link", "iframe", "object", "form", "base"}
-    pictures = [link for link in shown.links if not link.startswith("#")]
-    assert len(pictures) == 4 and all(link.startswith("data:image/svg+xml;base64,") for link in pictures)
+    assert not {node.tag for node in shown.nodes()} & {"link", "iframe", "object", "form", "base", "embed"}
+    assert not [name for node in shown.nodes() for name in node.attributes if name.startswith("on") or name == "style"]
+    pictures = [address for address in shown.addresses if not address.startswith(("#", "./"))]
+    assert len(pictures) >= 4 and all(address.startswith("data:image/svg+xml;base64,") for address in pictures)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "default-src 'none'" in text and not re.search(r"url\(|@import|https?://", text)
-    assert {link[1:] for link in shown.links if link.startswith("#")} <= set(re.findall(r' id="([^"]+)"', text))
+    assert not re.search(r"url\(|@import|https?://", text)
+    names = re.findall(r' id="([^"]+)"', text)
+    assert len(set(names)) == len(names)
+    assert {address[1:] for address in shown.addresses if address.startswith("#")} <= set(names)
+
+
+def test_only_its_own_script_and_style_may_act(tmp_path, capsys):
+    digits(tmp_path)
+    shown, _ = page(tmp_path, capsys)
+    (policy,) = [node.attributes["content"] for node in shown.all("meta") if "http-equiv" in node.attributes]
+    for tag in ("script", "style"):
+        (content,) = shown.one(tag).children
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;") and "unsafe" not in policy
+
+
+def test_the_place_of_a_number_is_one_click_away(tmp_path, capsys):
+    for seed in (1, 2):
+        digits(tmp_path, seed=seed)
+        digits(tmp_path, "KgCoOp", seed=seed)
+    shown, _ = page(tmp_path, capsys)
+    for line in shown.called("base-to-new").all("tr")[1:]:
+        method = line.all("th")[1].text
+        for cell in line.all("td")[1:4]:
+            place = shown.called(cell.one("a").attributes["href"][1:])
+            commands = [pre.text for pre in place.all("pre")]
+            assert len(commands) == 4 and all(command.startswith("caspl train --root data") for command in commands)
+            assert [link.attributes["href"] for link in place.all("a")] == [
+                f"./{(BASE.format(method, seed)).replace('train_base', part)}/run.json"
+                for seed in (1, 2)
+                for part in ("train_base", "test_new")
+            ]
+            assert all((tmp_path / link.attributes["href"]).is_file() for link in place.all("a"))
+
+
+def test_a_number_of_several_rows_lists_its_runs(tmp_path, capsys):
+    digits(tmp_path)
+    training = BASE.format("CoOp", 1).replace("digits", "dtd", 1)
+    more = {"backbone": "demo/student", "file": "digits"}
+    put(tmp_path, training, made(70, "dtd", classes="base", output=training, **more))
+    test = training.replace("train_base", "test_new")
+    put(tmp_path, test, made(60, "dtd", classes="new", output=test, model=training, **more))
+    shown, _ = page(tmp_path, capsys)
+    (average,) = shown.called("base-to-new").all("tr", "average")
+    places = [shown.called(cell.one("a").attributes["href"][1:]) for cell in average.all("td")[1:4]]
+    assert [len(place.all("a")) for place in places] == [2, 2, 4]
+    assert places[0].all("a")[0].text == "CoOp, DTD, seed 1, base classes: 70.00 %"
+    for place in places:
+        for link in place.all("a"):
+            assert shown.called(link.attributes["href"][1:]).tag == "article"
+
+
+def test_a_page_elsewhere_links_to_the_records_from_there(tmp_path, capsys):
+    digits(tmp_path / "a folder#1", trainer="CoOp")
+    place = tmp_path / "pages" / "mine.html"
+    assert main([str(tmp_path / "a folder#1"), "--output", str(place)]) == 0
+    (first, _) = parsed(place.read_text(encoding="utf-8")).called("row-1").all("a")
+    assert first.attributes["href"] == f"./../a%20folder%231/{BASE.format('CoOp', 1)}/run.json"
 
 
 def test_the_same_runs_give_the_same_page(tmp_path, capsys):
@@ -132,10 +136,36 @@ def test_names_from_outside_are_text_and_nothing_else(tmp_path, capsys):
     put(tmp_path, f"oxford_pets/CoOp/{ODD.replace('/', '')}_1shots/seed1", made(70, shots=1, file="x"))
     put(tmp_path, f"oxford_pets/CoOp/{ODD.replace('/', '')}_2shots/seed1", made(None, shots=2))
     shown, _ = page(tmp_path, capsys)
-    assert "script" not in shown.tags and not set(shown.text) & {"\x1b", "\u202e"}
+    assert len(shown.all("script")) == 1 and not set(shown.text) & {"\x1b", "\u202e"}
     visible = ODD.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
     assert f"cpu, {visible}" in shown.texts and visible in shown.texts
     assert any("{% raw %}" in text for text in shown.texts)
+    known = parsed(_plain(tmp_path / "plain", capsys))
+    assert {node.tag for node in shown.nodes()} <= {node.tag for node in known.nodes()} | {"b"}
+    assert {name for node in shown.nodes() for name in node.attributes} <= {
+        name for node in known.nodes() for name in node.attributes
+    }
+    links = [node.attributes["href"] for node in shown.all("a")]
+    assert all(re.fullmatch(r"#[\w-]+|\./[\w./%~-]+", link) for link in links)
+
+
+def _plain(top, capsys):
+    """A page with the same kinds of runs, all of which have usual names."""
+    digits(top)
+    put(top, "oxford_pets/CoOp/c_1shots/seed1", made(70, shots=1))
+    put(top, "oxford_pets/CoOp/c_2shots/seed1", made(None, shots=2))
+    page(top, capsys)
+    return (top / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", ["javascript:alert(1)", "data:text/html,x", "%2e%2e", "a b?c&d#e", "..."])
+def test_a_folder_that_is_called_like_an_address_is_a_folder(tmp_path, capsys, folder):
+    digits(tmp_path / folder)
+    shown, _ = page(tmp_path, capsys)
+    for link in shown.called("row-1").all("a"):
+        address = link.attributes["href"]
+        assert address.startswith("./") and ":" not in address
+        assert (tmp_path / unquote(address)).is_file()
 
 
 def test_the_record_of_a_run_is_told(tmp_path, capsys):
@@ -145,6 +175,7 @@ def test_the_record_of_a_run_is_told(tmp_path, capsys):
     shown, _ = page(tmp_path, capsys)
     for text in (
         "caspl train --root data --trainer CoOp --output-dir output/coop SEED 1",
+        "8,500 of 10,000 images",
         "8,500 of 10,000 test images",
         "ECE 10.00 %",
         "10.00 %",  # |0.95 - 0.85|
@@ -191,8 +222,7 @@ def test_what_is_missing_is_named(tmp_path, capsys):
     put(tmp_path, "oxford_pets/CoOp/c_8shots/seed1", made(70, "dtd", shots=8))
     put(tmp_path, "some/where", made(70, shots=-1))
     shown, err = page(tmp_path, capsys)
-    missing = shown.text[shown.text.rindex("What is missing\n") : shown.text.rindex("\nRuns\nBase to new")]
-    assert missing.splitlines()[1:] == [
+    assert shown.called("missing").texts[1:] == [
         "Rows without all numbers (1)",
         "Base to new, digits, KgCoOp",
         "no new, HM",
