@@ -4,7 +4,8 @@
         artefact.tables, artefact.pictures, artefact.missing, artefact.command
 
 `artefact` says what one is, `needs` what is missing for it in words, `selection` which runs count. The others make them:
-`cascade` Tables 1 and 7 and Figure 1c, `shots` Figure 3.
+`cascade` Tables 1 and 7 and Figure 1c, `domains` Table 2, `shots` Table 3 and Figure 3, `ablations` Tables 5 and 6 and
+Figure 4, `spread` Figure 5; `making` all of them.
 """
 
 from .artefact import Artefact, Picture

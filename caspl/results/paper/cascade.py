@@ -11,11 +11,24 @@ from ..names import BENCHMARK, dataset_order, method_name
 from ..reading.run import BASE_TO_NEW, Run
 from ..tables import Cell, Row, Table, base_to_new
 from .artefact import Artefact, Picture
-from .needs import Needs, of_trainers, there
-from .selection import BOOSTING, CLIP, OTHERS, PAIRS, datasets_of, ordinary, reproduce, row_of, with_twins
-
-CLASSES = ("base", "new")
-HM = 2  # its column in the table of base to new
+from .needs import Needs, class_words, of_trainers, there
+from .selection import (
+    BOOSTING,
+    CASCADED,
+    CLASSES,
+    CLIP,
+    HM,
+    OTHERS,
+    PAIRS,
+    complete,
+    datasets_of,
+    ordinary,
+    over,
+    reproduce,
+    row_of,
+    seeds_of,
+    with_twins,
+)
 
 
 def table1(runs: Sequence[Run]) -> Artefact:
@@ -27,7 +40,7 @@ def table1(runs: Sequence[Run]) -> Artefact:
         tables=_only(base_to_new(own), "From base to new classes"),
         pictures=[],
         missing=_missing(own, [CLIP, *with_twins(PAIRS)]),
-        command=reproduce("table1"),
+        command=reproduce("table1", runs),
     )
 
 
@@ -47,22 +60,24 @@ def table7(runs: Sequence[Run]) -> Artefact:
         tables=_only(table, table.title),
         pictures=[],
         missing=_missing([run for run in own if run.trainer in paper], paper),
-        command=reproduce("table7"),
+        command=reproduce("table7", runs),
     )
 
 
 def fig1c(runs: Sequence[Run]) -> Artefact:
     trainers = with_twins(PAIRS)
     own = _tested(runs, trainers)
-    table, over = _gains(own)
+    table, datasets = _gains(own)
     return Artefact(
         name="fig1c",
         title="Figure 1c: harmonic means without and with CasPL",
         about="Over the datasets that all methods shown have in common; one configuration of each method.",
         tables=_only(table, table.title),
-        pictures=[Picture("fig1c", _said(table, over), lambda: bars.side_by_side(table, over))] if table.rows else [],
+        pictures=[Picture("fig1c", _said(table, datasets), lambda: bars.side_by_side(table, datasets))]
+        if table.rows
+        else [],
         missing=_missing(own, trainers),
-        command=reproduce("fig1c"),
+        command=reproduce("fig1c", runs),
     )
 
 
@@ -74,7 +89,7 @@ def _tested(runs: Iterable[Run], trainers: Sequence[str]) -> list[Run]:
 
 
 def _missing(runs: Sequence[Run], trainers: Sequence[str]) -> list[str]:
-    needs = Needs(of_trainers(trainers), BENCHMARK, parts=CLASSES, words=lambda parts: f"{parts[0]} classes")
+    needs = Needs(of_trainers(trainers), BENCHMARK, parts=CLASSES, words=class_words)
     return needs.missing(there(runs, "classes"))
 
 
@@ -96,8 +111,7 @@ def _phases(table: Table) -> Table:
         average = row_of(table, method, "")
         if several:
             cells.append(average.cells[HM] if average is not None and None not in cells else None)
-        seeds = [row.seeds for row in rows.values() if row is not None]
-        made.rows.append(Row(method, seeds[0] if len(set(seeds)) == 1 else _range(seeds), cells))
+        made.rows.append(Row(method, seeds_of(cells), cells))
     return made
 
 
@@ -106,19 +120,13 @@ def _without_averages(table: Table) -> list[str]:
     return [note for note in table.notes if ": the average is without " not in note]
 
 
-def _range(seeds: Sequence[str]) -> str:
-    """Of several rows: "1 to 3"."""
-    counts = sorted({int(text.rstrip("*")) for text in seeds})
-    return f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-
-
 def _gains(runs: Sequence[Run]) -> tuple[Table, str]:
     """Harmonic means without and with CasPL and the difference, and over which datasets they are."""
     made = Table("Harmonic means without and with CasPL", ["without CasPL", "with CasPL", "gain"])
     chosen = _one_configuration(runs, made.notes)
-    pairs = [plain for plain in PAIRS if plain in chosen and f"CasPL_{plain}" in chosen]
-    complete = [_complete(chosen[trainer]) for trainer in with_twins(pairs)]
-    common = sorted(set.intersection(*complete), key=dataset_order) if complete else []
+    pairs = [plain for plain in PAIRS if plain in chosen and f"{CASCADED}{plain}" in chosen]
+    having = [complete(chosen[trainer]) for trainer in with_twins(pairs)]
+    common = sorted(set.intersection(*having), key=dataset_order) if having else []
     if not common:
         if pairs:
             made.notes.append("no dataset on which all of these methods have base and new classes")
@@ -130,9 +138,8 @@ def _gains(runs: Sequence[Run]) -> tuple[Table, str]:
         ]
         cells = [row.cells[HM] for row in rows if row is not None]
         gain = Cell(cells[1].mean - cells[0].mean, runs=tuple(run for cell in cells for run in cell.runs))
-        seeds = {len({run.seed for run in cell.runs}) for cell in cells}
-        made.rows.append(Row(plain, _range([*map(str, seeds)]), [*cells, gain]))
-    return made, common[0] if len(common) == 1 else f"average of {len(common)} datasets"
+        made.rows.append(Row(plain, seeds_of(cells), [*cells, gain]))
+    return made, over(common)
 
 
 def _one_configuration(runs: Sequence[Run], notes: list[str]) -> dict[str, list[Run]]:
@@ -142,21 +149,13 @@ def _one_configuration(runs: Sequence[Run], notes: list[str]) -> dict[str, list[
         rows[method.trainer].append(method)
     chosen = {}
     for trainer, methods in rows.items():
-        best = max(methods, key=lambda method: len(_complete(method.runs)))
+        best = max(methods, key=lambda method: len(complete(method.runs)))
         chosen[trainer] = [*best.runs]
         if len(methods) > 1:
             notes.append(f"{method_name(trainer)}: of {len(methods)} configurations {best.name} is shown.")
     return chosen
 
 
-def _complete(runs: Iterable[Run]) -> set[str]:
-    """Datasets with a seed that has base and new classes."""
-    seen = defaultdict(set)
-    for run in runs:
-        seen[run.dataset, run.seed].add(run.classes)
-    return {dataset for (dataset, _), classes in seen.items() if classes.issuperset(CLASSES)}
-
-
-def _said(table: Table, over: str) -> str:
+def _said(table: Table, datasets: str) -> str:
     numbers = [f"{row.method} {row.cells[0].mean:.1f} and {row.cells[1].mean:.1f}" for row in table.rows]
-    return f"Harmonic means without and with CasPL, {over}: {', '.join(numbers)}"
+    return f"Harmonic means without and with CasPL, {datasets}: {', '.join(numbers)}"

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
-from ..names import dataset_order, method_name
+from ..names import UNPUBLISHED, dataset_order, method_name
 from ..reading.run import Run
 
 SEEDS = (1, 2, 3)  # that the paper's numbers are means of
 NOT_RANDOM = ("ZeroshotCLIP", "ZeroshotCLIP2")  # one run of them is all there is, whatever its seed
 NO_SEED = 0  # stands for it
+DIGITS = UNPUBLISHED["digits"]
 MOST = 4  # names that are listed where fewer words would do
+MOST_METHODS = 10  # likewise
 CASCADED = " + CasPL"  # behind the names of methods
 
 Piece = tuple[int, str]  # a seed and a part: what was tested, or how many shots
+Present = tuple[str, str, int | None, str]  # a run: method, dataset, seed, part
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,17 @@ class Needs:
         datasets: the paper's, by their names in the tables.
         parts: such as base and new; (""): there is only one.
         words: says some of the parts, in their order.
+        noun: of which the methods are too many to be listed.
     """
 
     methods: Mapping[str, tuple[int, ...]]
     datasets: Sequence[str]
     parts: tuple[str, ...] = ("",)
     words: Callable[[Sequence[str]], str] = str
+    noun: str = "methods"
 
-    def missing(self, there: Iterable[tuple[str, str, int | None, str]]) -> list[str]:
-        """Of what is `there` (method, dataset, seed and part, a seed None is any) what is not, a phrase each.
+    def missing(self, there: Iterable[Present]) -> list[str]:
+        """What is not among what is `there`, a phrase each; a seed None is any.
 
         Datasets of which nothing is there are one phrase. What is there on other datasets than the paper's is to be complete
         on them, too.
@@ -73,7 +78,7 @@ class Needs:
         for (method, lack), datasets in lacks.items():
             merged[self._detail(method, lack), tuple(datasets)].append(method)
         return [
-            f"{_methods(methods)} on {_datasets(datasets, present)}{detail}"
+            f"{self._methods(methods)} on {_datasets(datasets, present)}{detail}"
             for (detail, datasets), methods in merged.items()
         ]
 
@@ -96,29 +101,47 @@ class Needs:
         said = "; ".join(filter(None, clauses))
         return f", {said}" if said else ""
 
+    def _methods(self, names: Sequence[str]) -> str:
+        """Names, or how many; a method that is among them without and with CasPL stands once."""
+        if len(names) > MOST_METHODS:
+            every = len(names) == len(self.methods)
+            return f"all {len(names)} {self.noun}" if every else f"{len(names)} of {len(self.methods)} {self.noun}"
+        pairs = [name for name in names if f"{name}{CASCADED}" in names]
+        singles = [name for name in names if name not in pairs and name.removesuffix(CASCADED) not in pairs]
+        twins = [f"{listed(pairs)}{', each' * (len(pairs) > 1)} without and with CasPL"] if pairs else []
+        return ", and ".join([*([listed(singles)] if singles else []), *twins])
+
+
+def missing_on_digits_too(needs: Needs, on_digits: Iterable[str], there: Sequence[Present]) -> list[str]:
+    """As `Needs.missing`, where digits need these of the methods only: that an artefact has there is told for itself."""
+    small = [piece for piece in there if piece[1] == DIGITS]
+    large = [piece for piece in there if piece[1] != DIGITS]
+    if not small:
+        return needs.missing(large)
+    own = replace(needs, methods={name: needs.methods.get(name, SEEDS) for name in on_digits}, datasets=())
+    none = f"no run on any of the paper's {len(needs.datasets)} datasets"
+    return [*own.missing(small), *(needs.missing(large) if large else [none])]
+
 
 def of_trainers(trainers: Iterable[str], seeds: tuple[int, ...] = SEEDS) -> dict[str, tuple[int, ...]]:
     """`Needs.methods` of trainers."""
     return {method_name(each): (NO_SEED,) if each in NOT_RANDOM else seeds for each in trainers}
 
 
-def there(runs: Iterable[Run], part: str = "") -> list[tuple[str, str, int | None, str]]:
+def there(runs: Iterable[Run], part: str = "") -> list[Present]:
     """What `Needs.missing` compares, of runs; `part` is the name of the run's field that tells parts apart."""
     return [(method_name(run.trainer), run.dataset, run.seed, str(getattr(run, part)) if part else "") for run in runs]
+
+
+def class_words(parts: Sequence[str]) -> str:
+    """`Needs.words` of base and new."""
+    return f"{listed(parts)} classes"
 
 
 def listed(names: Iterable[str]) -> str:
     """For example "DTD", "DTD and EuroSAT", "DTD, EuroSAT and UCF101"."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _methods(names: Sequence[str]) -> str:
-    """Names; a method that is among them without and with CasPL stands once."""
-    pairs = [name for name in names if f"{name}{CASCADED}" in names]
-    singles = [name for name in names if name not in pairs and name.removesuffix(CASCADED) not in pairs]
-    twins = [f"{listed(pairs)}{', each' * (len(pairs) > 1)} without and with CasPL"] if pairs else []
-    return ", and ".join([*([listed(singles)] if singles else []), *twins])
 
 
 def _datasets(names: Sequence[str], of: Sequence[str]) -> str:

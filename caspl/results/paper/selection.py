@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from ...ground.texts import as_typed
 from ..reading.run import Run
-from ..tables import Row, Table
+from ..tables import Cell, Row, Table
+from .needs import DIGITS
 
 PAIRS = ("CoOp", "CoCoOp", "MaPLe", "PromptSRC")  # of the paper, each without and with CasPL
 CLIP, BOOSTING, CASCADED = "ZeroshotCLIP", "CasPLBoost", "CasPL_"
 OTHERS = ("VPT", "IVLP", "KgCoOp", "ProGrad")  # that CasPL works with here, too
 SHOTS = 16
+CLASSES = ("base", "new")
+HM = 2  # its column in the table of base to new
+USUAL_OUTPUT = "output"
+OF_A_SWEEP = re.compile(r"(.+?)(?:/ablations/[^/]+)?/base2new/(?:train|test)_")
 VARIED = re.compile(r"-([a-z_]+[a-z0-9_]*)=([^/]+)")  # -length=8+16, behind the name of a configuration
 
 
@@ -54,6 +60,52 @@ def row_of(table: Table, method: str, dataset: str) -> Row | None:
     return next(found, None)
 
 
-def reproduce(name: str, datasets: Sequence[str] = ()) -> str:
-    """The command that makes what an artefact needs; `datasets` (): the paper's."""
-    return as_typed(["caspl", "sweep", "reproduce", name, *(["--datasets", " ".join(datasets)] if datasets else [])])
+def complete(runs: Iterable[Run]) -> set[str]:
+    """Datasets with a seed that was tested on base and on new classes."""
+    seen = defaultdict(set)
+    for run in runs:
+        seen[run.dataset, run.seed].add(run.classes)
+    return {dataset for (dataset, _), classes in seen.items() if classes.issuperset(CLASSES)}
+
+
+def over(datasets: Sequence[str]) -> str:
+    """What a number is over: the only dataset, or how many."""
+    return datasets[0] if len(datasets) == 1 else f"average of {len(datasets)} datasets"
+
+
+def counts(numbers: Iterable[int]) -> str:
+    """Of seeds where several rows or cells are one: "3", "1 to 3"; "" where there is none."""
+    ordered = sorted(set(numbers))
+    return f"{ordered[0]} to {ordered[-1]}" if len(ordered) > 1 else "".join(map(str, ordered))
+
+
+def seeds_of(cells: Iterable[Cell | str | None]) -> str:
+    """How many seeds the numbers of a row are of."""
+    return counts(len({run.seed for run in cell.runs}) for cell in cells if isinstance(cell, Cell))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The command
+# ---------------------------------------------------------------------------------------------------------------------
+def reproduce(name: str, runs: Sequence[Run], *, on_digits: bool = True) -> str:
+    """The command that makes what an artefact needs, and skips what is there: in the folder of the runs, as they were called.
+
+    On digits where all runs are, unless the artefact can't be had there.
+    """
+    words = ["caspl", "sweep", "reproduce", name]
+    if on_digits and runs and {run.dataset for run in runs} == {DIGITS}:
+        words += ["--datasets", DIGITS]
+    if output := _output(runs):
+        words += ["--output", output]
+    return as_typed(words)
+
+
+def _output(runs: Iterable[Run]) -> str:
+    """The --output of the sweep that made most of the runs, as far as records say it; "": the usual one, or nobody says."""
+    found: Counter[str] = Counter()
+    for run in runs:
+        folder = run.record.configuration.settings.get("OUTPUT_DIR", "") if run.record is not None else ""
+        if made := OF_A_SWEEP.match(folder):
+            found[made[1]] += 1
+    ((most, _),) = found.most_common(1) or [("", 0)]
+    return "" if most == USUAL_OUTPUT else most

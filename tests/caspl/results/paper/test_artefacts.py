@@ -1,62 +1,11 @@
 """Each table and figure of the paper from runs that are there, and what it says is missing."""
 
 import pytest
+from paper_runs import PAIRS, base_to_new, made_of, numbers, shots, zero_shot
 
-from caspl.results.paper import artefacts
 from caspl.results.reading.runs import find_runs
 from caspl.results.tables import build_tables, harmonic_mean
 from logs_made import made, put
-
-PAIRS = ("CoOp", "CoCoOp", "MaPLe", "PromptSRC")
-
-
-def base_to_new(top, trainer, base, new, dataset="digits", seed=1, config="cfg"):
-    for part, percent in (("train_base", base), ("test_new", new)):
-        end = f"{dataset}/shots_16/{trainer}/{config}/seed{seed}"
-        model = "" if part == "train_base" else f"base2new/train_base/{end}"
-        put(
-            top,
-            f"base2new/{part}/{end}",
-            made(
-                percent,
-                dataset,
-                trainer,
-                seed=seed,
-                classes=part.partition("_")[2],
-                model=model,
-                output=f"base2new/{part}/{end}",
-                file=config,
-            ),
-        )
-
-
-def zero_shot(top, trainer, base, new, dataset="digits", seed=1):
-    for part, percent in (("base", base), ("new", new)):
-        end = f"base2new/test_{part}/{dataset}/shots_0/{trainer}/cfg/seed{seed}"
-        model = "" if trainer == "ZeroshotCLIP" else f"boost/{dataset}/seed{seed}"
-        text = made(percent, dataset, trainer, shots=-1, seed=seed, classes=part, output=end, model=model, file="cfg")
-        put(top, end, text)
-
-
-def shots(top, trainer, numbers, dataset="dtd", seed=1):
-    for k, percent in numbers.items():
-        put(
-            top,
-            f"{dataset}/{trainer}/cfg_{k}shots/seed{seed}",
-            made(percent, dataset, trainer, shots=k, seed=seed, file="cfg"),
-        )
-
-
-def made_of(top):
-    return {artefact.name: artefact for artefact in artefacts(find_runs(top).runs, top)}
-
-
-def numbers(table):
-    """Means by method (and dataset) and column, rounded."""
-    return {
-        (row.dataset, row.method): [None if cell is None else round(cell.mean, 2) for cell in row.cells]
-        for row in table.rows
-    }
 
 
 def test_nothing_is_drawn_without_runs(tmp_path):
