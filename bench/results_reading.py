@@ -25,11 +25,12 @@ sys.path.insert(0, str(ROOT))
 
 from caspl.ground import door  # noqa: E402
 from caspl.ground.errors import InputError  # noqa: E402
+from caspl.results.certainty.tables import behind  # noqa: E402
 from caspl.results.reading.logs import LOG_NAME  # noqa: E402
 from caspl.results.reading.runs import find_runs  # noqa: E402
 from caspl.results.records import NAME, Record, read, write  # noqa: E402
 from caspl.results.records.predictions import NAME as PREDICTIONS  # noqa: E402
-from caspl.results.render import markdown, runs_csv  # noqa: E402
+from caspl.results.render import MEASURED, markdown, runs_csv  # noqa: E402
 from caspl.results.report.contents import page_of  # noqa: E402
 from caspl.results.report.page import html  # noqa: E402
 from caspl.results.tables import build_tables  # noqa: E402
@@ -75,11 +76,19 @@ def _of_seed(record: Record, more: int, seeded: Callable[[str], str]) -> Record:
     )
 
 
-def timed(top: Path) -> tuple[float, int, str]:
+def timed(top: Path) -> tuple[float, float, int, str]:
+    """Seconds of today's tables and of those on their certainty, the number of runs, and what records and logs both tell."""
     start = time.process_time()
     runs = find_runs(top).runs
-    text = markdown(build_tables(runs).values()) + runs_csv(runs)
-    return time.process_time() - start, len(runs), text
+    tables = build_tables(runs)
+    markdown(tables.values())
+    runs_csv(runs)
+    seconds = time.process_time() - start
+    start = time.process_time()
+    markdown(behind(tables))
+    certainty = time.process_time() - start
+    rows = [line.rsplit(",", len(MEASURED))[0] for line in runs_csv(runs).splitlines()]
+    return seconds, certainty, len(runs), "".join([markdown(tables.values()), *rows])
 
 
 def page(top: Path) -> tuple[float, int]:
@@ -99,12 +108,14 @@ def main(argv: list[str] | None = None) -> None:
         top = Path(place) / "records"
         grown(args.folder, top, args.runs)
         records = list(top.rglob(NAME))
-        seconds, runs, tables = timed(top)
-        print(f"{runs:,} runs, {len(records):,} records: {seconds:.2f} s")
+        seconds, certainty, runs, tables = timed(top)
+        print(
+            f"{runs:,} runs, {len(records):,} records: {seconds:.2f} s, and {certainty:.2f} s for how certain they are"
+        )
         seconds, size = page(top)
         print(f"a page of {size / 1e6:.1f} MB: {seconds:.2f} s")
         shutil.copytree(top, Path(place) / "logs", ignore=shutil.ignore_patterns(NAME))
-        seconds, runs, same = timed(Path(place) / "logs")
+        seconds, _, runs, same = timed(Path(place) / "logs")
         print(f"{runs:,} runs, logs only: {seconds:.2f} s; {'the same' if same == tables else 'OTHER'} tables")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 NAMES = {  # of configuration files, in the registry
@@ -75,3 +76,12 @@ def put(top: Path, folder: str, text: str | bytes, name: str = "log.txt") -> Pat
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
+
+
+def main_tables(text: str) -> str:
+    """Printed tables, of markdown, LaTeX or runs, without what `caspl.results.certainty` adds: a log tells less of that."""
+    if text.startswith("setting,"):
+        return "".join(re.sub("(,[^,]*){6}$", "\n", line) for line in text.splitlines())
+    parts = re.split(r"(?m)^(?=## |\\section|\\end{document})", text)
+    behind = r"(## |\\section\*{).*: (all classes and|95 |calibration|paired|protocol)"
+    return "".join(part for part in parts if not re.match(behind, part))

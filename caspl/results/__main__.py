@@ -11,6 +11,7 @@ from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.texts import log_to_stderr, tell
+from .certainty.tables import behind
 from .figures import FILES, save
 from .lacks import found_below, tell_lacks
 from .names import dataset_name
@@ -59,19 +60,23 @@ def _collect(args: argparse.Namespace) -> None:
         )
     if chosen.runs:
         tables = build_tables(chosen.runs)
+        every = [*tables.values(), *behind(tables)]
         formats = {"markdown": markdown, "latex": latex}
-        text = runs_csv(chosen.runs) if args.format == "csv" else formats[args.format](tables.values())
+        text = runs_csv(chosen.runs) if args.format == "csv" else formats[args.format](every)
         tell(text.removesuffix("\n"))
         if not (args.no_write or datasets or trainers):  # a part must not take the place of the whole
-            tell(f"wrote {', '.join(write_all(args.folder, tables, chosen.runs))} in {args.folder}", sys.stderr)
+            tell(f"wrote {', '.join(write_all(args.folder, tables, every, chosen.runs))} in {args.folder}", sys.stderr)
     tell_lacks(args.folder, chosen)
 
 
-def write_all(folder: Path, tables: Mapping[str, Table], runs: Sequence[Run]) -> list[str]:
-    """Write every file that there are results for, and return their names. Raises InputError where that is impossible."""
+def write_all(folder: Path, tables: Mapping[str, Table], every: Sequence[Table], runs: Sequence[Run]) -> list[str]:
+    """Write every file that there are results for, and return their names: text of `every` table, and figures of `tables`.
+
+    Raises InputError where that is impossible.
+    """
     texts = {
-        "results.md": markdown(tables.values()),
-        "results.tex": latex(tables.values()),
+        "results.md": markdown(every),
+        "results.tex": latex(every),
         "results.csv": runs_csv(runs),
     }
     figures = {setting: name for setting, name in FILES.items() if setting in tables}

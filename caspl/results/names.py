@@ -38,6 +38,8 @@ TRAINERS = {
     "LinearProbe": "Linear probe CLIP",
 }
 ORDER = (*TRAINERS, "CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
+UNTRAINED = ("ZeroshotCLIP", "ZeroshotCLIP2")  # in which nothing is drawn: every seed gives the same
+BOOSTING = "CasPLBoost"
 BEHIND_BOOSTING = "CasPL_"
 # Of the family's repositories, under the names that their scripts give them; with ORDER, what a folder of such a name is for
 OTHER_TRAINERS = ("DePT", "MMA", "MultiModalAdapter", "MMRL", "MMRLpp", "ProDA", "PromptKD", "RPO", "TCP")

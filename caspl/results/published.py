@@ -42,6 +42,7 @@ class Value:
 
     percent: float
     source: str
+    rounding: float = 0.005  # half a unit of the last digit that is printed
 
 
 @cache
@@ -51,7 +52,8 @@ def _values() -> dict[tuple[str, str, str], Value]:
     for row in csv.DictReader(text.splitlines()):
         # Of several sources the first counts: in the file a method's own tables stand in front of reprints.
         key = (row["setting"], row["method"], row["metric"])
-        values.setdefault(key, Value(float(row["value"]), row["source"]))
+        decimals = len(row["value"].partition(".")[2])
+        values.setdefault(key, Value(float(row["value"]), row["source"], 0.5 / 10**decimals))
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +12,8 @@ from itertools import groupby
 from tabulate import LATEX_ESCAPE_RULES, tabulate
 
 from ..ground.texts import in_csv, in_markdown
+from .certainty.deviations import BEYOND, NOTE, beyond
+from .certainty.intervals import wilson
 from .methods import MARK
 from .names import method_name
 from .reading.run import Run
@@ -22,6 +25,7 @@ HARMONIC = (
     "Published HMs are of mean accuracies; ours of one dataset are means of the seeds' HMs, which are never higher."
 )
 COLUMNS = ("setting", "dataset", "trainer", "method", "config", "shots", "seed", "classes", "accuracy", "path")
+MEASURED = ("total", "correct", "macro_f1", "ece", "low95", "high95")  # behind them, empty where not known
 
 # Large and landscape, so that the widest table, eleven datasets and an average, fits.
 LATEX_HEAD = r"""\documentclass{article}
@@ -60,16 +64,29 @@ def latex(tables: Iterable[Table]) -> str:
 
 
 def runs_csv(runs: Iterable[Run]) -> str:
-    """One line for each run; accuracy in percent, seed empty where the layout has none, names as `in_csv` gives them."""
+    """One line for each run; numbers in percent, seed empty where the layout has none, names as `in_csv` gives them."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow([*COLUMNS, *MEASURED])
     for run in runs:
         method = method_name(run.trainer) + (MARK if run.inductive else "")
         values = vars(run) | {"method": method, "accuracy": f"{run.accuracy:.4f}"}
         cells = (values[column] for column in COLUMNS)
-        writer.writerow([in_csv(cell) if isinstance(cell, str) else cell for cell in cells])
+        writer.writerow([*(in_csv(cell) if isinstance(cell, str) else cell for cell in cells), *_measured(run)])
     return file.getvalue()
+
+
+def _measured(run: Run) -> list[str | int]:
+    """Of a run, in the order of MEASURED; the counts of one without a record are those of its log."""
+    result = run.record.result if run.record is not None else None
+    if result is not None:
+        ece = "" if result.ece is None else f"{result.ece:.4f}"
+        counts = [result.total, result.correct, f"{result.macro_f1:.4f}", ece]
+    elif run.images is not None:
+        counts = [run.images, round(run.images * run.accuracy / 100), "", ""]
+    else:
+        return [""] * len(MEASURED)
+    return [*counts, *(f"{end:.4f}" for end in wilson(run.accuracy, counts[0]))]
 
 
 @dataclass(frozen=True)
@@ -123,19 +140,21 @@ def _sources(table: Table) -> list[str]:
 def _text(cell: Cell | str | None) -> str:
     if cell is None or isinstance(cell, str):
         return cell or MISSING
+    if cell.text:
+        return cell.text
     if cell.interval is not None:
         return f"{cell.mean:.2f} ({cell.interval.low:.2f} to {cell.interval.high:.2f})"
     return f"{cell.mean:.2f}" if cell.deviation is None else f"{cell.mean:.2f} ± {cell.deviation:.2f}"
 
 
 def _compare(cell: Cell | str | None, sources: Sequence[str]) -> str:
-    """For example 82.69 (+0.31) [2]: published, ours minus published, source."""
+    """For example 82.69 (+0.31)! [2]: published, ours minus published, whether that is beyond the tolerance, source."""
     if not _published(cell):
         return ""
     value = cell.published
     difference = round(cell.mean - value.percent, 2) + 0.0  # adding 0 makes -0.00 positive
     mark = f" [{sources.index(value.source) + 1}]" if len(sources) > 1 else ""
-    return f"{value.percent:.2f} ({difference:+.2f}){mark}"
+    return f"{value.percent:.2f} ({difference:+.2f}){BEYOND * beyond(cell)}{mark}"
 
 
 def notes(table: Table, shown: Callable[[str], str] = str) -> list[str]:
@@ -148,6 +167,7 @@ def notes(table: Table, shown: Callable[[str], str] = str) -> list[str]:
         said.append(f"Published numbers, in brackets ours minus published: {'; '.join(which)}.")
         if "HM" in table.columns:
             said.append(HARMONIC)
+        said.append(NOTE)
     return said
 
 
@@ -156,5 +176,6 @@ def _escape(text: str) -> str:
 
 
 def _symbols(text: str) -> str:
-    """The plus-minus sign as a command, since not every LaTeX knows the character, and minus signs that look like one."""
-    return text.replace("±", r"$\pm$").replace("(-", "($-$")
+    """Signs as commands, since not every LaTeX knows the characters, and minus signs that look like one."""
+    text = text.replace("±", r"$\pm$").replace("†", r"$\dagger$").replace("‡", r"$\ddagger$").replace("(-", "($-$")
+    return re.sub(r"(?<=& )( *)-(?=\d)", r"\1$-$", text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from .methods import Method, group_methods
@@ -33,13 +33,17 @@ class Cell:
         published: its counterpart.
         interval: in which it lies; None: the table does not say.
         runs: that it comes from, by seed; a harmonic mean has those of base and of new classes.
+        text: that stands in the table in place of the number; "": the number.
+        by_seed: the number of each seed; of an average, of the seeds that all its cells have.
     """
 
     mean: float
     deviation: float | None = None
     published: Value | None = None
     interval: Interval | None = None
+    text: str = ""
     runs: tuple[Run, ...] = field(default=(), compare=False, repr=False)
+    by_seed: Mapping[int | None, float] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def _base_to_new_row(table: Table, method: Method, dataset: str, scores: dict[st
     published = {column: find(method, BASE_TO_NEW, dataset, column.lower()) for column in table.columns}
     cells = {column: _cell(scores.get(column, {}), published[column]) for column in table.columns}
     if both:
-        means = [harmonic_mean(base[seed].accuracy, new[seed].accuracy) for seed in both]
+        means = {seed: harmonic_mean(base[seed].accuracy, new[seed].accuracy) for seed in both}
         runs = [scores[classes][seed] for seed in both for classes in ("base", "new")]
         cells["HM"] = _mean(means, runs, published["HM"])
     seeds = len(both) or max(map(len, scores.values()))
@@ -124,7 +128,10 @@ def _base_to_new_average(table: Table, method: Method) -> Row | None:
         return None
     means = _means(rows)
     means[2] = harmonic_mean(means[0], means[1])
-    return _average_row(table, method, BASE_TO_NEW, rows, means, [column.lower() for column in table.columns])
+    row = _average_row(table, method, BASE_TO_NEW, rows, means, [column.lower() for column in table.columns])
+    base, new, hm, *others = row.cells
+    both = {seed: harmonic_mean(base.by_seed[seed], new.by_seed[seed]) for seed in base.by_seed if seed in new.by_seed}
+    return replace(row, cells=[base, new, replace(hm, by_seed=both), *others])
 
 
 # ------------------------------------------------------------ few-shot
@@ -206,8 +213,7 @@ def _transfer_row(
     if own:
         tested = [cell for cell in cells[1:] if cell is not None]
         mean = statistics.mean(cell.mean for cell in tested)
-        value = find(method, setting, average_of(own), "acc")
-        cells.append(Cell(mean, published=value, runs=tuple(run for cell in tested for run in cell.runs)))
+        cells.append(average(mean, find(method, setting, average_of(own), "acc"), tested))
     else:
         cells.append(None)
     _note_left_out(table, method, targets if own else [], own)
@@ -234,14 +240,22 @@ def _scores(runs: Iterable[Run], key: Callable[[Run], str | int]) -> dict:
 
 
 def _cell(scores: Seeds, value: Value | None) -> Cell | None:
-    runs = list(scores.values())
-    return _mean([run.accuracy for run in runs], runs, value) if runs else None
+    return _mean({seed: run.accuracy for seed, run in scores.items()}, scores.values(), value) if scores else None
 
 
-def _mean(numbers: Sequence[float], runs: Sequence[Run], value: Value | None) -> Cell:
+def _mean(by_seed: Mapping[int | None, float], runs: Iterable[Run], value: Value | None) -> Cell:
     """The cell of a number for each seed."""
+    numbers = [*by_seed.values()]
     deviation = statistics.pstdev(numbers) if len(numbers) > 1 else None
-    return Cell(statistics.mean(numbers), deviation, value, runs=tuple(runs))
+    return Cell(statistics.mean(numbers), deviation, value, runs=tuple(runs), by_seed=by_seed)
+
+
+def average(mean: float, value: Value | None, cells: Sequence[Cell]) -> Cell:
+    """The cell of an average over datasets."""
+    first, *others = (cell.by_seed for cell in cells)
+    seeds = [seed for seed in first if all(seed in other for other in others)]
+    by_seed = {seed: statistics.mean(cell.by_seed[seed] for cell in cells) for seed in seeds}
+    return Cell(mean, published=value, runs=tuple(run for cell in cells for run in cell.runs), by_seed=by_seed)
 
 
 def _means(rows: Iterable[Row]) -> list[float | None]:
@@ -262,13 +276,7 @@ def _average_row(
     name = average_of(datasets)
     columns = zip(*(row.cells for row in rows), strict=True)
     cells = [
-        None
-        if mean is None
-        else Cell(
-            mean,
-            published=find(method, setting, name, metric),
-            runs=tuple(run for cell in column for run in cell.runs),
-        )
+        None if mean is None else average(mean, find(method, setting, name, metric), column)
         for mean, metric, column in zip(means, metrics, columns, strict=True)
     ]
     _note_left_out(table, method, dict.fromkeys(row.dataset for row in table.rows if not row.average), datasets)

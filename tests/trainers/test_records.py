@@ -25,6 +25,7 @@ from caspl.results.records import features as features_file
 from caspl.results.records import predictions as predictions_file
 from caspl.results.records.predictions import verified
 from caspl.results.report.__main__ import main as report
+from logs_made import main_tables
 
 SHORT = ("--seed", "1", "DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "2")
 
@@ -495,8 +496,9 @@ def test_tables_are_the_same_by_records_and_by_logs(run, tmp_path, capsys, monke
     def tables():
         capsys.readouterr()
         assert collect([str(tmp_path)]) == 0
-        files = [(tmp_path / name).read_bytes() for name in ("results.csv", "results.md", "results.tex", "results.png")]
-        return [*files, *capsys.readouterr()]
+        texts = [(tmp_path / name).read_text(encoding="utf-8") for name in ("results.csv", "results.md", "results.tex")]
+        out, err = capsys.readouterr()
+        return [*map(main_tables, [*texts, out]), (tmp_path / "results.png").read_bytes(), err]
 
     with monkeypatch.context() as patch:
         patch.setattr("caspl.results.reading.runs.read_logs", lambda path: pytest.fail(f"{path} is read"))

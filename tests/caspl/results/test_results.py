@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from matplotlib.container import ErrorbarContainer
+from statsmodels.stats.proportion import proportion_confint
 
 from boosting_files import make_header
 from caspl.checkpoints.headers import GroupHeader, RunHeader
@@ -22,6 +23,7 @@ from caspl.results.published import _values, average_of, value
 from caspl.results.reading.logs import read_logs
 from caspl.results.reading.runs import find_runs
 from caspl.results.tables import build_tables
+from logs_made import main_tables
 
 TARGETS = {  # configuration -> name in the papers
     "caltech101": "Caltech101",
@@ -132,10 +134,10 @@ def base2new(root, dataset, trainer, cfg, accuracies, *, base="train_base", shot
 
 
 def run(folder, capsys, *options):
-    """Exit status, stdout and stderr of the command."""
+    """Exit status, stdout without the tables of `caspl.results.certainty`, and stderr of the command."""
     status = main([str(folder), *options])
     captured = capsys.readouterr()
-    return status, captured.out, captured.err
+    return status, main_tables(captured.out), captured.err
 
 
 def lines(markdown, *first):
@@ -400,15 +402,15 @@ def test_cross_dataset_and_domain_tables(tmp_path, capsys):
     published = line(cross, "PromptSRC, published")
     assert (
         published[1] == "71.27 (+0.23) [1]"
-        and published[2] == "93.60 (-42.10) [2]"
-        and published[-1] == "65.81 (-9.81) [2]"
+        and published[2] == "93.60 (-42.10)! [2]"
+        and published[-1] == "65.81 (-9.81)! [2]"
     )
     assert line(domains, "method")[1:] == [
         "ImageNet (source)", "ImageNetV2", "ImageNetSketch", "ImageNetA", "ImageNetR", "average",
     ]  # fmt: skip
     assert line(domains, "PromptSRC")[-1] == "63.00"
     assert line(domains, "PromptSRC, published")[1:] == [
-        "71.27 (+0.23) [1]", "64.35 (-2.85) [1]", "49.55 (+12.95) [1]", "50.90 (+12.60) [2]", "77.80 (-13.30) [1]",
+        "71.27 (+0.23) [1]", "64.35 (-2.85) [1]", "49.55 (+12.95)! [1]", "50.90 (+12.60)! [2]", "77.80 (-13.30)! [1]",
         "60.65 (+2.35) [2]",
     ]  # fmt: skip
 
@@ -702,10 +704,16 @@ def test_csv_has_a_row_for_each_finished_run(tmp_path, capsys):
     run(tmp_path, capsys)
     with (tmp_path / "results.csv").open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert ",".join(header) == "setting,dataset,trainer,method,config,shots,seed,classes,accuracy,path"
+    assert ",".join(header) == (
+        "setting,dataset,trainer,method,config,shots,seed,classes,accuracy,path,total,correct,macro_f1,ece,low95,high95"
+    )
     boosted = ["Flowers102", "CasPL_CoOp", "CoOp + CasPL", "cfg/x", "16", "2"]
     inner = "oxford_flowers/shots_16_x/CasPL_CoOp/cfg/seed2/log.txt"
     evaluated = "evaluation/CoOp/cfg_16shots/imagenet_r/seed3/log.txt"
+    counted = {}  # what logs say, and Wilson's interval; no macro F1 and no calibration error
+    for percent in (20, 40, 55.5, 80.04):
+        ends = proportion_confint(round(100 * percent), 10_000, method="wilson")
+        counted[percent] = ["10000", str(round(100 * percent)), "", "", *(f"{100 * end:.4f}" for end in ends)]
     assert rows == [
         [
             "few_shot",
@@ -718,10 +726,23 @@ def test_csv_has_a_row_for_each_finished_run(tmp_path, capsys):
             "all",
             "40.0000",
             "ZeroshotCLIP/vit_b16/dtd/log.txt",
+            *counted[40],
         ],
-        ["base_to_new", *boosted, "new", "20.0000", f"base2new/test_new/{inner}"],
-        ["base_to_new", *boosted, "base", "80.0400", f"base2new/train_base/{inner}"],
-        ["domain_generalization", "ImageNetR", "CoOp", "CoOp", "cfg", "16", "3", "all", "55.5000", evaluated],
+        ["base_to_new", *boosted, "new", "20.0000", f"base2new/test_new/{inner}", *counted[20]],
+        ["base_to_new", *boosted, "base", "80.0400", f"base2new/train_base/{inner}", *counted[80.04]],
+        [
+            "domain_generalization",
+            "ImageNetR",
+            "CoOp",
+            "CoOp",
+            "cfg",
+            "16",
+            "3",
+            "all",
+            "55.5000",
+            evaluated,
+            *counted[55.5],
+        ],
     ]
 
 
@@ -741,7 +762,9 @@ def test_files(tmp_path, capsys):
     everything(tmp_path)
     _, out, err = run(tmp_path, capsys)
     assert "wrote results.md, results.tex, results.csv, results.png, few_shot.png in" in err
-    assert (tmp_path / "results.md").read_text(encoding="utf-8") == out
+    written = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert written.startswith(out.removesuffix("\n")) and "\n## Base to new: paired tests\n" not in written
+    assert "\n## Base to new: 95 % intervals over test images\n" in written
     for name in ("results.png", "few_shot.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".tmp"]

@@ -10,7 +10,7 @@ from caspl.results.reading.logs import logs_of, read_logs
 from caspl.results.reading.runs import find_runs
 from caspl.results.reading.told import Told
 from caspl.results.records import NAME, Record, write
-from logs_made import made, put, result
+from logs_made import made, main_tables, put, result
 from records_made import of_a_test, record
 from records_made import result as counted
 
@@ -94,8 +94,9 @@ def a_table_of_everything(top: Path) -> None:
 
 def everything_said(top: Path, capsys) -> list:
     main([str(top)])
-    files = [(top / name).read_bytes() for name in ("results.csv", "results.md", "results.tex", "results.png")]
-    return [*files, *capsys.readouterr()]
+    texts = [(top / name).read_text(encoding="utf-8") for name in ("results.csv", "results.md", "results.tex")]
+    out, err = capsys.readouterr()
+    return [*map(main_tables, [*texts, out]), (top / "results.png").read_bytes(), err]
 
 
 def test_records_give_the_same_tables_and_lines_as_logs(tmp_path, capsys):
