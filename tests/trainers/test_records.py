@@ -20,6 +20,8 @@ from dassl.evaluation.predicted import highest
 from caspl.checkpoints.headers import BoostingHeader, read_header
 from caspl.ground.errors import InputError
 from caspl.results.__main__ import main as collect
+from caspl.results.paper import artefacts
+from caspl.results.reading.runs import find_runs
 from caspl.results.records import NAME, Cost, Status, Training, found, read
 from caspl.results.records import features as features_file
 from caspl.results.records import predictions as predictions_file
@@ -241,6 +243,19 @@ def test_features_out_of_a_store_are_the_same(run, tmp_path):
     for folder in ("fills", "reads"):
         assert run("CoOp", "base", folder, *SHORT, *KEPT, *store) == 0
         assert sound(tmp_path / folder).features == sound(tmp_path / "plain").features
+
+
+@pytest.mark.slow
+def test_figure_5_of_real_runs(run, tmp_path):
+    for classes in ("base", "new"):
+        folder = f"out/base2new/test_{classes}/digits/shots_0/ZeroshotCLIP/digits/seed1"
+        assert run("ZeroshotCLIP", classes, folder, "--seed", "1", "--eval-only", *KEPT) == 0
+        sound(tmp_path / folder)
+    found = {made.name: made for made in artefacts(find_runs(tmp_path / "out").runs, tmp_path / "out")}["fig5"]
+    (table,), (picture,) = found.tables, found.pictures
+    assert [row.method for row in table.rows] == ["CLIP"] and None not in table.rows[0].cells
+    assert picture.svg("light")[0].startswith(b"<?xml")
+    assert found.command.startswith("caspl sweep reproduce fig5 --datasets digits --output ")
 
 
 def test_a_trainer_without_image_features_refuses_them(run, tmp_path, monkeypatch, capsys):
