@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...ground.texts import counted
 from ..tables import Cell, Row, Table
-from .paired import ENOUGH, SIGNIFICANT, Test, holm, least_p
+from .paired import ENOUGH, SIGNIFICANT, PairedTest, holm, least_p
 from .protocol import marked, marks
 from .scores import ALONE, Comparison, comparisons, metrics_of, over_datasets, over_seeds_of, scores_of
 
@@ -32,7 +32,7 @@ class Compared:
     pair: Comparison
     place: str
     unit: str  # dataset or seed
-    tests: list[Test | None]  # by metric
+    tests: list[PairedTest | None]  # by metric
 
 
 def tests_table(setting: str, main: Table, title: str) -> Table:
@@ -72,7 +72,7 @@ def _compared(pair: Comparison, metrics: Sequence[str]) -> Iterator[Compared]:
             yield Compared(pair, dataset, "seed", tests)
 
 
-def _cell(row: Compared, metric: str, test: Test | None, corrected: dict[float, float]) -> Cell | None:
+def _cell(row: Compared, metric: str, test: PairedTest | None, corrected: dict[float, float]) -> Cell | None:
     """For example +9.31 (0.001, 0.002)*; without brackets where too few differences can show nothing."""
     if test is None:
         return None

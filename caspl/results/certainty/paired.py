@@ -18,7 +18,7 @@ DIGITS = 9  # of differences in percent: what differs less are roundings of the 
 
 
 @dataclass(frozen=True)
-class Test:
+class PairedTest:
     """Of paired differences, one for each `unit`: seed or dataset. The p are None where there are fewer than ENOUGH."""
 
     unit: str
@@ -36,16 +36,16 @@ def least_p(differences: int) -> float:
     return 2.0 ** (1 - differences)
 
 
-def tested(unit: str, differences: Sequence[float]) -> Test:
+def exact_test(unit: str, differences: Sequence[float]) -> PairedTest:
     """Raises ValueError for none, and for differences that are no finite numbers."""
     rounded = tuple(round(float(difference), DIGITS) for difference in differences)
     if not rounded or not all(abs(difference) < float("inf") for difference in rounded):
         raise ValueError(f"differences {rounded}, expected finite numbers")
     if len(rounded) < ENOUGH:
-        return Test(unit, rounded)
+        return PairedTest(unit, rounded)
     if not any(rounded):
-        return Test(unit, rounded, 1.0, 1.0)
-    return Test(unit, rounded, _wilcoxon([each for each in rounded if each]), _sign_flip(rounded))
+        return PairedTest(unit, rounded, 1.0, 1.0)
+    return PairedTest(unit, rounded, _wilcoxon([each for each in rounded if each]), _sign_flip(rounded))
 
 
 def _wilcoxon(differences: Sequence[float]) -> float:

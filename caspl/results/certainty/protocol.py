@@ -29,7 +29,7 @@ NOTES = (
     "training: mean time of the runs, from their continuation where one was resumed; "
     "elsewhere: in a run that is in no table, as phase 1 is.",
 )
-PROBE = "{}: its weight decay is chosen by accuracy on validation images, whose labels the column does not count."
+PROBE = "{}: its regularisation C is chosen by accuracy on validation images, whose labels the column does not count."
 WITHOUT_RECORDS = "unknown: the runs left no record (run.json), or it does not say."
 
 

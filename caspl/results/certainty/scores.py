@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..names import BEHIND_BOOSTING, BOOSTING, UNTRAINED
 from ..reading.run import BASE_TO_NEW, FEW_SHOT, Run
 from ..tables import Cell, Row, Table
-from .paired import Test, tested
+from .paired import PairedTest, exact_test
 
 ACCURACY = "accuracy"  # the only metric of transfer tables, whose columns are datasets
 WITHOUT, ALONE = "without CasPL", "boosting alone"  # what a method is compared with
@@ -136,14 +136,14 @@ def _prompts(cell: Cell) -> dict[int | None, str]:
     return {seed: boosting.sha256 for seed, boosting in known if boosting is not None}
 
 
-def over_datasets(comparison: Comparison, metric: str) -> Test | None:
+def over_datasets(comparison: Comparison, metric: str) -> PairedTest | None:
     """Of the mean difference on each dataset that both have."""
     means = [differences(comparison, dataset, metric).values() for dataset in comparison.method.datasets]
     means = [sum(each) / len(each) for each in means if each]
-    return tested("dataset", means) if means else None
+    return exact_test("dataset", means) if means else None
 
 
-def over_seeds_of(comparison: Comparison, dataset: str, metric: str) -> Test | None:
+def over_seeds_of(comparison: Comparison, dataset: str, metric: str) -> PairedTest | None:
     """Of the differences of the seeds on one dataset."""
     found = differences(comparison, dataset, metric)
-    return tested("seed", [*found.values()]) if found else None
+    return exact_test("seed", [*found.values()]) if found else None

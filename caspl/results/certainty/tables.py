@@ -102,7 +102,9 @@ def _images(run: Run) -> int | None:
 
 
 def _with_seeds(cell: Cell, row: Row) -> Cell | None:
-    interval = over_seeds([*cell.by_seed.values()])
+    """Where all seeds count that its mean is of, which an average of datasets with different seeds has not."""
+    complete = {run.seed for run in cell.runs} == set(cell.by_seed)
+    interval = over_seeds([*cell.by_seed.values()]) if complete else None
     return None if interval is None else _bare(cell, interval)
 
 

@@ -1,8 +1,9 @@
 """Which method is best, by how much, whether that is certain, and how to run it again: in plain sentences.
 
-A lead counts as certain where the exact sign-flip test over six or more datasets, or seeds, gives p of 0.05 or less against
-every other method. The best has to beat each of them, so that the largest p decides and none is corrected (intersection-union
-test).
+A lead is certain where the exact sign-flip test over six or more datasets, or seeds of one, gives p of 0.05 or less and, as far
+as there are predictions, the 95 % interval over the test images leaves out 0. Seeds say what another training would change,
+images what other test images would. The best method has to pass the test against every other one; since it has to pass all, the
+largest p decides and none is corrected (intersection-union test).
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from ..reading.run import BASE_TO_NEW, Run
 from ..tables import Cell, Interval, Table, average, build_tables, harmonic_mean
 from .compared import shown_p, shown_points
 from .images import Answers
-from .paired import ENOUGH, SIGNIFICANT, Test, least_p, tested
+from .paired import ENOUGH, SIGNIFICANT, PairedTest, exact_test, least_p
 from .protocol import TESTED, marks
 from .scores import ACCURACY, ALONE, WITHOUT, Comparison, Scores, comparisons, differences, metrics_of, scores_of
 
 SECOND, WITH = "second", "with CasPL"
+ROLES = {
+    SECOND: "the second",
+    WITHOUT: "the same without CasPL",
+    WITH: "the same with CasPL",
+    ALONE: "its boosting prompts alone",
+}
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,14 @@ class Margin:
         kind: SECOND, WITHOUT CasPL, boosting ALONE, or WITH CasPL where the best is without.
         points: best minus other.
         test: over datasets or over seeds; None: they have none in common.
-        images: 95 % interval over the test images, paired by image; None: of several datasets, or no predictions.
+        images: 95 % interval of the lead over the test images, paired by image; None: over datasets, or no predictions.
         sentence: all of this.
     """
 
     kind: str
     method: str
     points: float
-    test: Test | None
+    test: PairedTest | None
     images: Interval | None
     certain: bool
     sentence: str
@@ -53,9 +60,10 @@ class Verdict:
 
     Attributes:
         dataset: its name, or "average of <number>".
-        metric: the column that decides, such as HM.
-        certain: whether the best beats every other method, by test.
-        sentence: which is best, and whether that is certain.
+        metric: the column that decides: HM, a number of shots, or "accuracy".
+        margins: over the second and over what the best is to be compared with; empty of the only method.
+        certain: whether the best leads so against every other method.
+        sentence: which is best, by how much over the second, and whether that is certain.
         commands: of the best method's runs of its first seed, as a shell takes them; none without records.
     """
 
@@ -121,39 +129,43 @@ class _Field:
 
     def verdict(self) -> Verdict:
         best, *others = self.scores
-        cell = self.cells[best]
-        tests = {other: self._test(Comparison(self.scores[best], self.scores[other], SECOND)) for other in others}
+        tests = {other: self._test(self._pair(best, other, SECOND)) for other in others}
         margins = self._margins(best, others)
-        hardest = max(tests.values(), key=_doubt, default=None)
-        certain = bool(others) and _doubt(hardest) <= SIGNIFICANT
         several = len(self.datasets) > 1
-        place = f"on average over {len(self.datasets)} datasets" if several else f"on {self.datasets[0]}"
-        name = {"HM": "HM", ACCURACY: "accuracy", "0": "zero-shot accuracy"}.get(
-            self.metric, f"{self.metric}-shot accuracy"
-        )
-        words = [f"{best} is the best of {len(self.scores)} methods {place}: {name} {cell.mean:.2f}."]
-        if not others:
-            words = [f"{best} is the only method {place}: {name} {cell.mean:.2f}."]
-        elif certain:
-            words.append(f"That is certain: {_said(hardest)} or less against each of the others.")
-        elif hardest is None or hardest.sign_flip is None:
-            words.append(f"That is not certain: {_too_few(hardest)}.")
-        else:
-            rival = next(other for other, test in tests.items() if test is hardest)
-            words.append(f"That is not certain: against {rival} {_said(hardest)}.")
-        if TESTED in marks(cell.runs):
-            words.append("Its epoch was chosen on test images, which makes its numbers too high.")
         return Verdict(
             self.setting,
             f"average of {len(self.datasets)}" if several else self.datasets[0],
             self.metric,
             best,
-            cell,
+            self.cells[best],
             tuple(margins),
-            certain,
-            " ".join(words),
-            tuple(_commands(cell)),
+            bool(others) and max(map(_doubt, tests.values())) <= SIGNIFICANT and margins[0].certain,
+            " ".join(self._words(best, tests, margins)),
+            tuple(_commands(self.cells[best])),
         )
+
+    def _words(self, best: str, tests: Mapping[str, PairedTest | None], margins: Sequence[Margin]) -> Iterator[str]:
+        names = {"HM": "HM", ACCURACY: "accuracy", "0": "zero-shot accuracy"}
+        name = names.get(self.metric, f"{self.metric}-shot accuracy")
+        place = f"on average over {len(self.datasets)} datasets" if len(self.datasets) > 1 else f"on {self.datasets[0]}"
+        number = f"{place}: {name} {self.cells[best].mean:.2f}"
+        if not tests:
+            yield f"{best} is the only method {number}."
+        else:
+            second = margins[0]
+            lead = f"{second.points:.2f}"
+            lead = "level with" if lead == "0.00" else f"{lead} points above"
+            yield f"{best} is the best of {len(self.scores)} methods {number}, {lead} the second, {second.method}."
+            rival, hardest = max(tests.items(), key=lambda item: _doubt(item[1]))
+            if _doubt(hardest) > SIGNIFICANT:
+                against = f"against {rival}, " if hardest is not None and hardest.sign_flip is not None else ""
+                yield f"That is not certain: {against}{_said(hardest)}."
+            elif not second.certain:
+                yield f"That is not certain: {_said(hardest)}, but on other images the lead over the second may vanish."
+            else:
+                yield f"That is certain: against each of the others {_said(hardest)} or less."
+        if TESTED in marks(self.cells[best].runs):
+            yield "Its epoch was chosen on test images, which makes its numbers too high."
 
     def _margins(self, best: str, others: Sequence[str]) -> list[Margin]:
         """Over the second, and over what the best is to be compared with, each other method once."""
@@ -166,64 +178,59 @@ class _Field:
         return [self._margin(best, other, kind) for other, kind in kinds.items()]
 
     def _margin(self, best: str, other: str, kind: str) -> Margin:
-        paired = ALONE if self.scores[other].runs[0].trainer == BOOSTING else kind
-        test = self._test(Comparison(self.scores[best], self.scores[other], paired))
+        test = self._test(self._pair(best, other, kind))
         own, rival = self.cells[best], self.cells[other]
-        points = own.mean - rival.mean
-        certain = _doubt(test) <= SIGNIFICANT
         images, trouble = None, ""
         if self.answers is not None and len(self.datasets) == 1:
             try:
                 images = self.answers.difference(own.runs, rival.runs)
             except InputError as error:
-                trouble = f" Nothing is said of images: {error}."
-        role = {SECOND: "the second", WITHOUT: "the same without CasPL", ALONE: "its boosting prompts alone"}.get(
-            kind, "the same with CasPL"
-        )
-        words = f"{shown_points(points)} points against {other}, {role}: "
-        words += f"certain, {_said(test)}." if certain else "not certain, "
-        if not certain:
-            words += f"{_too_few(test)}." if test is None or test.sign_flip is None else f"{_said(test)}."
+                trouble = f" What other images would change is not known: {error}."
+        likely = images is None or images.low > 0
+        certain = _doubt(test) <= SIGNIFICANT and likely
+        points = own.mean - rival.mean
+        known = "certain" if certain else "not certain"
+        words = f"{shown_points(points)} points against {other}, {ROLES[kind]}: {known}, {_said(test)}."
         if images is not None:
-            explained = (
-                "may be chance of the images" if images.low <= 0 <= images.high else "is no chance of the images"
-            )
+            ends = f"{shown_points(images.low)} to {shown_points(images.high)}"
             words += (
-                f" Between these trained models, on the same test images, the difference {explained} "
-                f"(95 % interval {images.low:+.2f} to {images.high:+.2f})."
+                f" Other test images {'would hardly' if likely else 'may'} reverse it: "
+                f"with these trained models the 95 % interval is {ends}."
             )
         return Margin(kind, other, points, test, images, certain, words + trouble)
 
-    def _test(self, pair: Comparison) -> Test | None:
+    def _pair(self, best: str, other: str, kind: str) -> Comparison:
+        """Boosting alone is always compared with the same prompts."""
+        alone = self.scores[other].runs[0].trainer == BOOSTING
+        return Comparison(self.scores[best], self.scores[other], ALONE if alone else kind)
+
+    def _test(self, pair: Comparison) -> PairedTest | None:
         """Over datasets where there are enough, else over seeds that both have on each of them; None where there is none."""
         by_dataset = [differences(pair, dataset, self.metric) for dataset in self.datasets]
         if len(by_dataset) >= ENOUGH and all(by_dataset):
-            return tested("dataset", [statistics.mean(each.values()) for each in by_dataset])
+            return exact_test("dataset", [statistics.mean(each.values()) for each in by_dataset])
         seeds = [seed for seed in by_dataset[0] if all(seed in each for each in by_dataset)]
         means = [statistics.mean(each[seed] for each in by_dataset) for seed in seeds]
-        return tested("seed", means) if means else None
+        return exact_test("seed", means) if means else None
 
 
-def _doubt(found: Test | None) -> float:
+def _doubt(found: PairedTest | None) -> float:
     """p, and more than 1 where there is none; of a lead on the wrong side 1."""
     if found is None or found.sign_flip is None:
         return 2.0
     return found.sign_flip if found.mean > 0 else 1.0
 
 
-def _said(found: Test) -> str:
-    over = counted(len(found.differences), found.unit)
-    return f"the sign-flip test over {over} gives p {shown_p(found.sign_flip)}"
-
-
-def _too_few(found: Test | None) -> str:
+def _said(found: PairedTest | None) -> str:
+    """What a test says, or why there is none."""
     if found is None:
         return f"they have no seed in common, and {ENOUGH} are needed for a test"
-    number = len(found.differences)
-    return (
-        f"of {counted(number, found.unit)} no test gives p below {least_p(number):.2g}, "
-        f"so that {found.unit}s alone can't show it ({ENOUGH} are needed)"
-    )
+    over = counted(len(found.differences), found.unit)
+    if found.sign_flip is None:
+        return (
+            f"with {over} an exact test can't give p below {least_p(len(found.differences)):.2g} ({ENOUGH} are needed)"
+        )
+    return f"the sign-flip test over {over} gives p {shown_p(found.sign_flip)}"
 
 
 def _commands(cell: Cell) -> Iterator[str]:
