@@ -30,6 +30,7 @@ from torch import Tensor
 from ..errors import InputError, first_line
 from ..files import regular
 from .kinds import LONGEST_MARK, other_kind
+from .zips import check_directory
 
 # What the older format starts with: torch.serialization.MAGIC_NUMBER and PROTOCOL_VERSION.
 LEGACY_MARKS = (0x1950A86A20F9469CFC6C, 1001)
@@ -283,7 +284,7 @@ def opened(path: Path) -> Iterator[TensorFile]:
             if stranger := other_kind(head):
                 raise UnreadableError(stranger)
             if head.startswith(b"PK\x03\x04"):
-                _check_directory(file)
+                check_directory(file, LARGEST_DIRECTORY)
                 with zipfile.ZipFile(file) as archive:
                     yield _read_archive(archive)
             else:
@@ -315,22 +316,6 @@ def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise UnreadableError(f"{name} is compressed")
     return archive.read(name)
-
-
-def _check_directory(file: BinaryIO) -> None:
-    """Compare the length of a zip archive's directory before it is read, an object for each entry.
-
-    It stands in the last 22 bytes, and for archives of the larger kind 98 bytes before the end.
-    """
-    start = file.seek(-min(98, file.seek(0, os.SEEK_END)), os.SEEK_END)
-    tail = file.read().rjust(98, b"\0")
-    if tail[76:80] != b"PK\5\6":
-        raise UnreadableError(f"a zip archive that does not end as one, behind byte {start}")
-    lengths = [int.from_bytes(tail[88:92], "little")]
-    if tail[56:60] == b"PK\6\7":
-        lengths = [int.from_bytes(tail[40:48], "little")]
-    if max(lengths) > LARGEST_DIRECTORY:
-        raise UnreadableError(f"a zip archive whose directory is longer than {LARGEST_DIRECTORY:,} bytes")
 
 
 def _read_legacy(file: BinaryIO) -> TensorFile:

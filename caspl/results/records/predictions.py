@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,6 +39,7 @@ HEAD = ["image", "label", *(f"label{n}" for n in range(1, TOP + 1)), *(f"probabi
 PACKING = 3  # of 9: more take twice the time and save a twentieth
 LARGEST = 2**32  # bytes, unpacked
 LONGEST_LINE = 65_536
+OTHER = "is not the file of its run, as the checksum in the record says"
 MOST_SUM = 1.001  # of an image's probabilities, which are rounded
 
 
@@ -97,10 +100,25 @@ def read(folder: str | Path, said: Predictions) -> Table:
     speaks of, or is no such table.
     """
     path = Path(folder) / said.file
-    try:
+    with _in_a_sentence(path):
         if sha256_of(path) != said.sha256:
-            raise InputError(f"{path} is not the file of its run, as the checksum in the record says; {UNALTERED}")
-        return _table(path, said.images)
+            raise ValueError(OTHER)
+        with open(regular(path), "rb") as file:
+            return _table(file, said.images)
+
+
+def unpacked(content: bytes, name: str, said: Predictions) -> Table:
+    """The same from the bytes of a file called `name`. Raises InputError as `read`."""
+    with _in_a_sentence(name):
+        if hashlib.sha256(content).hexdigest() != said.sha256:
+            raise ValueError(OTHER)
+        return _table(io.BytesIO(content), said.images)
+
+
+@contextmanager
+def _in_a_sentence(path: str | Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise InputError(f"there is no file {path}, of which the record beside it speaks; copy it, too") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -108,13 +126,16 @@ def read(folder: str | Path, said: Predictions) -> Table:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({cause(error)}); {UNALTERED}") from None
     except ValueError as error:  # InputErrors, too
-        raise error if isinstance(error, InputError) else InputError(f"{path}, {error}; {UNALTERED}") from None
+        if isinstance(error, InputError):
+            raise
+        comma = "" if str(error) == OTHER else ","
+        raise InputError(f"{path}{comma} {error}; {UNALTERED}") from None
 
 
-def _table(path: Path, images: int) -> Table:
+def _table(file: BinaryIO, images: int) -> Table:
     """Raises ValueError, with the line, for what is no table of so many images."""
     names, labels, top, probabilities = [], [], [], []
-    for number, row in enumerate(_rows(path), 1):
+    for number, row in enumerate(_rows(file), 1):
         if number == 1:
             if row != HEAD:
                 raise ValueError(f"line 1: it has other columns than {','.join(HEAD)}")
@@ -138,8 +159,8 @@ def _table(path: Path, images: int) -> Table:
     return Table(names, np.array(labels), np.array(top), np.array(probabilities, np.float32))
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
-    with gzip.open(regular(path), "rb") as packed:
+def _rows(file: BinaryIO) -> Iterator[list[str]]:
+    with gzip.open(file, "rb") as packed:
         try:
             yield from csv.reader(_lines(packed), strict=True)
         except csv.Error as error:

@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from ..cases import Case
 from ..sound import Sound
-from . import backbones, ends, flags, images, keys, logs, own_images, places, records, splits, torch_files, yaml_texts
+from . import (
+    backbones,
+    bundles,
+    ends,
+    flags,
+    images,
+    keys,
+    logs,
+    own_images,
+    places,
+    records,
+    splits,
+    torch_files,
+    yaml_texts,
+)
 
-KINDS = (keys, flags, yaml_texts, records, torch_files, backbones, images, splits, own_images, logs, places, ends)
+KINDS = (
+    keys,
+    flags,
+    yaml_texts,
+    records,
+    torch_files,
+    backbones,
+    images,
+    splits,
+    own_images,
+    logs,
+    bundles,
+    places,
+    ends,
+)
 
 
 def every(sound: Sound, seed: int = 0) -> list[Case]:

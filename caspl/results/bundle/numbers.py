@@ -1,0 +1,83 @@
+"""What the record of a run says, computed anew from the files that it names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+from ...ground.errors import InputError
+from ...ground.texts import counted
+from ..reading.run import Run
+from ..records import Record
+from ..records import predictions as files
+from ..records.measures import differences
+from . import links
+
+Content = Callable[[str], bytes]  # of a file by its name; raises ValueError, with a phrase, where it can't be read
+SHORT = 12  # digits of a checksum that are told
+
+
+def recomputed(record: Record, folder: str, content: Content) -> Iterator[str]:
+    """What a record with predictions says of its result and images that these do not, a phrase each.
+
+    Raises InputError where the predictions are not those of the record, or can't be read.
+    """
+    name = f"{folder}/{record.predictions.file}"
+    try:
+        table = files.unpacked(content(name), name, record.predictions)
+        yield from differences(record.result, files.recomputed(record, table))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from None
+    part = record.dataset.test if record.result.split == "test" else record.dataset.val
+    if part.sha256 and not any(map(_may_be_another, table.images)) and images_sha256(table) != part.sha256:
+        yield "its predictions are of other images, or with other labels, than the checksum of its dataset says"
+
+
+def images_sha256(table: files.Table) -> str:
+    """Of names and labels in order, as `Part` has it."""
+    whole = hashlib.sha256()
+    for name, label in zip(table.images, table.labels.tolist(), strict=True):
+        whole.update(f"{name}\0{label}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
+
+
+def _may_be_another(image: str) -> bool:
+    """Whether a name in the table may not be the image's own (`shown_path`)."""
+    return image.startswith("./") or "\\" in image
+
+
+def models(folder: str, records: Mapping[str, Record], trainings: links.Trainings) -> Iterator[str]:
+    """Where a run speaks of another file than the run that made it, a phrase each: its model, its boosting prompts."""
+    record = records[folder]
+    maker = trainings.of(folder, record)
+    if maker not in (None, folder):
+        theirs = dict(links.models(records[maker]))
+        for name, sha256 in links.models(record):
+            if name in theirs and theirs[name] != sha256:
+                yield f"it tests {name} with the checksum {_short(sha256)}, and {maker} has made {_short(theirs[name])}"
+    if sha256 := links.used(record):
+        maker = trainings.phase_1(record)
+        if maker is not None and (others := links.made(records[maker])) != sha256:
+            yield f"it rests on boosting prompts {_short(sha256)}, and {maker} has made {_short(others)}"
+
+
+def _short(sha256: str) -> str:
+    return f"{sha256[:SHORT]}..."
+
+
+def images(runs: list[Run]) -> Iterator[str]:
+    """Where the runs that stand in one column of a table were not tested on the same images, a phrase each."""
+    tested: dict[tuple, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        if run.record is not None and run.record.result is not None and run.record.dataset.test.sha256:
+            key = run.setting, run.dataset, run.classes
+            tested[key][run.record.dataset.test.sha256].append(run.path)
+    for (_, dataset, classes), found in tested.items():
+        if len(found) > 1:
+            of = "; ".join(
+                f"{_short(sum_)} ({counted(len(paths), 'run')}, first {paths[0]})" for sum_, paths in found.items()
+            )
+            yield f"{dataset}, {classes} classes: not tested on the same images with the same labels, but on {of}"
