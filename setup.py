@@ -39,7 +39,7 @@ setup(
         "caspl.clip.demo": ["*.safetensors"],
         "caspl.results": ["*.csv"],
         "caspl.results.report": ["page.*"],
-        "caspl.configs": ["**/*.yaml"],
+        "caspl.configs": ["**/*.yaml", "keys.txt"],
         "caspl.completion": ["table.json", "scripts/*"],
     },
     install_requires=[

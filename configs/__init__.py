@@ -10,17 +10,25 @@ lists those whose names contain a word, and prints one with all that its `_BASE_
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from ..ground.errors import InputError, nearest
 from ..ground.yaml_files import beside
 
 FOLDER = Path(__file__).resolve().parent
+KEY_NAMES = "keys.txt"  # in FOLDER; written by `python -m caspl.configs keys --update`
 
 
 def names() -> list[str]:
     """All files, as they are given to --config-file and --dataset-config-file: configs/..., sorted."""
     return sorted(shown(path) for kind in ("datasets", "trainers") for path in (FOLDER / kind).rglob("*.yaml"))
+
+
+@cache
+def key_names() -> tuple[str, ...]:
+    """Every key that is declared, without asking Dassl, trainers and datasets, whose imports take seconds."""
+    return tuple((FOLDER / KEY_NAMES).read_text(encoding="utf-8").splitlines())
 
 
 def shown(path: Path) -> str:

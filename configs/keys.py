@@ -11,6 +11,7 @@ from pathlib import Path
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.keys import Key, as_sections, as_table, as_text, matching
+from . import KEY_NAMES
 
 UPDATE = "--update"
 # Where CasPL's own keys stand in README.md, and which they are: by the beginnings of their names
@@ -52,16 +53,22 @@ def main(argv: list[str]) -> None:
 
 
 def update(checkout: Path) -> None:
-    """Write the tables of a checkout. Raises InputError where `checkout` is none, as in an installed package."""
+    """Write the tables and the list of names of a checkout. Raises InputError where it is none, as in an installed package."""
     keys, readme = declared(), checkout / "README.md"
     if not readme.is_file():
         raise InputError(f"{readme} is not there; {UPDATE} is for a checkout of CasPL, leave it out")
     for path, text in (
         (checkout / "docs" / "keys.md", page(keys)),
         (readme, with_table(readme.read_text(encoding="utf-8"), keys)),
+        (checkout / "configs" / KEY_NAMES, "".join(f"{name}\n" for name in names_of(keys))),
     ):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def names_of(keys: list[Key]) -> list[str]:
+    """Each once: some are declared in several places."""
+    return [*dict.fromkeys(key.name for key in keys)]
 
 
 def page(keys: list[Key]) -> str:

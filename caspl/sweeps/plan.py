@@ -19,7 +19,7 @@ from .requests import LABEL_FREE, Mistakes, Request, Variation, is_cascaded, is_
 PLAIN = Variation()
 BOOSTING = "TRAINER.CASPL.BOOSTING"
 EPOCHS = "OPTIM.MAX_EPOCH"
-FEATURES, FEATURES_FILE = "TEST.FEATURES", "features.npz"
+FEATURES, FEATURES_FILE = "TEST.FEATURES", "features.safetensors"
 FREE = ("LOGGER", FEATURES)  # keys that may change between a run and its repetition
 UNTRAINED = "ZeroshotCLIP"  # and ZeroshotCLIP2: they have no epochs
 FITTED = "LinearProbe"  # at once: its checkpoint is that of epoch 1

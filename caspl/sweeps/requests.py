@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..ground.errors import InputError
+from .. import configs
+from ..ground.errors import InputError, nearest
 from ..ground.texts import visible
 from . import place
 from .protocols.reading import CASCADED, PHASE_1, read_by_any
@@ -181,8 +182,19 @@ def _check_pairs(mistakes: Mistakes, request: Request) -> None:
             mistakes.add(f'"{key}" stands after -- where a KEY such as OPTIM.LR is expected')
         elif instead := _instead(request, key):
             mistakes.add(f"{key} stands after --, but {instead}; leave the pair out")
+        elif meant := _misspelt(key):
+            mistakes.add(f"{key} stands after --, but no key is called so; do you mean {meant}?")
         if not read_by_any(request.trainers, key):
             mistakes.add(f"{key} stands after --, but none of {' '.join(request.trainers)} reads it")
+
+
+def _misspelt(key: str) -> str:
+    """The nearest of all keys to one that there is not; "": there is, or it may be of a trainer that was added."""
+    names = configs.key_names()
+    node = key.rpartition(".")[0]
+    if key in names or (node.startswith("TRAINER.") and not any(name.startswith(f"{node}.") for name in names)):
+        return ""
+    return nearest(key, names) or ""
 
 
 def check_used(mistakes: Mistakes, request: Request) -> None:

@@ -144,7 +144,7 @@ TARGETS = {
     ),
     "fig5": Target(
         "Figure 5: image features on DTD, neither phase, either, both (PromptSRC)",
-        (Part("features", "base2new", CASCADE, ("dtd",)),),
+        (Part("image features", "base2new", CASCADE, ("dtd",), keys=("TEST.FEATURES", "True")),),
     ),
 }
 TARGETS["all"] = Target(

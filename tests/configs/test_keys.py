@@ -7,7 +7,7 @@ from dassl.config import get_cfg_default, merge_file
 
 import caspl.datasets
 import caspl.trainers
-from caspl.configs import find_base, keys, names
+from caspl.configs import find_base, key_names, keys, names
 from caspl.configs.__main__ import main
 from caspl.ground.keys import problems
 
@@ -44,6 +44,10 @@ def test_every_file_of_ours_passes():
 
 def test_the_page_of_keys_is_current():
     assert (ROOT / "docs" / "keys.md").read_text(encoding="utf-8") == keys.page(KEYS), REGENERATE
+
+
+def test_the_list_of_names_is_current():
+    assert key_names() == tuple(keys.names_of(KEYS)), REGENERATE
 
 
 def test_the_table_in_the_readme_is_current():

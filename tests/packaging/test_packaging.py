@@ -40,6 +40,7 @@ def test_the_wheel_holds_nothing_but_caspl(wheel):
         "caspl/configs/trainers/CoOp/digits.yaml",
         "caspl/configs/datasets/digits.yaml",
         "caspl/configs/bases/digits.yaml",
+        "caspl/configs/keys.txt",
         "caspl/completion/table.json",
         *(f"caspl/completion/scripts/caspl.{shell}" for shell in ("bash", "zsh", "fish")),
     }

@@ -67,7 +67,7 @@ class Ending:
 def ending_of(asked: Sweep) -> Ending:
     """Of a sweep: its tables, and the page of what was to be reproduced."""
     tables = [table_of(*table) for table in asked.tables]
-    return Ending((*tables, *([report_of(asked.report)] if asked.report else [])), asked.deviations)
+    return Ending((*tables, *([report_of(asked.request.output)] if asked.report else [])), asked.deviations)
 
 
 def table_of(folder: str, datasets: Sequence[str], trainers: Sequence[str]) -> tuple[str, ...]:

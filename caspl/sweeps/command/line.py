@@ -87,7 +87,7 @@ class Sweep:
     dry_run: bool
     mistakes: Mistakes
     deviations: Mapping[str, str]  # by trainer, from what is published
-    report: str = ""  # the folder that gets a page; "": none does
+    report: bool = False  # whether the output folder gets a page
 
 
 # ---------------------------------------------------------------------------------------------------------------------

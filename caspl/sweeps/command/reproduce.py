@@ -53,7 +53,7 @@ def read(words: Words, place: Place, caller: Caller, mistakes: Mistakes) -> Swee
         dry_run=DRY_RUN in words.flags,
         mistakes=mistakes,
         deviations=deviations,
-        report=whole.output if wanted else "",
+        report=wanted,
     )
 
 

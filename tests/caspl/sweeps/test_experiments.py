@@ -442,6 +442,14 @@ MISTAKES = {
     "name": (["--name", "a/b"], "--name a/b has a slash"),
     "output": (["--output", "/proc/out"], "can't write to /proc/out (--output)"),
     "flag for train.py": (["--", "--backbone", "RN50"], '"--backbone" stands after -- where a KEY such as OPTIM.LR'),
+    "misspelt key": (
+        ["--", "OPTIM.MAX_EPOCHS", "4"],
+        "OPTIM.MAX_EPOCHS stands after --, but no key is called so; do you mean OPTIM.MAX_EPOCH?",
+    ),
+    "misspelt key of a trainer": (
+        ["--", "TRAINER.COOP.NCTX", "4"],
+        "TRAINER.COOP.NCTX stands after --, but no key is called so; do you mean TRAINER.COOP.N_CTX?",
+    ),
     "key of nobody": (
         ["--", "TRAINER.IVLP.N_CTX_TEXT", "4"],
         "TRAINER.IVLP.N_CTX_TEXT stands after --, but none of CoOp",

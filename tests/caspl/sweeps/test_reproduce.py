@@ -6,10 +6,12 @@ from functools import cache
 
 import pytest
 
+from caspl.results.records import features
 from caspl.sweeps import targets
 from caspl.sweeps.command import carrying_out, line, reproduce
 from caspl.sweeps.jobs import Kind
 from caspl.sweeps.place import Place
+from caspl.sweeps.plan import FEATURES
 from caspl.sweeps.protocols.table import BENCHMARK
 from caspl.sweeps.requests import Mistakes, MistakesError
 from caspl.sweeps.targets import TARGETS, WITHOUT_IMAGENET
@@ -115,6 +117,21 @@ def test_boosting_on_imagenet():
     assert there.needs.startswith("output/boost/imagenet/")
     assert jobs[f"output/dtd/CasPL_PromptSRC/{config}_16shots/seed1"].needs.startswith("output/boost/dtd/")
     assert there.needs in folders("table1", "--datasets", "imagenet", "--seeds", "1")  # is run once for both
+
+
+def test_features_are_asked_for_once_whoever_else_has_the_run():
+    """A run that lacks them is not finished for Figure 5, and is the same run for everybody else."""
+    own, without = folders("fig5", "--seeds", "1"), folders("table7", "--datasets", "dtd", "--seeds", "1")
+    whole = folders("all", "--datasets", "dtd", "--seeds", "1")
+    shared = [folder for folder, job in own.items() if job.kind in (Kind.TRAINING, Kind.TEST)]
+    assert len(shared) == 8
+    for folder in shared:
+        assert own[folder].leaves == whole[folder].leaves == (features.NAME,) and without[folder].leaves == ()
+        assert own[folder].arguments[-2:] == whole[folder].arguments[-2:] == (FEATURES, "True")
+        assert own[folder].settings == without[folder].settings
+    assert not any(job.leaves for folder, job in whole.items() if folder not in shared)
+    asked_not = folders("fig5", "--seeds", "1", "--", FEATURES, "False")
+    assert not any(job.leaves for job in asked_not.values())
 
 
 def test_a_part_of_the_datasets():
