@@ -41,6 +41,7 @@ ORDER = (*TRAINERS, "CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCo
 UNTRAINED = ("ZeroshotCLIP", "ZeroshotCLIP2")  # in which nothing is drawn: every seed gives the same
 BOOSTING = "CasPLBoost"
 BEHIND_BOOSTING = "CasPL_"
+PHASE_1 = ("CasPLBoost", "CasPL")  # here, and in the published code
 # Of the family's repositories, under the names that their scripts give them; with ORDER, what a folder of such a name is for
 OTHER_TRAINERS = ("DePT", "MMA", "MultiModalAdapter", "MMRL", "MMRLpp", "ProDA", "PromptKD", "RPO", "TCP")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...checkpoints.headers import BoostingHeader, RunHeader, read_header
 from ...ground.errors import InputError, cause
-from ..names import SOURCE, VARIANTS
+from ..names import PHASE_1, SOURCE, VARIANTS
 from ..records import NAME, Record, read
 from .agreement import LABEL_FREE, REMEDY, Identity, identify
 from .logs import logs_of, read_logs
@@ -59,10 +59,16 @@ def _entries(top: Path, found: Found) -> list[Entry]:
             with _noting(found, entry.told.name, top):
                 entry.identity = identify(folder, top, entry.told)
                 entry.contradicted = False
-        if own and not any(entry.identity or entry.contradicted for entry in own):
+        unknown = [entry for entry in own if not _is_phase_1(entry.told)]
+        if unknown and not any(entry.identity or entry.contradicted for entry in own):
             found.elsewhere.append(_relative(folder, top))
         entries += own
     return entries
+
+
+def _is_phase_1(told: Told) -> bool:
+    """A finished phase 1 of CasPL: it stands in no table itself, the tests of its boosting prompts and of phase 2 do."""
+    return told.says("TRAINER.NAME") in PHASE_1 and told.trained and not told.tests_a_model
 
 
 def _told(folder: Path, files: Sequence[str], top: Path, found: Found) -> list[Told]:

@@ -654,6 +654,22 @@ def test_other_logs_are_counted_and_left_alone(tmp_path, capsys):
     assert len(lines(out, "digits")) == 1
 
 
+@pytest.mark.parametrize(
+    ("trainer", "end", "told"),
+    [
+        ("CasPLBoost", "Finish training\n", False),
+        ("CasPL", "Finish training\n", False),  # in the published code
+        ("CasPLBoost", "epoch [1/50] batch [5/19] loss 1.2\n", True),  # it has not finished
+        ("CoOp", "Finish training\n", True),
+    ],
+)
+def test_a_finished_phase_1_is_no_mystery(tmp_path, capsys, trainer, end, told):
+    base2new(tmp_path, "digits", "CoOp", "cfg", {1: (80, 20)})
+    write(tmp_path / "boost" / "digits" / "cfg" / "seed1", ours(50, extra=end), trainer=trainer, shots=-1)
+    status, _, err = run(tmp_path, capsys)
+    assert status == 0 and ("boost/digits/cfg/seed1" in err) == told
+
+
 # ------------------------------------------------------------ command line and files
 @pytest.mark.parametrize("inside", [".", "base2new", "base2new/test_new", "base2new/test_new/digits/shots_16"])
 def test_any_folder_of_a_layout_will_do(tmp_path, capsys, monkeypatch, inside):
