@@ -111,21 +111,22 @@ class Browser:
             text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
             self("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
+    def _params(self, *methods: str) -> list[dict[str, Any]]:
+        return [event["params"] for event in self.events if event.get("method") in methods]
+
     @property
     def complaints(self) -> list[Any]:
         """Errors of scripts, and what the page's own policy forbade."""
-        kinds = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
-        return [event["params"] for event in self.events if event.get("method") in kinds]
+        return self._params("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
 
     @property
     def asked(self) -> list[str]:
-        """Addresses that were asked for, beside what the page itself holds."""
-        sent = [
-            event["params"]["request"]["url"]
-            for event in self.events
-            if event.get("method") == "Network.requestWillBeSent"
-        ]
-        return [address for address in sent if not address.startswith("data:")]
+        """Addresses that were asked for, beside what the page itself holds, and what its policy forbade."""
+        forbidden = {
+            one["requestId"] for one in self._params("Network.loadingFailed") if one.get("blockedReason") == "csp"
+        }
+        sent = [one for one in self._params("Network.requestWillBeSent") if one["requestId"] not in forbidden]
+        return [one["request"]["url"] for one in sent if not one["request"]["url"].startswith("data:")]
 
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self("Page.captureScreenshot", format="png")["data"]))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from ... import __version__
 from ...ground.texts import counted
+from ..certainty.tables import behind
+from ..certainty.verdict import verdicts
 from ..paper import artefacts
 from ..reading.run import Found
 from ..tables import build_tables
@@ -17,6 +19,7 @@ from .evidence import Evidences, Group, method_of
 from .missing import Lacks, missing
 from .panels.pooled import MOST_READ
 from .shown import Picture, ShownTable, Source, Sources, picture_of, shown_table
+from .verdict import ShownVerdict, shown_verdicts
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Page:
     title: str
     version: str  # of this program
     counts: list[str]
+    verdicts: list[ShownVerdict]
     tables: list[ShownTable]
+    certainty: list[ShownTable]
     paper: list[ShownArtefact]
     absent: list[Absent]  # tables and figures of the paper for which there is no run
     missing: list[Lacks]
@@ -47,6 +52,8 @@ def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
         shown_table(setting.replace("_", "-"), table, sources, picture_of(f"picture-{number}", setting, table))
         for number, (setting, table) in enumerate(tables.items(), 1)
     ]
+    certainty = [shown_table(f"certainty-{number}", table, sources) for number, table in enumerate(behind(tables), 1)]
+    best = shown_verdicts(verdicts(found.runs, folder) if found.runs else (), sources)
     paper, absent = shown_artefacts(artefacts(found.runs, folder) if found.runs else (), sources)
     groups = evidences.groups()
     return Page(
@@ -58,7 +65,9 @@ def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
             counted(len({method_of(run) for run in found.runs}), "method"),
             *([f"{bare:,} without a record"] if (bare := sum(run.record is None for run in found.runs)) else []),
         ],
+        verdicts=best,
         tables=shown,
+        certainty=certainty,
         paper=paper,
         absent=absent,
         missing=missing(folder, found, tables.values()),

@@ -161,7 +161,8 @@ class Evidences:
         """The folder, below that of the page, that a run called `text`: by as much of its end as is there."""
         parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".", "..")]
         ends = (self.folder.joinpath(*parts[start:]) for start in range(len(parts)))
-        return next((end for end in ends if (end / NAME).is_file()), None)
+        places = (place for end in ends for place in (end, end.parent))  # of a file that it made, its folder
+        return next((place for place in places if place != self.folder and (place / NAME).is_file()), None)
 
     def _run(self, run: Run) -> ShownRun:
         record, result = run.record, run.record.result if run.record is not None else None

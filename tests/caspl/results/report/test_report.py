@@ -91,6 +91,26 @@ def test_the_place_of_a_number_is_one_click_away(tmp_path, capsys):
             assert all((tmp_path / link.attributes["href"]).is_file() for link in place.all("a"))
 
 
+def test_the_first_thing_that_is_said_is_which_method_is_best(tmp_path, capsys):
+    for seed in range(1, 7):
+        digits(tmp_path, base=80 + seed, seed=seed)
+        digits(tmp_path, "CasPL_CoOp", base=85 + seed, seed=seed, boosting=boosting(source="/away/output/boost/x"))
+    phase1 = tmp_path / "output/boost/x"
+    phase1.mkdir(parents=True)
+    write(phase1, record(command=["--trainer", "CasPLBoost"], boosting=boosting(), result=None, predictions=None))
+    shown, _ = page(tmp_path, capsys)
+    (verdict,) = shown.all("article", "verdict")
+    assert shown.one("main").all("section")[0].attributes["id"] == "short"
+    assert verdict.one(kind="best").text == "CoOp + CasPL HM 71.51"
+    assert verdict.one(kind="sure").text.startswith(
+        "CoOp + CasPL is the best of 2 methods on digits: HM 71.72. That is certain"
+    )
+    assert verdict.all("li")[0].text.startswith("+1.63 points against CoOp")
+    assert verdict.one("pre").text.splitlines()[0] == "caspl train --trainer CasPLBoost"
+    assert len(verdict.one("pre").text.splitlines()) == 2  # both records have the same command here
+    assert shown.called(verdict.one("a").attributes["href"][1:]).all("article", "run")
+
+
 def test_a_number_of_several_rows_lists_its_runs(tmp_path, capsys):
     digits(tmp_path)
     training = BASE.format("CoOp", 1).replace("digits", "dtd", 1)
