@@ -27,7 +27,7 @@ class Page:
     title: str
     version: str  # of this program
     counts: list[str]
-    verdicts: list[ShownVerdict]
+    verdicts: list[list[ShownVerdict]]  # by setting
     tables: list[ShownTable]
     certainty: list[ShownTable]
     paper: list[ShownArtefact]

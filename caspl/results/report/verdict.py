@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from ...ground.errors import InputError
 from ..certainty.verdict import Verdict
@@ -20,7 +21,8 @@ class ShownVerdict:
     setting: str  # as results.csv has it
     place: str  # the setting and the dataset
     dataset: str
-    metric: str
+    metric: str  # as the tables' columns are called
+    label: str  # as a reader calls it
     method: str
     number: str
     anchor: str  # of the best method's runs
@@ -30,23 +32,29 @@ class ShownVerdict:
     commands: list[str]  # that run it again with its first seed, that of its boosting prompts in front
 
 
-def shown_verdicts(verdicts: Iterable[Verdict], sources: Sources) -> list[ShownVerdict]:
-    return [
-        ShownVerdict(
-            setting=verdict.setting,
-            place=f"{TITLES[verdict.setting]}, {verdict.dataset}",
-            dataset=verdict.dataset,
-            metric=verdict.metric,
-            method=verdict.method,
-            number=f"{verdict.cell.mean:.2f}",
-            anchor=sources.anchor(verdict.cell.runs, f"{TITLES[verdict.setting]}, {verdict.dataset}: {verdict.method}"),
-            certain=verdict.certain,
-            sentence=verdict.sentence,
-            margins=[margin.sentence for margin in verdict.margins],
-            commands=[*dict.fromkeys([*_first_phase(verdict, sources.evidences), *verdict.commands])],
-        )
-        for verdict in verdicts
-    ]
+def shown_verdicts(verdicts: Iterable[Verdict], sources: Sources) -> list[list[ShownVerdict]]:
+    """By setting, that over all datasets first where there are several."""
+    own = groupby(verdicts, key=lambda verdict: verdict.setting)
+    return [[_shown(verdict, sources) for verdict in of_setting] for _, of_setting in own]
+
+
+def _shown(verdict: Verdict, sources: Sources) -> ShownVerdict:
+    place = f"{verdict.dataset} datasets" if verdict.dataset.startswith("average of ") else verdict.dataset
+    place = f"{TITLES[verdict.setting]}, {place}"
+    return ShownVerdict(
+        setting=verdict.setting,
+        place=place,
+        dataset=verdict.dataset,
+        metric=verdict.metric,
+        label=f"{verdict.metric}-shot accuracy" if verdict.metric.isdecimal() else verdict.metric,
+        method=verdict.method,
+        number=f"{verdict.cell.mean:.2f}",
+        anchor=sources.anchor(verdict.cell.runs, f"{place}: {verdict.method}"),
+        certain=verdict.certain,
+        sentence=verdict.sentence,
+        margins=[margin.sentence for margin in verdict.margins],
+        commands=[*dict.fromkeys([*_first_phase(verdict, sources.evidences), *verdict.commands])],
+    )
 
 
 def _first_phase(verdict: Verdict, evidences: Evidences) -> Iterator[str]:

@@ -464,6 +464,12 @@ def _verdict(verdict: Node, tables: Tables, checked: Checked) -> None:
     places = list(dict.fromkeys(line.dataset for line in tables.runs.lines if line.setting == setting))
     best = number(method)
     checked.compare(f"{dataset}, {method}", verdict.one(kind="best").text.split()[-1], [best])
+    sentence = (verdict.all(kind="sure") + verdict.all(kind="unsure"))[0].text
+    if found := re.search(
+        rf"(?:HM|accuracy) ({NUMBER})(?:, ({NUMBER}) points above the second, (.+?)\.)?(?: |$)", sentence
+    ):
+        second = [] if found[3] is None else [best - number(found[3])]
+        checked.compare(f"{dataset}, {method}", f"{found[1]} {found[2] or ''}", [best, *second])
     for node in verdict.all(kind="margin"):
         found = re.match(rf"({NUMBER}) points against (.+?), (?:the second|the same|its boosting)", node.text)
         other = number(found[2])
