@@ -16,6 +16,7 @@ import pytest
 import torch
 from dassl.engine import TRAINER_REGISTRY, TrainerX
 from dassl.evaluation.predicted import highest
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError, MulticlassF1Score
 
 from caspl.checkpoints.headers import BoostingHeader, read_header
 from caspl.ground.errors import InputError
@@ -69,6 +70,22 @@ def test_zero_shot(name, run, tmp_path):
     )
     model = record.model
     assert (model.training, model.epoch, model.files, model.parameters) == (None, None, [], 0)
+
+
+def test_the_numbers_of_a_record_are_those_of_torchmetrics(run, tmp_path):
+    """Of five classes, all of which are in the file of predictions."""
+    assert run("ZeroshotCLIP", "base", "out", "--seed", "1", "--eval-only") == 0
+    record = sound(tmp_path / "out")
+    table = predictions_file.read(tmp_path / "out", record.predictions)
+    shares = torch.zeros(len(table.labels), 5).scatter(1, torch.tensor(table.top), torch.tensor(table.probabilities))
+    labels = torch.tensor(table.labels)
+    expected = {
+        "ece": MulticlassCalibrationError(num_classes=5, n_bins=15, norm="l1"),
+        "macro_f1": MulticlassF1Score(num_classes=5, average="macro"),
+        "accuracy": MulticlassAccuracy(num_classes=5, average="micro"),
+    }
+    for name, metric in expected.items():
+        assert getattr(record.result, name) == pytest.approx(100 * float(metric(shares, labels)), abs=1e-4), name
 
 
 def test_a_linear_probe_and_the_test_of_it(run, tmp_path):

@@ -9,7 +9,7 @@ from ...ground.texts import counted
 from ..tables import Cell, Row, Table
 from .paired import ENOUGH, SIGNIFICANT, PairedTest, holm, least_p
 from .protocol import marked, marks
-from .scores import ALONE, Comparison, comparisons, metrics_of, over_datasets, over_seeds_of, scores_of
+from .scores import ALONE, Comparison, comparisons, metrics_of, over_datasets, over_seeds_of, scores_of, shared_phase_1
 
 STAYS = "*"
 TESTS = (
@@ -17,7 +17,7 @@ TESTS = (
     "Over datasets: of each dataset's mean over the seeds that both have; on one dataset: of these seeds."
 )
 PROMPTS = "boosting alone: of the same boosting prompts, as far as the records say which they are."
-TOO_FEW = "Of {} the smallest possible p is {:.2g}: {} alone can't show a difference; " + f"{ENOUGH} are needed."
+TOO_FEW = "Of {} the smallest possible p is {:.3g}: {} alone can't show a difference; " + f"{ENOUGH} are needed."
 CORRECTED = (
     "p are not corrected for the number of tests. "
     f"{STAYS}: the sign-flip p stays below {SIGNIFICANT} after Holm's correction for all {{}} tests of this table."
@@ -38,7 +38,8 @@ class Compared:
 def tests_table(setting: str, main: Table, title: str) -> Table:
     """Of the methods of a table; without rows where nothing can be compared."""
     metrics = metrics_of(setting, main)
-    pairs, unpaired = comparisons(scores_of(setting, main))
+    scores = scores_of(setting, main)
+    pairs, unpaired = comparisons(scores)
     found = [row for pair in pairs for row in _compared(pair, metrics)]
     order = list(dict.fromkeys(row.place for row in sorted(found, key=lambda row: row.unit)))
     tests = [test for row in found for test in row.tests if test is not None]
@@ -55,6 +56,7 @@ def tests_table(setting: str, main: Table, title: str) -> Table:
     table.notes += _too_few(found)
     table.notes += [ZEROS] * any(0 in test.differences and test.wilcoxon is not None for test in tests)
     table.notes += [CORRECTED.format(len(ps))] * bool(ps)
+    table.notes += shared_phase_1(scores) if found else []
     table.notes += unpaired
     return table
 

@@ -21,13 +21,13 @@ NOTE = (
 
 
 def tolerance(cell: Cell) -> float | None:
-    """In points, of a cell with a published counterpart; None where nothing can be said: one seed of something trained.
+    """In points, of a cell with a published counterpart; None where nothing can be said: one seed, or no runs.
 
     The published deviation is not known, so that ours stands for both: t with n - 1 degrees of freedom times
     s sqrt(1/n + 1/3), of n seeds with the sample deviation s.
     """
     fixed = cell.published.rounding + FORMATS
-    if all(run.trainer in UNTRAINED for run in cell.runs):
+    if cell.runs and all(run.trainer in UNTRAINED for run in cell.runs):
         return fixed
     numbers = [*cell.by_seed.values()]
     if len(numbers) < 2:

@@ -24,13 +24,20 @@ def wilson(percent: float, images: int) -> Interval:
     return Interval(100 * max(0.0, middle - half), 100 * min(1.0, middle + half))
 
 
-def harmonic_over_images(base: float, base_images: int, new: float, new_images: int) -> Interval | None:
-    """Of the harmonic mean of two accuracies on images of their own, by the delta method; None where both are 0."""
-    if base + new == 0:
+def harmonic_over_images(pairs: Sequence[tuple[float, float]], base_images: int, new_images: int) -> Interval | None:
+    """Of the mean of harmonic means, by the delta method; None where a pair of accuracies is 0 and 0.
+
+    `pairs` are the accuracies on base and on new classes of each seed, on the same images: the errors of seeds are added as if
+    other images shifted all seeds alike, which is never too narrow.
+    """
+    if any(base + new == 0 for base, new in pairs):
         return None
-    by_base, by_new = harmonic_gradient(base, new)
-    variance = by_base**2 * _variance(base, base_images) + by_new**2 * _variance(new, new_images)
-    middle, half = harmonic_mean(base, new), Z * math.sqrt(variance)
+    gradients = [harmonic_gradient(base, new) for base, new in pairs]
+    of_base = statistics.mean(
+        by * _error(base, base_images) for (by, _), (base, _) in zip(gradients, pairs, strict=True)
+    )
+    of_new = statistics.mean(by * _error(new, new_images) for (_, by), (_, new) in zip(gradients, pairs, strict=True))
+    middle, half = statistics.mean(harmonic_mean(*pair) for pair in pairs), Z * math.hypot(of_base, of_new)
     return Interval(max(0.0, middle - half), min(100.0, middle + half))
 
 
@@ -39,9 +46,9 @@ def harmonic_gradient(base: float, new: float) -> tuple[float, float]:
     return 2 * (new / (base + new)) ** 2, 2 * (base / (base + new)) ** 2
 
 
-def _variance(percent: float, images: int) -> float:
-    """Of an accuracy in percent, over the images."""
-    return percent * (100 - percent) / images
+def _error(percent: float, images: int) -> float:
+    """Standard error of an accuracy in percent, over the images."""
+    return math.sqrt(percent * (100 - percent) / images)
 
 
 def over_seeds(numbers: Sequence[float]) -> Interval | None:

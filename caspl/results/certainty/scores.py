@@ -104,36 +104,50 @@ def differences(comparison: Comparison, dataset: str, metric: str) -> dict[int |
     own, other = comparison.method.cell(dataset, metric), comparison.against.cell(dataset, metric)
     if own is None or other is None:
         return {}
+    found = partners(comparison, own, other)
+    return {seed: own.by_seed[seed] - other.by_seed[partner] for seed, partner in found.items()}
+
+
+def partners(comparison: Comparison, own: Cell, other: Cell) -> dict[int | None, int | None]:
+    """For each seed of one cell that of the other one that it is compared with."""
     if comparison.kind == ALONE:
-        partners = _same_prompts(own, other)
+        found = _same_prompts(own, other)
     elif len(other.by_seed) == 1 and all(run.trainer in UNTRAINED for run in other.runs):
-        partners = dict.fromkeys(own.by_seed, *other.by_seed)
+        found = dict.fromkeys(own.by_seed, *other.by_seed)
     else:
-        partners = {seed: seed for seed in own.by_seed}
-    return {
-        seed: own.by_seed[seed] - other.by_seed[partner]
-        for seed, partner in partners.items()
-        if partner in other.by_seed
-    }
+        found = {seed: seed for seed in own.by_seed}
+    return {seed: partner for seed, partner in found.items() if partner in other.by_seed}
 
 
 def _same_prompts(own: Cell, other: Cell) -> dict[int | None, int | None]:
     """For each seed that of the run with its boosting prompts; where no record says which they are, the same seed."""
     mine, theirs = _prompts(own), _prompts(other)
-    partners = {}
+    found = {}
     for seed in own.by_seed:
         alike = [each for each in other.by_seed if mine.get(seed) and mine.get(seed) == theirs.get(each)]
         if alike:
-            partners[seed] = seed if seed in alike else alike[0]
+            found[seed] = seed if seed in alike else alike[0]
         elif not (mine.get(seed) and theirs.get(seed)):
-            partners[seed] = seed
-    return partners
+            found[seed] = seed
+    return found
 
 
 def _prompts(cell: Cell) -> dict[int | None, str]:
     """The checksum of the boosting prompts by seed."""
     known = [(run.seed, run.record.boosting) for run in cell.runs if run.record is not None]
     return {seed: boosting.sha256 for seed, boosting in known if boosting is not None}
+
+
+def shares_prompts(own: Scores) -> bool:
+    """Whether, on a dataset, all of several seeds stand behind the same boosting prompts, of one phase 1."""
+    prompts = [_prompts(cell) for cell in own.cells.values()]
+    return any(len(known) > 1 and len(set(known.values())) == 1 for known in prompts)
+
+
+def shared_phase_1(scores: Mapping[str, Scores]) -> list[str]:
+    """A note on the methods whose seeds don't repeat phase 1."""
+    names = [own.method for own in scores.values() if shares_prompts(own)]
+    return [f"The seeds of {', '.join(names)} share their boosting prompts: phase 1 was not repeated."] if names else []
 
 
 def over_datasets(comparison: Comparison, metric: str) -> PairedTest | None:

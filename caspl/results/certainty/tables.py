@@ -11,7 +11,7 @@ from ..tables import Cell, Interval, Row, Table, build_tables
 from .compared import tests_table
 from .intervals import LEVEL, harmonic_over_images, over_seeds, wilson
 from .protocol import explained, marked, marks, protocol_table
-from .scores import scores_of
+from .scores import scores_of, shared_phase_1
 
 SHORT = {FEW_SHOT: "Few-shot", CROSS_DATASET: "Cross-dataset"}  # titles; of the others that of their table
 NOT_TESTED = (
@@ -50,7 +50,7 @@ def _of_setting(setting: str, main: Table) -> list[Table]:
         tests_table(setting, main, f"{title}: paired tests"),
     ]
     tables[1].notes += [IMAGES, *[HM_IMAGES] * ("HM" in main.columns)]
-    tables[2].notes.append(SEEDS)
+    tables[2].notes += [SEEDS, *shared_phase_1(scores)]
     for table in tables:
         table.notes += explained(row.method for row in table.rows)
     return [table for table in [*tables, protocol_table(f"{title}: protocol", scores)] if table.rows]
@@ -85,10 +85,9 @@ def _with_images(cell: Cell, row: Row) -> Cell | None:
     least = {classes: min(counts) for classes, counts in images.items()}
     if len(least) == 1:
         return _bare(cell, wilson(cell.mean, *least.values()))
-    base, new = (
-        statistics.mean(run.accuracy for run in cell.runs if run.classes == classes) for classes in ("base", "new")
-    )
-    return _bare(cell, harmonic_over_images(base, least["base"], new, least["new"]))
+    base, new = ({run.seed: run.accuracy for run in cell.runs if run.classes == classes} for classes in ("base", "new"))
+    pairs = [(base[seed], new[seed]) for seed in cell.by_seed]
+    return _bare(cell, harmonic_over_images(pairs, least["base"], least["new"]))
 
 
 def _classes(cell: Cell) -> list[str]:

@@ -15,14 +15,26 @@ from pathlib import Path
 
 from ...ground.errors import InputError
 from ...ground.texts import as_typed, counted
-from ..names import BOOSTING
+from ..names import BOOSTING, backbone_name
 from ..reading.run import BASE_TO_NEW, Run
 from ..tables import Cell, Interval, Table, average, build_tables, harmonic_mean
 from .compared import shown_p, shown_points
 from .images import Answers
 from .paired import ENOUGH, SIGNIFICANT, PairedTest, exact_test, least_p
 from .protocol import TESTED, marks
-from .scores import ACCURACY, ALONE, WITHOUT, Comparison, Scores, comparisons, differences, metrics_of, scores_of
+from .scores import (
+    ACCURACY,
+    ALONE,
+    WITHOUT,
+    Comparison,
+    Scores,
+    comparisons,
+    differences,
+    metrics_of,
+    partners,
+    scores_of,
+    shares_prompts,
+)
 
 SECOND, WITH = "second", "with CasPL"
 ROLES = {
@@ -39,7 +51,7 @@ class Margin:
 
     Attributes:
         kind: SECOND, WITHOUT CasPL, boosting ALONE, or WITH CasPL where the best is without.
-        points: best minus other.
+        points: best minus other; of boosting ALONE the mean difference from the same prompts.
         test: over datasets or over seeds; None: they have none in common.
         images: 95 % interval of the lead over the test images, paired by image; None: over datasets, or no predictions.
         sentence: all of this.
@@ -89,11 +101,22 @@ def verdicts(runs: Sequence[Run], folder: Path | None = None) -> list[Verdict]:
 
 
 def _of_setting(setting: str, main: Table, answers: Answers | None) -> Iterator[Verdict]:
-    scores = scores_of(setting, main)
+    """Methods on different backbones are no rivals: the teacher's zero-shot accuracy is what the others are taught towards."""
+    backbones: dict[str, dict[str, Scores]] = {}
+    for name, own in scores_of(setting, main).items():
+        backbones.setdefault(backbone_name(own.runs[0].backbone or ""), {})[name] = own
+    for backbone, scores in sorted(backbones.items(), key=lambda item: -len(item[1])):
+        if len(scores) > 1 or len(backbones) == 1:
+            yield from _of_backbone(setting, main, scores, backbone if len(backbones) > 1 else "", answers)
+
+
+def _of_backbone(
+    setting: str, main: Table, scores: Mapping[str, Scores], backbone: str, answers: Answers | None
+) -> Iterator[Verdict]:
     datasets = list(dict.fromkeys(dataset for own in scores.values() for dataset in own.datasets))
     for place in [datasets] * (len(datasets) > 1) + [[dataset] for dataset in datasets]:
         for metric in _deciding(setting, main):
-            field = _Field(setting, metric, place, scores, answers)
+            field = _Field(setting, metric, place, scores, backbone, answers)
             if field.cells:
                 yield field.verdict()
                 break
@@ -105,12 +128,19 @@ def _deciding(setting: str, main: Table) -> list[str]:
 
 
 class _Field:
-    """All methods that have the metric on each of some datasets."""
+    """All methods that have the metric on each of some datasets; `backbone` is theirs where there are others, too."""
 
     def __init__(
-        self, setting: str, metric: str, datasets: Sequence[str], scores: Mapping[str, Scores], answers: Answers | None
+        self,
+        setting: str,
+        metric: str,
+        datasets: Sequence[str],
+        scores: Mapping[str, Scores],
+        backbone: str,
+        answers: Answers | None,
     ):
         self.setting, self.metric, self.datasets, self.answers = setting, metric, datasets, answers
+        self.backbone = f" with {backbone}" if backbone else ""
         found = {name: self._cell(own) for name, own in scores.items()}
         cells = [(name, cell) for name, cell in found.items() if cell is not None]
         self.cells = dict(sorted(cells, key=lambda item: -item[1].mean))  # from the best on
@@ -150,13 +180,17 @@ class _Field:
         place = f"on average over {len(self.datasets)} datasets" if len(self.datasets) > 1 else f"on {self.datasets[0]}"
         number = f"{place}: {name} {self.cells[best].mean:.2f}"
         if not tests:
-            yield f"{best} is the only method {number}."
+            yield f"{best} is the only method{self.backbone} {number}."
         else:
             second = margins[0]
             lead = f"{second.points:.2f}"
             lead = "level with" if lead == "0.00" else f"{lead} points above"
-            yield f"{best} is the best of {len(self.scores)} methods {number}, {lead} the second, {second.method}."
-            rival, hardest = max(tests.items(), key=lambda item: _doubt(item[1]))
+            methods = f"{len(self.scores)} methods{self.backbone}"
+            yield f"{best} is the best of {methods} {number}, {lead} the second, {second.method}."
+            # The second speaks for all that are not beaten by test, if it is one of them
+            rival, hardest = max(tests.items(), key=lambda item: min(_doubt(item[1]), 1.0))
+            if _doubt(tests[second.method]) > SIGNIFICANT:
+                rival, hardest = second.method, tests[second.method]
             if _doubt(hardest) > SIGNIFICANT:
                 against = f"against {rival}, " if hardest is not None and hardest.sign_flip is not None else ""
                 yield f"That is not certain: {against}{_said(hardest)}."
@@ -164,6 +198,8 @@ class _Field:
                 yield f"That is not certain: {_said(hardest)}, but on other images the lead over the second may vanish."
             else:
                 yield f"That is certain: against each of the others {_said(hardest)} or less."
+        if shares_prompts(self.scores[best]):
+            yield "Its seeds share their boosting prompts, so that what another phase 1 would change is not known."
         if TESTED in marks(self.cells[best].runs):
             yield "Its epoch was chosen on test images, which makes its numbers too high."
 
@@ -178,17 +214,21 @@ class _Field:
         return [self._margin(best, other, kind) for other, kind in kinds.items()]
 
     def _margin(self, best: str, other: str, kind: str) -> Margin:
-        test = self._test(self._pair(best, other, kind))
+        pair = self._pair(best, other, kind)
+        test = self._test(pair)
         own, rival = self.cells[best], self.cells[other]
+        points, rivals = own.mean - rival.mean, rival.runs
+        if kind == ALONE and test is not None:  # of what has the same prompts, and no other seeds of phase 1
+            points, seeds = test.mean, partners(pair, own, rival).values()
+            rivals = [run for run in rivals if run.seed in seeds]
         images, trouble = None, ""
         if self.answers is not None and len(self.datasets) == 1:
             try:
-                images = self.answers.difference(own.runs, rival.runs)
+                images = self.answers.difference(own.runs, rivals)
             except InputError as error:
                 trouble = f" What other images would change is not known: {error}."
         likely = images is None or images.low > 0
         certain = _doubt(test) <= SIGNIFICANT and likely
-        points = own.mean - rival.mean
         known = "certain" if certain else "not certain"
         words = f"{shown_points(points)} points against {other}, {ROLES[kind]}: {known}, {_said(test)}."
         if images is not None:
@@ -228,7 +268,7 @@ def _said(found: PairedTest | None) -> str:
     over = counted(len(found.differences), found.unit)
     if found.sign_flip is None:
         return (
-            f"with {over} an exact test can't give p below {least_p(len(found.differences)):.2g} ({ENOUGH} are needed)"
+            f"with {over} an exact test can't give p below {least_p(len(found.differences)):.3g} ({ENOUGH} are needed)"
         )
     return f"the sign-flip test over {over} gives p {shown_p(found.sign_flip)}"
 

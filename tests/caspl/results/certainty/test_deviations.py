@@ -38,6 +38,7 @@ def test_what_is_trained_may_differ_as_three_other_seeds_do():
 def test_one_seed_of_something_trained_is_not_judged():
     assert tolerance(cell([50.0], 80)) is None and not beyond(cell([50.0], 80))
     assert tolerance(cell([50.0], 80, "CasPLBoost")) is None
+    assert not beyond(Cell(50.0, published=Value(80, "a paper")))  # nor is a number of no runs
 
 
 def test_rounding_is_read_off_the_published_number():

@@ -32,10 +32,19 @@ def test_the_harmonic_mean_deviates_over_images_as_drawn_ones_do():
     draw = np.random.default_rng(1)
     base, new = draw.binomial(271, 0.84, 200_000) / 2.71, draw.binomial(900, 0.57, 200_000) / 9
     drawn = 2 * base * new / (base + new)
-    low, high = harmonic_over_images(84, 271, 57, 900)
+    low, high = harmonic_over_images([(84, 57)], 271, 900)
     assert (low, high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.15)
     assert (low + high) / 2 == pytest.approx(harmonic_mean(84, 57))
-    assert harmonic_over_images(0, 10, 0, 10) is None
+    assert harmonic_over_images([(84, 57)] * 3, 271, 900) == pytest.approx((low, high))  # seeds alike are one run
+    assert harmonic_over_images([(50, 50), (0, 0)], 10, 10) is None
+
+
+def test_of_seeds_that_differ_the_interval_lies_around_their_mean():
+    pairs = [(90, 20), (80, 70)]
+    low, high = harmonic_over_images(pairs, 300, 400)
+    own = [harmonic_over_images([pair], 300, 400) for pair in pairs]
+    assert (low + high) / 2 == pytest.approx((harmonic_mean(*pairs[0]) + harmonic_mean(*pairs[1])) / 2)
+    assert high - low <= sum(high - low for low, high in own) / 2
 
 
 def test_the_gradient_of_the_harmonic_mean():

@@ -9,7 +9,7 @@ from caspl.results.certainty.scores import ALONE, WITHOUT
 from caspl.results.certainty.verdict import SECOND, WITH, verdicts
 from caspl.results.names import BENCHMARK
 from caspl.results.reading.run import CROSS_DATASET, FEW_SHOT
-from records_made import of_a_test, record
+from records_made import boosting, of_a_test, record
 from runs_of_methods import a_run, predicting, runs_of
 
 SEEDS = range(1, 7)
@@ -92,6 +92,26 @@ def test_it_is_compared_with_itself_without_caspl_and_with_boosting_alone():
     assert [(m.kind, m.method) for m in verdict.margins] == [(SECOND, "MaPLe"), (WITH, "CoOp + CasPL")]
 
 
+def test_boosting_alone_is_that_of_its_prompts(tmp_path):
+    """Three phases 1, and all seeds of CoOp + CasPL behind the first of them."""
+    alone = [
+        predicting(tmp_path, a_run(trainer="CasPLBoost", seed=seed, shots=0, classes=classes), np.arange(100) < right)
+        for seed, right in ((1, 80), (2, 60), (3, 61))
+        for classes in ("base", "new")
+    ]
+    own = drawn(tmp_path, "CasPL_CoOp", 0.86, (1, 2), 100)
+    runs = [*own, *alone, *drawn(tmp_path, "MaPLe", 0.84, (1, 2), 100)]
+    runs = [
+        replace(run, record=replace(run.record, boosting=boosting(sha256=f"{seed}" * 64)))
+        for run in runs
+        for seed in [run.seed if run.trainer == "CasPLBoost" else 1]
+    ]
+    (verdict,) = verdicts(runs, tmp_path)
+    margin = verdict.margins[-1]
+    assert margin.kind == ALONE and margin.points == pytest.approx(verdict.cell.mean - 80)
+    assert sum(margin.images) / 2 == pytest.approx(margin.points)
+
+
 def drawn(top, trainer, skill, seeds, images):
     """Runs of a method whose seeds have the same images right, and one in a hundred otherwise."""
     hard = np.random.default_rng(0).uniform(size=images)
@@ -139,6 +159,37 @@ def test_predictions_that_are_damaged_are_told(tmp_path):
 def test_methods_without_a_common_seed():
     (verdict,) = verdicts(runs_of("CoOp", {1: (60, 60)}) + runs_of("MaPLe", {2: (70, 70)}))
     assert "not certain: they have no seed in common, and 6 are needed for a test." in verdict.sentence
+
+
+def test_a_test_that_fails_says_more_than_one_that_cannot_be():
+    """The second has six seeds and is level, another has five: the second is the reason."""
+    runs = field(SEEDS, trainers=("MaPLe", "CoOp"), gap=0.1, noise=3.0) + runs_of(
+        "VPT", dict.fromkeys(range(1, 6), (50, 50))
+    )
+    (verdict,) = verdicts(runs)
+    assert verdict.margins[0].method in ("CoOp", "MaPLe") and "over 6 seeds gives p" in verdict.sentence
+
+
+def test_another_backbone_is_no_rival():
+    runs = [
+        run for trainer, own in (("CoOp", 60), ("MaPLe", 70), ("VPT", 50)) for run in runs_of(trainer, {1: (own, own)})
+    ]
+    teacher = runs_of("ZeroshotCLIP", {1: (90, 90)}, shots=0, backbone="ViT-L/14")
+    (verdict,) = verdicts(runs + teacher)
+    assert verdict.sentence.startswith(
+        "MaPLe is the best of 3 methods with ViT-B/16 on digits: HM 70.00, 10.00 points above"
+    )
+    both = verdicts(runs + teacher + runs_of("CoOp", {1: (95, 95)}, backbone="ViT-L/14"))
+    assert [each.method for each in both] == ["MaPLe", "CoOp (ViT-L/14)"]
+
+
+def test_that_phase_1_was_not_repeated_is_told():
+    boosted = record(boosting=boosting(), result=None, predictions=None)
+    runs = [replace(run, record=boosted) for run in runs_of("CasPL_CoOp", {1: (80, 80), 2: (81, 81)})]
+    (verdict,) = verdicts(runs)
+    assert verdict.sentence.endswith(
+        "Its seeds share their boosting prompts, so that what another phase 1 would change is not known."
+    )
 
 
 def test_the_only_method_leads_nothing():
