@@ -236,6 +236,9 @@ def test_features_are_those_of_the_image_tower(name, run, build, tmp_path):
 def test_features_are_written_anew_the_same_and_removed(run, tmp_path):
     assert run("VPT", "base", "out", *SHORT, *KEPT) == 0
     first, content = sound(tmp_path / "out"), (tmp_path / "out" / "features.safetensors").read_bytes()
+    assert run("VPT", "base", "out", *SHORT) == 0  # it has ended, and is tested again, without features
+    assert sound(tmp_path / "out").cost.training_seconds == first.cost.training_seconds > 0
+    assert run("VPT", "base", "out", *SHORT, *KEPT) == 0
     assert run("VPT", "base", "other", *SHORT, *KEPT, "TEST.FINAL_MODEL", "best_val") == 0
     assert sound(tmp_path / "other").features.images == first.features.images  # of the test, not of validation images
     load = ("--eval-only", "--model-dir", str(tmp_path / "out"), "--load-epoch", "2", *KEPT)

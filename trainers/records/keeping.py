@@ -152,12 +152,22 @@ class Keeping:
             files[earlier.predictions.file] = earlier.predictions.sha256
         if earlier.features is not None:
             files[earlier.features.file] = earlier.features.sha256
-        if "batch_idx" in vars(self.gathering.trainer):
+        if self._has_trained():
             return False
         try:
             return all(records.sha256_of(self.folder / name) == checksum for name, checksum in files.items())
         except OSError:  # one of them is gone
             return False
+
+    def _has_trained(self) -> bool:
+        """Whether a batch was trained in this process."""
+        return self.gathering is not None and "batch_idx" in vars(self.gathering.trainer)
+
+    def _is_tested_again(self, earlier: Record) -> bool:
+        """Whether all epochs had ended in the run of this record, on the same device, and this process has trained none."""
+        same = earlier.configuration.sha256 == self.configuration.sha256
+        device = machine(self.gathering.trainer, self.cfg).device
+        return same and earlier.machine.device == device and not self._has_trained()
 
     # ------------------------------------------------------------ records
     def _record(
@@ -190,8 +200,11 @@ class Keeping:
         )
 
     def _cost(self, evaluation: float) -> Cost:
-        whole = time.perf_counter() - self.began if self.gathering is not None else 0.0
-        training = 0.0 if self.args.eval_only else max(0.0, whole - evaluation)
+        training = 0.0
+        if self.gathering is not None and not self.args.eval_only:
+            training = max(0.0, time.perf_counter() - self.began - evaluation)
+            if self.before is not None and self._is_tested_again(self.before):
+                training = self.before.cost.training_seconds
         gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0
         return Cost(self.started, _now(), round(training, 3), round(evaluation, 3), _memory(), gpu)
 

@@ -276,7 +276,10 @@ class Features:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the same run would not repeat: times and memory of this process. A resumed run counts from its continuation."""
+    """What the same run would not repeat: times and memory of this process.
+
+    A resumed run counts from its continuation; one that had ended, and was only tested again, keeps the time of its training.
+    """
 
     started: str = text(40)  # UTC, as 2025-01-31T09:30:00Z
     ended: str = text(40)  # empty: it has not

@@ -65,9 +65,11 @@ class Ending:
 
 
 def ending_of(asked: Sweep) -> Ending:
-    """Of a sweep: its tables, and the page of what was to be reproduced."""
+    """Of a sweep: its tables, and the page and the bundle of what was to be reproduced."""
     tables = [table_of(*table) for table in asked.tables]
-    return Ending((*tables, *([report_of(asked.request.output)] if asked.report else [])), asked.deviations)
+    return Ending(
+        (*tables, *([report_of(asked.request.output, asked.bundle)] if asked.bundle else [])), asked.deviations
+    )
 
 
 def table_of(folder: str, datasets: Sequence[str], trainers: Sequence[str]) -> tuple[str, ...]:
@@ -76,9 +78,9 @@ def table_of(folder: str, datasets: Sequence[str], trainers: Sequence[str]) -> t
     return ("-m", "caspl.results", folder, *names, "--no-write")
 
 
-def report_of(folder: str) -> tuple[str, ...]:
-    """The words that write the page of a folder into it."""
-    return ("-m", "caspl.results.report", folder)
+def report_of(folder: str, bundle: str) -> tuple[str, ...]:
+    """The words that write the page of a folder into it, and its bundle into a file."""
+    return ("-m", "caspl.results.report", folder, "--bundle", bundle)
 
 
 def check_disk(mistakes: Mistakes, request: Request) -> None:

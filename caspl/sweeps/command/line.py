@@ -87,7 +87,7 @@ class Sweep:
     dry_run: bool
     mistakes: Mistakes
     deviations: Mapping[str, str]  # by trainer, from what is published
-    report: bool = False  # whether the output folder gets a page
+    bundle: str = ""  # the file that gets the bundle of the output folder, beside a page; "": there is neither
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -121,8 +121,8 @@ EXPERIMENTS = {
     "reproduce": Experiment(
         "everything for a table or figure of the paper, as one plan",
         "Everything for one of the paper's tables or figures, as one plan. Runs lie where the other sweeps have theirs, and "
-        "what several targets need is run once. It ends with the tables and with caspl report: the page OUTPUT/report.html of "
-        "all that lies in OUTPUT.",
+        "what several targets need is run once. It ends with the tables and with caspl report: the page OUTPUT/report.html and "
+        "the bundle OUTPUT/TARGET.zip, both of all that lies in OUTPUT.",
         "table1 --root DATA",
         "--datasets takes a part of the target's datasets; digits, which are embedded, stand in for them. The targets:",
         setting="base2new",
@@ -173,7 +173,7 @@ OPTIONS = (
         FOR_TRAINERS,
     ),
     Option("--as-published", "", "follow the published runs, too, where the protocols deviate from them on purpose"),
-    Option("--no-table", "", "no table at the end, and no page"),
+    Option("--no-table", "", "no table at the end, and no page and bundle"),
     Option("--dry-run", "", "print the commands that would run, and run nothing"),
 )
 RAY, SLURM = ("ray",), ("slurm",)

@@ -1,4 +1,4 @@
-"""`caspl sweep reproduce TARGET`: all runs of a table or figure of the paper as one plan, which ends in a page."""
+"""`caspl sweep reproduce TARGET`: all runs of a table or figure of the paper as one plan, which ends in a page and a bundle."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read(words: Words, place: Place, caller: Caller, mistakes: Mistakes) -> Swee
         dry_run=DRY_RUN in words.flags,
         mistakes=mistakes,
         deviations=deviations,
-        report=wanted,
+        bundle=below(whole.output, f"{target}.zip") if wanted else "",
     )
 
 

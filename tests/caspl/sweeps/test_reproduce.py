@@ -161,6 +161,7 @@ def test_the_ending(target, tables):
     commands = carrying_out.ending_of(sweep).commands
     assert [words[2] for words in commands] == [*(f"out/{folder}".rstrip("/") for folder in tables), "out"]
     assert [words[1] for words in commands] == [*["caspl.results"] * len(tables), "caspl.results.report"]
+    assert commands[-1][3:] == ("--bundle", f"out/{target}.zip")
     assert carrying_out.ending_of(asked(target, "--datasets", "digits", "--no-table")[0]).commands == ()
 
 
