@@ -106,16 +106,18 @@ def labels(table: Table) -> list[str]:
 def grid(
     table: Table, rows: Sequence[Row], labels: Sequence[str], shown: Callable[[str], str] = str
 ) -> tuple[list[str], list[Line]]:
-    """The headers and the lines of some of a table's rows, with the same columns for all of them; `shown` is for names."""
+    """The headers and the lines of some of a table's rows, with the same columns for all; `shown` is for names and texts."""
     columns = range(len(table.columns))
     compared = [i for i in columns if table.beside and any(_published(row.cells[i]) for row in table.rows)]
     sources = _sources(table)
-    headers = [*labels, "seeds", *table.columns, *(f"published {table.columns[i]}" for i in compared)]
+    names = [*map(shown, table.columns)]
+    headers = [*labels, "seeds", *names, *(f"published {names[i]}" for i in compared)]
     lines = []
     for row in rows:
         head = [shown(getattr(row, label)) for label in labels]
         beside = [_compare(row.cells[i], sources) for i in compared]
-        lines.append(Line(row, [*head, row.seeds, *map(_text, row.cells), *beside]))
+        cells = [shown(cell) if isinstance(cell, str) else _text(cell) for cell in row.cells]
+        lines.append(Line(row, [*head, row.seeds, *cells, *beside]))
         if not table.beside and any(map(_published, row.cells)):
             head[-1] += ", published"
             lines.append(Line(row, [*head, "", *(_compare(cell, sources) for cell in row.cells)], published=True))
@@ -137,9 +139,9 @@ def _sources(table: Table) -> list[str]:
     return list(dict.fromkeys(cell.published.source for row in table.rows for cell in row.cells if _published(cell)))
 
 
-def _text(cell: Cell | str | None) -> str:
-    if cell is None or isinstance(cell, str):
-        return cell or MISSING
+def _text(cell: Cell | None) -> str:
+    if cell is None:
+        return MISSING
     if cell.text:
         return cell.text
     if cell.interval is not None:

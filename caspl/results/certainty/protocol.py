@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ...ground.texts import counted
+from ...ground.texts import counted, visible
 from ..reading.run import Run
 from ..tables import Row, Table
 from .scores import Scores
@@ -105,7 +105,7 @@ def _unlabelled(run: Run) -> str:
     name = _protocol(run, "unlabelled")
     if name and run.record is not None and run.record.dataset is not None and name == run.record.dataset.name:
         return "its own"
-    return name or "none"
+    return visible(name) or "none"
 
 
 def _parameters(runs: Sequence[Run]) -> str:
@@ -123,7 +123,7 @@ def _training(runs: Sequence[Run]) -> str:
     times: dict[str, list[float]] = {}
     for run in runs:
         if run.record is not None and run.record.cost.training_seconds:
-            times.setdefault(run.record.machine.device, []).append(run.record.cost.training_seconds)
+            times.setdefault(visible(run.record.machine.device), []).append(run.record.cost.training_seconds)
     means = {device: statistics.mean(seconds) for device, seconds in times.items()}
     shown = [
         f"{mean:.0f} s on {device}" if device == "cpu" else f"{mean / 60:.1f} min on {device}"

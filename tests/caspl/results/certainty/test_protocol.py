@@ -7,6 +7,7 @@ import pytest
 from caspl.results.certainty.protocol import COLUMNS, MARKS, PROBE, WITHOUT_RECORDS, protocol_table
 from caspl.results.certainty.scores import scores_of
 from caspl.results.records import Protocol
+from caspl.results.render import latex, markdown
 from caspl.results.tables import build_tables
 from records_made import of_a_test, record
 from runs_of_methods import runs_of
@@ -84,6 +85,14 @@ def test_without_records_it_is_unknown_but_for_the_tested_classes():
     known = dict(zip(COLUMNS, only.cells, strict=True))
     assert known.pop("told") == "base or new" and set(known.values()) == {"unknown"}
     assert WITHOUT_RECORDS not in table_of(recorded()).notes
+
+
+def test_what_a_record_says_is_no_markup():
+    odd = {"protocol.unlabelled": "a|b<i>\x1b[2J", "machine.device": "x|y\u202e"}
+    table = table_of(recorded(**odd, **{"cost.training_seconds": 60.0}))
+    (line,) = [line for line in markdown([table]).splitlines() if line.startswith("| CoOp")]
+    assert not {"\x1b", "\u202e"} & set(line) and r"a\|b\<i" in line and r"x\|y" in line
+    assert not {"\x1b", "\u202e"} & set(latex([table]))
 
 
 def test_the_linear_probes_use_of_validation_labels_is_said():

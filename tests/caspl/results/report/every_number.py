@@ -193,11 +193,13 @@ class Tables:
             return None
         images = [min(map(int, totals)) for totals in counts]
         if column == "HM":
-            base, new = (statistics.mean(line.percent for line in lines) for lines in own)
-            by_base, by_new = 2 * new**2 / (base + new) ** 2, 2 * base**2 / (base + new) ** 2
-            variance = by_base**2 * base * (100 - base) / images[0] + by_new**2 * new * (100 - new) / images[1]
-            half, middle = Z * math.sqrt(variance), hm(base, new)
-            return [mean, max(0.0, middle - half), min(100.0, middle + half)]
+            errors = [0.0, 0.0]  # of base and new images, which shift all seeds alike
+            pairs = [[line.percent for line in sorted(lines, key=lambda line: line.seed)] for lines in own]
+            for base, new in zip(*pairs, strict=True):
+                errors[0] += 2 * new**2 / (base + new) ** 2 * math.sqrt(base * (100 - base) / images[0])
+                errors[1] += 2 * base**2 / (base + new) ** 2 * math.sqrt(new * (100 - new) / images[1])
+            half = Z * math.sqrt(errors[0] ** 2 + errors[1] ** 2) / len(pairs[0])
+            return [mean, max(0.0, mean - half), min(100.0, mean + half)]
         n, p = images[0], mean / 100
         middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
         half = Z / (1 + Z * Z / n) * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
