@@ -82,11 +82,13 @@ DEMO_STEPS = (  # options of base2new, and pairs behind --
     # The small one; boosted by the large one on training images whose labels are not read; and with 16 labelled images for
     # each base class, without and with the frozen boosting prompts of seed 1
     (["--trainers", "ZeroshotCLIP CasPLBoost CoOp CasPL_CoOp"], []),
+    # Each method with the settings that were best for it on validation images (docs/demo_models.md)
+    (["--trainers", "PromptSRC CasPL_PromptSRC", "--config", "demo"], []),
 )
 
 
 def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
-    """Two sweeps of base-to-new, and a table of both."""
+    """Sweeps of base-to-new, a table of all of them, and the page."""
     caller = Caller(place.folder, caller.script)  # its outputs lie in the checkout, wherever it is called
     for own, pairs in DEMO_STEPS:
         mistakes = Mistakes(tell_mistake)
@@ -95,6 +97,8 @@ def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
             print(usage("demo", _called(caller, "demo")), end="")
             return 0
         apart.pairs += pairs
+        if apart.values["--trainers"] != own[1] or len(apart.configs) != own.count("--config"):
+            mistakes.add("the demo has its own --trainers and --config; leave them out, or choose base2new")
         if apart.values.get("--engine") == "slurm":
             mistakes.add(
                 "the demo waits for its runs, which --engine slurm does not; choose base2new, or another engine"
@@ -108,8 +112,12 @@ def demo(words: Sequence[str], caller: Caller, place: Place) -> int:
 
 
 def _results(asked: Sweep) -> int:
-    print(flush=True)
-    return subprocess.run([sys.executable, "-m", "caspl.results", asked.request.output]).returncode
+    """The table, then the page, each in a process of its own; gives the exit status of the first that fails."""
+    for module in ("caspl.results", "caspl.results.report"):
+        print(flush=True)
+        if status := subprocess.run([sys.executable, "-m", module, asked.request.output]).returncode:
+            return status
+    return 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------

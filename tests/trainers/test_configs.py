@@ -102,7 +102,7 @@ def test_trainer_configuration(path, data, tmp_path):
     for node in (content.get("TRAINER") or {}).values():
         depth = node.get("PROMPT_DEPTH", node.get("PROMPT_DEPTH_TEXT", node.get("DEPTH_TEXT")))
         assert depth is None or f"_l{depth}_" in f"{path.stem}_" or "_l" not in path.stem.replace("_language", "")
-        assert node.get("PREC", "fp16") == ("fp32" if path.stem == "digits" else "fp16")
+        assert node.get("PREC", "fp16") == ("fp32" if path.stem in ("digits", "demo") else "fp16")
 
 
 @pytest.mark.slow

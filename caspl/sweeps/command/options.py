@@ -132,8 +132,8 @@ EXPERIMENTS = {
     "demo": Experiment(
         "the whole method on real images, with no download",
         "The whole method on real images, with no download: handwritten digits, base classes zero to four, new five to nine. "
-        "Prints a table and writes it, as results.* into output/demo. Run again, it skips what is finished and resumes the "
-        "rest. It takes the options of base2new.",
+        "Prints a table and writes it, as results.* into output/demo, with report.html, one page of all of it. Run again, it "
+        "skips what is finished and resumes the rest. It takes the options of base2new but --trainers and --config.",
         "",
         setting="base2new",
     ),

@@ -1,6 +1,7 @@
 """Which runs the sweeps plan: folders, configurations, epochs, keys; and what they answer to mistakes."""
 
 import shlex
+from subprocess import CompletedProcess
 
 import pytest
 from dassl.config import get_cfg_default
@@ -381,16 +382,26 @@ def test_demo(sweeps):
     assert "MODEL.BACKBONE.NAME" not in runs[f"{top}/test_new/digits/shots_0/ZeroshotCLIP/digits/seed1"]
     caspl = runs[f"{top}/train_base/digits/shots_16/CasPL_CoOp/digits/seed3"]
     assert caspl[BOOSTING] == "output/demo/boost/digits/digits/seed1"
-    assert len(runs) == 3 + 3 + 3 * (1 + 3) + 2 * 3 * 3
+    tuned = runs[f"{top}/train_base/digits/shots_16/CasPL_PromptSRC/demo/seed3"]
+    assert tuned.config == "demo" and tuned[BOOSTING] == caspl[BOOSTING]
+    assert len(runs) == 3 + 3 + 3 * (1 + 3) + (2 + 2) * 3 * 3
+
+
+@pytest.mark.parametrize("words", [("--trainers", "CoOp"), ("--config", "digits"), ("--config=CoOp=digits",)])
+def test_the_demo_has_methods_of_its_own(sweeps, words):
+    done = sweeps("demo", "--dry-run", *words)
+    assert done.returncode == 2 and done.stdout == ""
+    assert "error: the demo has its own --trainers and --config; leave them out, or choose base2new\n" in done.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--no-table",), ("--dry-run",)])
-def test_the_demo_ends_with_a_table(sweeps, monkeypatch, words):
-    tables = []
+def test_the_demo_ends_with_a_table_and_a_page(sweeps, monkeypatch, words):
+    shown = []
     monkeypatch.setattr(door, "carry_out", lambda *_: 0)
-    monkeypatch.setattr(door, "_results", lambda asked: tables.append(asked.request.output) or 0)
+    monkeypatch.setattr(door.subprocess, "run", lambda words: shown.append(words[1:]) or CompletedProcess(words, 0))
     assert sweeps("demo", *words).returncode == 0
-    assert tables == ([] if words else ["output/demo"])
+    modules = () if words else ("caspl.results", "caspl.results.report")
+    assert shown == [["-m", module, "output/demo"] for module in modules]
 
 
 @pytest.mark.parametrize(
