@@ -1,10 +1,11 @@
-"""How long it takes to find out what lies below an output folder, by the records of runs and by their logs alone, and to make
-a page of it.
+"""How long it takes to find out what lies below an output folder, by the records of runs and by their logs alone, to make a
+page of it, and to bundle and to verify it.
 
     python bench/results_reading.py FOLDER                  # made by our sweeps: with its records, and with a copy without
     python bench/results_reading.py FOLDER --runs 2000      # its runs under other seeds, until there are so many
 
-Prints the seconds of one processor, the number of runs, whether both ways give the same tables, and how large the page is.
+Prints the seconds of one processor, the number of runs, whether both ways give the same tables, and how large page and bundle
+are.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ sys.path.insert(0, str(ROOT))
 
 from caspl.ground import door  # noqa: E402
 from caspl.ground.errors import InputError  # noqa: E402
+from caspl.results.bundle.taking import take  # noqa: E402
+from caspl.results.bundle.verifying import verify_bundle  # noqa: E402
+from caspl.results.bundle.writing import write as write_bundle  # noqa: E402
 from caspl.results.certainty.tables import behind  # noqa: E402
 from caspl.results.reading.logs import LOG_NAME  # noqa: E402
 from caspl.results.reading.runs import find_runs  # noqa: E402
@@ -99,6 +103,16 @@ def page(top: Path) -> tuple[float, int]:
     return time.process_time() - start, len(text.encode("utf-8"))
 
 
+def evidence(top: Path, path: Path) -> tuple[float, float, int, str]:
+    """Seconds to bundle and to verify, beside making the page, bytes of the bundle, and what the check has found."""
+    found = find_runs(top)
+    start = time.process_time()
+    write_bundle(path, top, take(top, found), "")
+    bundling, start = time.process_time() - start, time.process_time()
+    verified = verify_bundle(path, lambda *_: "")
+    return bundling, time.process_time() - start, path.stat().st_size, [*verified.lines()][-1]
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
@@ -114,6 +128,8 @@ def main(argv: list[str] | None = None) -> None:
         )
         seconds, size = page(top)
         print(f"a page of {size / 1e6:.1f} MB: {seconds:.2f} s")
+        bundling, verifying, size, said = evidence(top, Path(place) / "bundle.zip")
+        print(f"a bundle of {size / 1e6:.1f} MB: {bundling:.2f} s, verified in {verifying:.2f} s: {said}")
         shutil.copytree(top, Path(place) / "logs", ignore=shutil.ignore_patterns(NAME))
         seconds, _, runs, same = timed(Path(place) / "logs")
         print(f"{runs:,} runs, logs only: {seconds:.2f} s; {'the same' if same == tables else 'OTHER'} tables")

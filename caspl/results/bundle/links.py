@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..reading.logs import folder_of
-from ..records import Record
+from ..records import Boosting, Model, Record
 
 BOOSTING = "boosting.safetensors"  # as phase 1 calls its file
 Files = Iterator[tuple[str, str]]
@@ -43,6 +44,7 @@ class Trainings:
 
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._records = records
+        self._made = {folder: sha256 for folder, record in records.items() if (sha256 := made(record))}
         self._named: dict[str, set[str]] = defaultdict(set)
         for folder, record in records.items():
             if record.task == "train":
@@ -54,20 +56,27 @@ class Trainings:
         if record.model is None or not record.model.folder:
             return folder
         holding = dict(models(record)).items()
-        found = self._called(record.model.folder)
-        same = [name for name in found if self._records[name].model is not None and self._is_of(name, record)]
+        same = [name for name in self._called(record.model.folder) if self._may_have_made(name, record.model)]
         exact = [name for name in same if holding <= dict(models(self._records[name])).items()]
         return next(iter(exact or same), None)
 
-    def _is_of(self, name: str, record: Record) -> bool:
-        return self._records[name].model.trainer == record.model.trainer
+    def _may_have_made(self, name: str, tested: Model) -> bool:
+        """Whether a run was trained as the tested model was, so that only their files could differ."""
+        own = self._records[name].model
+        if own is None or tested.training is None:
+            return False
+        return (own.trainer, own.backbone, own.training) == (tested.trainer, tested.backbone, tested.training)
 
     def phase_1(self, record: Record) -> str | None:
         """The folder of the run that made the boosting prompts which `record` rests on; None: it is not there."""
-        makers = {name: sha256 for name, run in self._records.items() if (sha256 := made(run))}
-        same = [name for name, sha256 in makers.items() if sha256 == used(record)]
-        source = record.boosting.source.removesuffix(BOOSTING)
-        return next(iter(same or [name for name in self._called(source) if name in makers]), None)
+        same = [name for name, sha256 in self._made.items() if sha256 == used(record)]
+        named = self._called(record.boosting.source.removesuffix(BOOSTING))
+        alike = (name for name in named if name in self._made and self._is_alike(name, record.boosting))
+        return next(iter(same or alike), None)
+
+    def _is_alike(self, name: str, used: Boosting) -> bool:
+        """Whether a phase 1 was run as the boosting prompts say of themselves, so that only the files could differ."""
+        return replace(self._records[name].boosting, source=used.source, sha256=used.sha256) == used
 
     def _called(self, name: str) -> list[str]:
         """The folders that `name` may speak of, the likeliest first; either may begin further above than the other."""

@@ -65,7 +65,8 @@ def take(folder: Path, found: Found) -> Taken:
     logged: set[str] = set()
     while True:
         taken = _taken(folder, found, logged)
-        lost = [run for run in found.runs if run not in taken.found.runs and _folder(run.path) not in _odd(taken)]
+        inside, named = set(taken.found.runs), {left.path for left in taken.left_out}
+        lost = [run for run in found.runs if run not in inside and _folder(run.path) not in named]
         if not lost:
             return taken
         again = {_folder(run.path) for run in lost} - logged
@@ -76,10 +77,6 @@ def take(folder: Path, found: Found) -> Taken:
                 f"what is left out (caspl results {folder} names it)"
             )
         logged |= again
-
-
-def _odd(taken: Taken) -> set[str]:
-    return {left.path for left in taken.left_out}
 
 
 def _folder(path: str) -> str:

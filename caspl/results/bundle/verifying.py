@@ -72,7 +72,8 @@ def verify_bundle(path: Path, page_of: PageOf) -> Verified:
         manifest, verified = manifest_of(archive), Verified()
         sound = _members(archive, manifest, verified)
         with stage(manifest.folder) as top:
-            archive.unpack([name for name in told(archive.names) if name in sound], top)
+            read_already = [name for name in told(archive.names) if name in sound]
+            archive.unpack(read_already, top)
             found = found_in(top, manifest.paths, manifest.left_out, manifest.elsewhere)
             known = {(left.path, left.why) for left in manifest.left_out}
             verified.wrong += [f"{path}: {why}" for path, why in found.left_out if (path, why) not in known]
@@ -82,7 +83,7 @@ def verify_bundle(path: Path, page_of: PageOf) -> Verified:
             same = manifest.program == manifests.this_program()
             _tables(found, content, sound, same, verified)
             if PAGE in sound and same:  # which shows predictions and features, too
-                archive.unpack([name for name in sound if name not in {*told(archive.names), *OF_THE_WHOLE}], top)
+                archive.unpack(sorted(sound - set(read_already) - set(OF_THE_WHOLE)), top)
                 _page(top, found, content, page_of, verified)
         absent = {left.path for left in manifest.absent}
         verified.wrong += [

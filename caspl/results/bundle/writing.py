@@ -20,6 +20,7 @@ from .manifest import Left, Manifest, Member
 from .reading import PAGE
 from .taking import Taken, content_of
 
+MOST_BYTES = LARGEST_WHOLE // 2  # of all members
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
 PACKING = 6  # of 9
 PACKED = (".gz", ".zip", ".png")  # gain nothing
@@ -43,13 +44,12 @@ def write(path: Path, folder: Path, taken: Taken, page: str) -> Written:
     written = Written(absent=list(taken.absent))
     with replacing(path) as temporary:
         with zipfile.ZipFile(temporary, "w", allowZip64=False) as archive:
+            whole = 0
             for name, content in _contents(taken, page, written.absent):
-                if (
-                    len(written.members) > MOST_MEMBERS - 2
-                    or sum(m.bytes for m in written.members) > LARGEST_WHOLE // 2
-                ):
+                whole += len(content)
+                if len(written.members) > MOST_MEMBERS - 2 or whole > MOST_BYTES:
                     raise InputError(
-                        f"{folder} has more files than a bundle holds ({MOST_MEMBERS:,} and {LARGEST_WHOLE // 2:,} bytes); "
+                        f"{folder} has more files than a bundle holds ({MOST_MEMBERS - 1:,}, and {MOST_BYTES:,} bytes); "
                         f"bundle folders inside it"
                     )
                 _put(archive, name, content)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bundles_made import MODEL, PHASE_1, RUN, forged, members, method, of_record, settle, sha256, sweep
+from caspl.results.bundle import links, numbers
 from caspl.results.records import Predictions, predictions, read, write
 from caspl.results.report.__main__ import main
 
@@ -320,3 +321,46 @@ def test_what_is_wrong_in_a_folder(tmp_path, capsys):
     (top / COOP / MODEL).unlink()
     status, lines = verified(top, capsys)
     assert status == 0 and lines[0] == f"note: {COOP}/{MODEL} is not there, though a record names it"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Which run rests on which
+# ---------------------------------------------------------------------------------------------------------------------
+def test_a_training_is_found_where_its_folder_was_moved(tmp_path, capsys):
+    """Below another root, and with a copy beside it that was trained otherwise."""
+    sweep(tmp_path / "all" / "here")
+    sweep(tmp_path / "all" / "copy")
+    folder = tmp_path / "all" / "copy" / COOP
+    (folder / MODEL).write_bytes(b"trained once more")
+    run = read(folder)
+    write(
+        folder,
+        replace(
+            run, model=replace(run.model, files=[replace(run.model.files[0], sha256=sha256(b"trained once more"))])
+        ),
+    )
+    status, lines = verified(tmp_path / "all", capsys)
+    assert status == 0, lines
+
+
+def test_another_dataset_of_one_configuration_is_no_training_of_it(tmp_path, capsys):
+    """Only the training on other images is there: nothing is said of the file, which it has not made."""
+    top = sweep(tmp_path / "output")
+    place = top / COOP_NEW
+    run = read(place)
+    files = [replace(run.model.files[0], sha256="e" * 64)]
+    training = replace(run.model.training, dataset="OxfordPets")
+    other = f"/home/somebody/output/{COOP.replace('digits/shots', 'oxford_pets/shots')}"
+    made = replace(run, model=replace(run.model, files=files, folder=other, training=training))
+    records = {COOP: read(top / COOP), COOP_NEW: made}
+    assert links.Trainings(records).of(COOP_NEW, made) is None
+    assert list(numbers.models(COOP_NEW, records, links.Trainings(records))) == []
+
+
+def test_phase_1_of_another_dataset_is_none_of_it(tmp_path):
+    top = sweep(tmp_path / "output")
+    first, second = read(top / PHASE_1), read(top / CASPL)
+    known = replace(second.boosting, sha256="e" * 64)
+    for dataset, maker in (("Digits", PHASE_1), ("OxfordPets", None)):
+        run = replace(second, boosting=replace(known, dataset=dataset))
+        assert links.Trainings({PHASE_1: first, CASPL: run}).phase_1(run) == maker
