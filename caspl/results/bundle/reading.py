@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -73,6 +74,12 @@ def found_in(
         left_out=[*((left.path, left.why) for left in left_out), *read.left_out],
         elsewhere=list(elsewhere),
     )
+
+
+def recorded_below(top: Path) -> list[str]:
+    """The folders below `top` with a record, those of runs in no table, too."""
+    found = (Path(place).relative_to(top).as_posix() for place, _, files in os.walk(top) if RECORD in files)
+    return sorted(found)
 
 
 @contextmanager

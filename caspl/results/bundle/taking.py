@@ -21,7 +21,7 @@ from ..records import Record, read
 from . import links
 from .archive import LARGEST_MEMBER, LONGEST_NAME, odd
 from .manifest import Left
-from .reading import found_in, stage, told
+from .reading import found_in, recorded_below, stage, told
 
 LARGEST_FILE = 2**26  # bytes of one file with prompts or features; larger ones are named and left out
 PROMPTS = ("prompts.safetensors", links.BOOSTING)
@@ -100,7 +100,7 @@ def _taken(folder: Path, found: Found, logged: set[str]) -> Taken:
             log, (path, _) = f"{name}/{LOG}", own[-1]
             inside = log if log in taken.contents else f"{name}/{RECORD}"
             taken.paths |= {} if inside == path else {inside: path}
-    _take_phase_1(taken, folder, found.elsewhere)
+    _take_phase_1(taken, folder)
     _take_files(taken, folder)
     with stage(Path(os.path.abspath(folder)).name) as top:
         for name in told(taken.contents):
@@ -145,11 +145,13 @@ def course(logs: Sequence[Path]) -> bytes:
     return "".join(f"{line}\n" for _, line in told).encode("utf-8")
 
 
-def _take_phase_1(taken: Taken, top: Path, elsewhere: Sequence[str]) -> None:
+def _take_phase_1(taken: Taken, top: Path) -> None:
     """The runs that made the boosting prompts which others rest on: they stand in no table."""
     needed = {links.used(run): run.boosting.source for run in taken.records.values() if links.used(run)}
-    for name in elsewhere:
+    for name in recorded_below(top) if needed else ():
         with suppress(InputError):
+            if name in taken.records:
+                continue
             record = read(top / name)
             if record.finished and links.made(record) in needed and not odd(f"{name}/{RECORD}"):
                 _take_run(taken, top, name, logs=False)

@@ -20,7 +20,7 @@ from . import manifest as manifests
 from .archive import LARGEST_MEMBER, Archive, Damaged, opened
 from .comparing import differences, every_table, page_differences, texts_of
 from .manifest import Manifest
-from .reading import OF_THE_WHOLE, PAGE, TABLES, found_in, manifest_of, stage, told
+from .reading import OF_THE_WHOLE, PAGE, TABLES, found_in, manifest_of, recorded_below, stage, told
 
 PageOf = Callable[[Path, Found], str]
 MOST_TOLD = 20  # lines of one kind
@@ -101,14 +101,8 @@ def verify_bundle(path: Path, page_of: PageOf) -> Verified:
 def verify_folder(folder: Path, page_of: PageOf) -> Verified:
     """Recompute all that the records and the tables in a folder say. Raises InputError where there are no runs."""
     found, verified = found_below(folder), Verified()
-    names = (
-        {run.path for run in found.runs}
-        | {path for path, _ in found.validation}
-        | {f"{name}/x" for name in found.elsewhere}
-    )
-    there = {f"{PurePosixPath(name).parent}/{RECORD}" for name in names}
     whole = {name for name in OF_THE_WHOLE if (folder / name).is_file()}
-    records = _records(folder, {name for name in there if (folder / name).is_file()})
+    records = _records(folder, [f"{name}/{RECORD}" for name in recorded_below(folder)])
 
     def content(name: str) -> bytes:
         try:
