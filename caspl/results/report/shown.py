@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..certainty.deviations import BEYOND
 from ..figures import DRAWN, INKS, svg
 from ..reading.run import Run
 from ..render import Line, grid, labels, notes
@@ -31,6 +32,7 @@ class Picture:
 class ShownCell:
     text: str
     anchor: str = ""  # of its runs; "": it has none
+    beyond: bool = False  # it deviates from the published number by more than its tolerance
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class ShownTable:
     title: str
     headers: list[str]
     names: int  # how many columns in front are names, and no numbers
+    texts: list[int]  # which other columns are no numbers
     lines: list[ShownLine]
     notes: list[str]
     picture: Picture | None
@@ -78,12 +81,12 @@ class Sources:
     lists: list[Source] = field(default_factory=list)
     _known: dict[frozenset[str], str] = field(default_factory=dict)
 
-    def anchor(self, runs: Sequence[Run], title: str) -> str:
-        """ "" where there are no runs, or none of this page."""
-        own = {run.path: run for run in runs if run.path in self.evidences.anchors}
-        places = {self.evidences.anchors[path] for path in own}
+    def anchor(self, runs: Sequence[Run], more: Sequence[Run], title: str) -> str:
+        """ "" where there are no runs, or none of this page. A list is one of `more`: what other numbers come from, too."""
+        places = {self.evidences.anchors[run.path] for run in runs if run.path in self.evidences.anchors}
         if len(places) <= 1:
             return next(iter(places), "")
+        own = {run.path for run in more if run.path in self.evidences.anchors}
         key = frozenset(own)
         if key not in self._known:
             self._known[key] = f"from-{len(self.lists) + 1}"
@@ -117,18 +120,22 @@ class Sources:
 def shown_table(anchor: str, table: Table, sources: Sources, picture: Picture | None = None) -> ShownTable:
     names = labels(table)
     headers, lines = grid(table, table.rows, names)
-    shown = [_line(line, table, len(names) + 1, sources) for line in lines]
-    return ShownTable(anchor, table.title, headers, len(names), shown, notes(table), picture)
+    first = len(names) + 1
+    shown = [_line(line, table, first, sources) for line in lines]
+    of_text = [any(isinstance(row.cells[place], str) for row in table.rows) for place in range(len(table.columns))]
+    texts = [first + place for place, is_text in enumerate(of_text) if is_text]
+    return ShownTable(anchor, table.title, headers, len(names), texts, shown, notes(table), picture)
 
 
 def _line(line: Line, table: Table, first: int, sources: Sources) -> ShownLine:
-    """`first`: the column of the first number."""
+    """`first`: the column of the first number. Numbers that come from runs of several rows share a list, that of their line."""
     row, cells = line.row, []
+    of_line = [run for cell in row.cells if isinstance(cell, Cell) for run in cell.runs]
+    title = ", ".join(filter(None, (table.title, row.dataset, row.method)))
     for place, text in enumerate(line.cells):
         cell = row.cells[place - first] if 0 <= place - first < len(row.cells) and not line.published else None
-        title = ", ".join(filter(None, (table.title, row.dataset, row.method)))
-        runs = cell.runs if isinstance(cell, Cell) else ()
-        cells.append(ShownCell(text, sources.anchor(runs, f"{title}: {table.columns[place - first]}") if runs else ""))
+        anchor = sources.anchor(cell.runs, of_line, title) if isinstance(cell, Cell) else ""
+        cells.append(ShownCell(text, anchor, place >= first and f"){BEYOND}" in text))
     return ShownLine(cells, line.published, row.average)
 
 

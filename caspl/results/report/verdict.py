@@ -49,7 +49,7 @@ def _shown(verdict: Verdict, sources: Sources) -> ShownVerdict:
         label=f"{verdict.metric}-shot accuracy" if verdict.metric.isdecimal() else verdict.metric,
         method=verdict.method,
         number=f"{verdict.cell.mean:.2f}",
-        anchor=sources.anchor(verdict.cell.runs, f"{place}: {verdict.method}"),
+        anchor=sources.anchor(verdict.cell.runs, verdict.cell.runs, f"{place}: {verdict.method}"),
         certain=verdict.certain,
         sentence=verdict.sentence,
         margins=[margin.sentence for margin in verdict.margins],

@@ -15,7 +15,7 @@ from caspl.results.report.facts import duration, of_record
 from logs_made import made, main_tables, put
 from pages import parsed, rows
 from records_made import boosting, record
-from runs_made import BASE, digits
+from runs_made import BASE, digits, image, predicted
 
 
 def page(top, capsys, *options):
@@ -119,7 +119,7 @@ def test_a_number_of_several_rows_lists_its_runs(tmp_path, capsys):
     shown, _ = page(tmp_path, capsys)
     (average,) = shown.called("base-to-new").all("tr", "average")
     places = [shown.called(cell.one("a").attributes["href"][1:]) for cell in average.all("td")[1:4]]
-    assert [len(place.all("a")) for place in places] == [2, 2, 4]
+    assert [len(place.all("a")) for place in places] == [4, 4, 4]  # one list for the line
     assert places[0].all("a")[0].text == "CoOp, DTD, seed 1, base classes: 70.00 %"
     for place in places:
         for link in place.all("a"):
@@ -184,6 +184,65 @@ def test_a_folder_that_is_called_like_an_address_is_a_folder(tmp_path, capsys, f
         address = link.attributes["href"]
         assert address.startswith("./") and ":" not in address
         assert (tmp_path / unquote(address)).is_file()
+
+
+def test_names_of_classes_and_images_are_text_in_pictures_too(tmp_path, capsys):
+    names = [f"{ODD}{number}" for number in range(3)]
+    odd = ODD.replace("/", "")
+    image(tmp_path / "data" / "digits" / f"{odd}.png")
+    predicted(
+        tmp_path / "out",
+        [0, 1, 2],
+        [1, 1, 0],
+        [0.9, 0.8, 0.7],
+        names=names,
+        images=[f"{odd}.png", "1.png", "../x.png"],
+        root=str(tmp_path / "data"),
+    )
+    shown, _ = page(tmp_path / "out", capsys)
+    assert len(shown.all("script")) == 1 and not set(shown.text) & {"\x1b", "\u202e"}
+    (row,) = shown.all("details", "row")
+    kinds = [
+        "details",
+        "summary",
+        "span",
+        "div",
+        "article",
+        "p",
+        "b",
+        "pre",
+        "a",
+        "h5",
+        "h6",
+        "dl",
+        "dt",
+        "dd",
+        "section",
+        "svg",
+        "rect",
+        "text",
+        "title",
+        "path",
+    ]
+    assert {node.tag for node in row.nodes()} <= set(kinds)
+    seen = ODD.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
+    assert f"{seen}0" in [node.text for node in row.all("title")]
+    assert f"taken for {seen}1 (1)" in row.texts and "data:" not in str(row.texts)
+    assert not row.all("figure")  # the name of the image is not what stands in the file of predictions
+
+
+def test_the_same_runs_give_the_same_page_with_its_panels(tmp_path, capsys):
+    for number in range(4):
+        image(tmp_path / "data" / "digits" / f"{number}.png", (50 * number, 0, 0))
+    for seed in (1, 2):
+        names, images = ["a", "b"], [f"{number}.png" for number in range(4)]
+        guesses, sure, root = [1, 0, 1, 0], [0.9, 0.9, 0.8, 0.7], str(tmp_path / "data")
+        predicted(tmp_path / "o", [0, 0, 1, 1], guesses, sure, names=names, images=images, root=root, seed=seed)
+    pages = []
+    for _ in range(2):
+        shown, _ = page(tmp_path / "o", capsys)
+        pages.append((tmp_path / "o/report.html").read_bytes())
+    assert pages[0] == pages[1] and len(shown.all("figcaption")) == 2
 
 
 def test_the_record_of_a_run_is_told(tmp_path, capsys):
@@ -275,6 +334,15 @@ def test_the_reason_of_a_run_that_did_not_finish(tmp_path, capsys):
     write(tmp_path / "digits/CoOp/digits_1shots/seed1", record(**stopped))
     shown, _ = page(tmp_path, capsys)
     assert why in shown.texts and "No results yet" in shown.texts
+
+
+def test_the_reason_stands_beside_an_older_result(tmp_path, capsys):
+    place = "digits/CoOp/digits_1shots/seed1"
+    put(tmp_path, place, made(70, "digits", shots=1))
+    put(tmp_path, place, made(None, "digits", shots=1), "log.txt-2026-01-02-03-04-05")
+    write(tmp_path / place, record(status="interrupted", result=None, predictions=None))
+    shown, _ = page(tmp_path, capsys)
+    assert f"it was interrupted; the result of {place}/log.txt counts" in shown.texts
 
 
 def test_where_the_page_goes(tmp_path, capsys):
