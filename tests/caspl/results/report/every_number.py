@@ -81,6 +81,7 @@ class Runs:
         with path.open(encoding="utf-8", newline="") as file:
             self.lines = [Line(line) for line in csv.DictReader(file)]
         self.known: dict[tuple, list[Line]] = {}
+        self.led_to: dict[str, set[str]] = defaultdict(set)  # paths of a method's runs, as the page has them
 
     def of(self, method: str, **values: str) -> list[Line]:
         """Of a method as tables call it, with its marks and what tells it from the method's other rows."""
@@ -103,7 +104,7 @@ class Runs:
         own = [line for line in own if all(getattr(line, key) == value for key, value in values.items())]
         for part in parts:
             said = [line for line in own if part in (line.config, f"{line.shots} shots", Path(line.path).parts[0])]
-            own = said or own
+            own = said or [line for line in own if line.path in self.led_to.get(name, ())]  # a backbone, say
         return own
 
     def seeds(self, method: str, **values: str) -> dict[str, float]:
@@ -275,6 +276,7 @@ RULES: dict[str, Callable[[Tables], Callable[..., Numbers | None]]] = {
 def check(page: Path, table: Path) -> Checked:
     """All numbers of a page against the lines of results.csv."""
     root, runs, checked = parsed(page.read_text(encoding="utf-8")), Runs(table), Checked()
+    _lead(root, runs)
     for region in root.all(kind="wide"):
         if region.attributes.get("role") == "region":
             title = region.attributes["aria-label"].removesuffix(", as a table")
@@ -287,6 +289,14 @@ def check(page: Path, table: Path) -> Checked:
     for verdict in root.all(kind="verdict"):
         _verdict(verdict, Tables(runs), checked)
     return checked
+
+
+def _lead(root: Node, runs: Runs) -> None:
+    """Note where the numbers of rows lead to that are told apart by what results.csv does not say, such as a backbone."""
+    for row in (row for table in root.all("table", "sortable") for row in table.all("tr")[1:]):
+        for link in row.all("a") if not row.all("th")[-1].text.count(" against ") else []:
+            lines = _behind(root.called(link.attributes["href"][1:]), root, runs)
+            runs.led_to[row.all("th")[-1].text.rstrip(" †‡")] |= {line.path for line in lines}
 
 
 def _table(title: str, lines: list[list[str]], tables: Tables, checked: Checked) -> bool:

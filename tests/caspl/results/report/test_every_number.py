@@ -27,11 +27,12 @@ def checked(top):
     return check(top / "report.html", top / "results.csv")
 
 
-def base_to_new(top, dataset, trainer, seed, base, new):
-    training = f"base2new/train_base/{dataset}/shots_16/{trainer}/vit_b16/seed{seed}"
+def base_to_new(top, dataset, trainer, seed, base, new, file="vit_b16", **more):
+    training = f"base2new/train_base/{dataset}/shots_16/{trainer}/{file}/seed{seed}"
     test = training.replace("train_base", "test_new")
-    put(top, training, made(base, dataset, trainer, seed=seed, classes="base", output=training))
-    put(top, test, made(new, dataset, trainer, seed=seed, classes="new", output=test, model=training))
+    more |= {"seed": seed, "file": file}
+    put(top, training, made(base, dataset, trainer, classes="base", output=training, **more))
+    put(top, test, made(new, dataset, trainer, classes="new", output=test, model=training, **more))
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,8 @@ def everything(tmp_path_factory):
                 base_to_new(
                     top, dataset, trainer, seed, draw.randint(700, 800) / 10 + more, draw.randint(600, 700) / 10 + more
                 )
+        base_to_new(top, dataset, "CoCoOp", 1, 75, 65)
+        base_to_new(top, dataset, "CoCoOp", 1, 70, 60, file="rn50", backbone="RN50")
         for shots in (1, 2, 16):
             for trainer in ("CoOp", "KgCoOp"):
                 place = f"{dataset}/{trainer}/vit_b16_{shots}shots/seed1"
