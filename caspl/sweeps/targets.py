@@ -123,7 +123,7 @@ TARGETS = {
             ),
         ),
     ),
-    # The axes are read off a picture: 8+8 is said to be the best, and the other numbers are those of the published files
+    # The numbers on its axes are not known here, but that 8+8 is the best: these are those of the published configurations
     "fig4": Target(
         "Figure 4: 4, 8 and 16 tokens of both phases, crossed, boosting prompts frozen and learnable",
         (

@@ -343,6 +343,7 @@ def test_keys_after_the_dashes_go_to_those_who_read_them(sweeps):
         *(("ablations", ["--trainers", "CasPL_PromptSRC CasPL_CoOp", "--grid", grid]) for grid in GRIDS),
         ("ablations", ["--trainers", "CasPL_MaPLe CasPL_VPT", "--grid", "one_phase"]),
         ("ablations", ["--grid", "domain", "--values", "digits+oxford_pets"]),
+        *(("reproduce", [target]) for target in ("table3", "table6")),
     ],
 )
 def test_train_accepts_every_command(sweeps, monkeypatch, script, arguments):
