@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..ground import door
 from ..ground.errors import InputError
 from ..ground.files import replacing
 from ..ground.texts import log_to_stderr, tell
-from .certainty.tables import behind
+from .certainty.tables import every_table
 from .figures import FILES, save
 from .lacks import found_below, tell_lacks
 from .names import dataset_name
@@ -59,18 +59,17 @@ def _collect(args: argparse.Namespace) -> None:
             f"nothing below {args.folder} is of the given --dataset and --trainer; there are {_present(found)}"
         )
     if chosen.runs:
-        tables = build_tables(chosen.runs)
-        every = [*tables.values(), *behind(tables)]
+        every = every_table(chosen.runs)
         formats = {"markdown": markdown, "latex": latex}
         text = runs_csv(chosen.runs) if args.format == "csv" else formats[args.format](every)
         tell(text.removesuffix("\n"))
         if not (args.no_write or datasets or trainers):  # a part must not take the place of the whole
-            tell(f"wrote {', '.join(write_all(args.folder, tables, every, chosen.runs))} in {args.folder}", sys.stderr)
+            tell(f"wrote {', '.join(write_all(args.folder, every, chosen.runs))} in {args.folder}", sys.stderr)
     tell_lacks(args.folder, chosen)
 
 
-def write_all(folder: Path, tables: Mapping[str, Table], every: Sequence[Table], runs: Sequence[Run]) -> list[str]:
-    """Write every file that there are results for, and return their names: text of `every` table, and figures of `tables`.
+def write_all(folder: Path, every: Sequence[Table], runs: Sequence[Run]) -> list[str]:
+    """Write every file that there are results for, and return their names: text of `every` table, and figures.
 
     Raises InputError where that is impossible.
     """
@@ -79,6 +78,7 @@ def write_all(folder: Path, tables: Mapping[str, Table], every: Sequence[Table],
         "results.tex": latex(every),
         "results.csv": runs_csv(runs),
     }
+    tables = build_tables(runs)
     figures = {setting: name for setting, name in FILES.items() if setting in tables}
     try:
         for name, text in texts.items():

@@ -75,7 +75,23 @@ def harmonic_mean(base: float, new: float) -> float:
 
 
 def build_tables(runs: Sequence[Run]) -> dict[str, Table]:
-    """The tables for which there are runs, by setting. Every run must be finished."""
+    """The tables for which there are runs, by setting; without the runs of ablations. Every run must be finished."""
+    return _by_setting([run for run in runs if run.varied is None])
+
+
+def ablation_tables(runs: Sequence[Run]) -> dict[str, Table]:
+    """The same of the runs of ablations, with no published numbers: those are of the usual configurations."""
+    tables = _by_setting([run for run in runs if run.varied is not None])
+    for table in tables.values():
+        table.title += ": ablations"
+        table.beside = False
+        table.rows = [
+            replace(row, cells=[cell and replace(cell, published=None) for cell in row.cells]) for row in table.rows
+        ]
+    return tables
+
+
+def _by_setting(runs: Sequence[Run]) -> dict[str, Table]:
     tables = {
         BASE_TO_NEW: base_to_new(runs),
         FEW_SHOT: few_shot(runs),

@@ -8,19 +8,12 @@ from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 
 from ...ground.texts import shown
-from ..certainty.tables import behind
 from ..reading.run import Run
 from ..render import markdown, runs_csv
-from ..tables import Table, build_tables
+from ..tables import Table
 from .reading import TABLES
 
 Cells = dict[tuple[str, ...], str]  # text of a cell by where it stands
-
-
-def every_table(runs: Sequence[Run]) -> list[Table]:
-    """Those that `caspl results` writes, in its order."""
-    tables = build_tables(runs) if runs else {}
-    return [*tables.values(), *behind(tables)]
 
 
 def texts_of(tables: Sequence[Table], runs: Sequence[Run]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from ...ground.errors import InputError, cause
 from ...ground.files import regular
 from ...ground.texts import counted, shown
+from ..certainty.tables import every_table
 from ..lacks import found_below
 from ..reading.run import Found
 from ..records import NAME as RECORD
@@ -18,7 +19,7 @@ from ..tables import Cell
 from . import links, numbers
 from . import manifest as manifests
 from .archive import LARGEST_MEMBER, Archive, Damaged, opened
-from .comparing import differences, every_table, page_differences, texts_of
+from .comparing import differences, page_differences, texts_of
 from .manifest import Manifest
 from .reading import OF_THE_WHOLE, PAGE, TABLES, found_in, manifest_of, recorded_below, stage, told
 

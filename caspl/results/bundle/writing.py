@@ -13,9 +13,10 @@ from pathlib import Path
 
 from ...ground.errors import InputError
 from ...ground.files import replacing
+from ..certainty.tables import every_table
 from . import manifest as manifests
 from .archive import LARGEST_MEMBER, LARGEST_WHOLE, MOST_MEMBERS, MOST_RATIO, SMALL
-from .comparing import every_table, texts_of
+from .comparing import texts_of
 from .manifest import Left, Manifest, Member
 from .reading import PAGE
 from .taking import Taken, content_of

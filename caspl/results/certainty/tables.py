@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..reading.run import BASE_TO_NEW, CROSS_DATASET, FEW_SHOT, Run
-from ..tables import Cell, Interval, Row, Table, build_tables
+from ..tables import Cell, Interval, Row, Table, ablation_tables, build_tables
 from .compared import tests_table
 from .intervals import LEVEL, harmonic_over_images, over_seeds, wilson
 from .protocol import explained, marked, marks, protocol_table
@@ -33,6 +33,12 @@ SEEDS = (
 def certainty_tables(runs: Sequence[Run]) -> list[Table]:
     """Of each setting, in the order of `build_tables`: all classes and calibration, intervals, paired tests, protocols."""
     return behind(build_tables(runs))
+
+
+def every_table(runs: Sequence[Run]) -> list[Table]:
+    """All that results.md holds, in its order."""
+    tables = build_tables(runs)
+    return [*tables.values(), *ablation_tables(runs).values(), *behind(tables)]
 
 
 def behind(tables: Mapping[str, Table]) -> list[Table]:

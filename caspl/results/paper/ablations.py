@@ -20,7 +20,7 @@ from ..reading.run import BASE_TO_NEW, Run
 from ..tables import Cell, Row, Table, base_to_new
 from .artefact import Artefact, Picture
 from .needs import SEEDS, Needs, class_words, missing_on_digits_too
-from .selection import CASCADED, CLASSES, HM, SHOTS, complete, over, reproduce, seeds_of, variation
+from .selection import CASCADED, CLASSES, HM, SHOTS, complete, over, reproduce, seeds_of
 
 DATASETS = BENCHMARK[1:]  # without ImageNet
 PAPER = "CasPL_PromptSRC"
@@ -124,7 +124,7 @@ def table6(runs: Sequence[Run]) -> Artefact:
     present = [
         (f"{method_name(run.trainer)} with {_tokens(pair)}", run.dataset, run.seed, run.classes)
         for run in own
-        if run.trainer in (PAPER, PAPER.removeprefix(CASCADED)) and not (pair := lengths(variation(run)[1])).learnable
+        if run.trainer in (PAPER, PAPER.removeprefix(CASCADED)) and not (pair := lengths(run.varied[1])).learnable
     ]
     needs = Needs(methods, DATASETS, parts=CLASSES, words=class_words)
     return Artefact(
@@ -150,7 +150,7 @@ def _of_grid(runs: Iterable[Run], grid: str) -> list[Run]:
         and run.classes in CLASSES
         and run.shots == SHOTS
         and not run.inductive
-        and (varied := variation(run)) is not None
+        and (varied := run.varied) is not None
         and varied[0] == grid
         and (grid != "length" or lengths(varied[1]) is not None)
     ]
@@ -160,7 +160,7 @@ def _by_trainer(runs: Iterable[Run], read: Callable[[str], Pair | None]) -> dict
     """The runs of each pair of values, by trainer, of the datasets that its pairs have in common."""
     found: dict[str, Values] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        pair = read(variation(run)[1])
+        pair = read(run.varied[1])
         if pair is not None:
             found[run.trainer][pair].append(run)
     return {trainer: common for trainer, values in found.items() if (common := _comparable(values))}
@@ -240,7 +240,7 @@ def _one_sided(runs: Iterable[Run]) -> list[Table]:
     """A table for each trainer of the values that vary the depth of one phase, or of one tower of it."""
     found: dict[str, Values] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        written = variation(run)[1]
+        written = run.varied[1]
         if depths(written) is None:
             found[run.trainer][written].append(run)
     tables = []
@@ -337,7 +337,7 @@ def _missing(
     there = [
         (_called(pair), run.dataset, run.seed, run.classes)
         for run in runs
-        if run.trainer == PAPER and (pair := read(variation(run)[1])) is not None
+        if run.trainer == PAPER and (pair := read(run.varied[1])) is not None
     ]
     needs = Needs({_called(pair): SEEDS for pair in wanted}, DATASETS, CLASSES, class_words, noun)
     return missing_on_digits_too(needs, map(_called, on_digits), there)

@@ -19,13 +19,6 @@ CLASSES = ("base", "new")
 HM = 2  # its column in the table of base to new
 USUAL_OUTPUT = "output"
 OF_A_SWEEP = re.compile(r"(.+?)(?:/ablations/[^/]+)?/base2new/(?:train|test)_")
-VARIED = re.compile(r"-([a-z_]+[a-z0-9_]*)=([^/]+)")  # -length=8+16, behind the name of a configuration
-
-
-def variation(run: Run) -> tuple[str, str] | None:
-    """The grid and the value of a run of an ablation, as its configuration's name says; None of any other run."""
-    found = VARIED.search(run.config)
-    return (found[1], found[2]) if found else None
 
 
 def ordinary(
@@ -39,7 +32,7 @@ def ordinary(
         and (not trainers or run.trainer in trainers)
         and (not shots or run.shots in shots)
         and not run.inductive
-        and variation(run) is None
+        and run.varied is None
     ]
 
 

@@ -13,7 +13,7 @@ from ..reading.run import FEW_SHOT, Run
 from ..tables import Cell, Row, Table, few_shot
 from .artefact import Artefact, Picture
 from .needs import SEEDS, Needs, listed, missing_on_digits_too, of_trainers, there
-from .selection import CASCADED, OTHERS, PAIRS, datasets_of, ordinary, reproduce, row_of, seeds_of, variation
+from .selection import CASCADED, OTHERS, PAIRS, datasets_of, ordinary, reproduce, row_of, seeds_of
 
 SHOTS = (1, 2, 4, 8, 16)
 PAPER = "PromptSRC"
@@ -72,7 +72,7 @@ def _sixteen(runs: Iterable[Run]) -> list[Run]:
         and run.shots == SHOTS[-1]
         and run.dataset != SOURCE
         and not run.inductive
-        and (variation(run) is None or variation(run)[0] == "domain")
+        and (run.varied is None or run.varied[0] == "domain")
     ]
 
 
@@ -80,7 +80,7 @@ def _boosted(run: Run) -> str | None:
     """ALONE, ITSELF or SOURCE: where the boosting prompts of a run learned, as its folder or record says; None: elsewhere."""
     if not run.trainer.startswith(CASCADED):
         return ALONE
-    varied, boosting = variation(run), run.record.boosting if run.record is not None else None
+    varied, boosting = run.varied, run.record.boosting if run.record is not None else None
     where = varied[1] if varied else boosting.dataset if boosting is not None else run.dataset
     if where == "self" or dataset_name(where) == run.dataset or letters(where) == letters(run.dataset):
         return ITSELF

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from .told import Told
 # The names that published.csv has, too.
 BASE_TO_NEW, FEW_SHOT = "base_to_new", "few_shot"
 CROSS_DATASET, DOMAINS = "cross_dataset", "domain_generalization"
+
+VARIED = re.compile(r"-([a-z_]+[a-z0-9_]*)=([^/]+)")  # -length=8+16, behind the name of a configuration
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class Run:
     def settings(self) -> tuple:
         """What runs of one method and one number of shots have in common."""
         return self.root, self.trainer, self.config, self.shots
+
+    @property
+    def varied(self) -> tuple[str, str] | None:
+        """The grid and the value of a run of an ablation, as its configuration's name says; None of any other run."""
+        found = VARIED.search(self.config)
+        return (found[1], found[2]) if found else None
 
     @property
     def model(self) -> tuple:

@@ -13,7 +13,7 @@ from ..certainty.tables import behind
 from ..certainty.verdict import verdicts
 from ..paper import artefacts
 from ..reading.run import Found
-from ..tables import build_tables
+from ..tables import ablation_tables, build_tables
 from .artefacts import Absent, ShownArtefact, shown_artefacts
 from .evidence import Evidences, Group, method_of
 from .missing import Lacks, missing
@@ -52,6 +52,10 @@ def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
         shown_table(setting.replace("_", "-"), table, sources, picture_of(f"picture-{number}", setting, table))
         for number, (setting, table) in enumerate(tables.items(), 1)
     ]
+    varied = ablation_tables(found.runs)
+    shown += [
+        shown_table(f"{setting.replace('_', '-')}-ablations", table, sources) for setting, table in varied.items()
+    ]
     certainty = [shown_table(f"certainty-{number}", table, sources) for number, table in enumerate(behind(tables), 1)]
     best = shown_verdicts(verdicts(found.runs, folder) if found.runs else (), sources)
     paper, absent = shown_artefacts(artefacts(found.runs, folder) if found.runs else (), sources)
@@ -70,7 +74,7 @@ def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
         certainty=certainty,
         paper=paper,
         absent=absent,
-        missing=missing(folder, found, tables.values()),
+        missing=missing(folder, found, [*tables.values(), *varied.values()]),
         groups=groups,
         sources=sources.lists,
         limits=[*_limits(evidences)],

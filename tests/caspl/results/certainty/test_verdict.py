@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from caspl.results.certainty.scores import ALONE, WITHOUT
+from caspl.results.certainty.tables import every_table
 from caspl.results.certainty.verdict import SECOND, WITH, verdicts
 from caspl.results.names import BENCHMARK
 from caspl.results.reading.run import CROSS_DATASET, FEW_SHOT
+from caspl.results.tables import ablation_tables
 from records_made import boosting, of_a_test, record
 from runs_of_methods import a_run, predicting, runs_of
 
@@ -237,3 +239,16 @@ def test_transfer_is_decided_by_accuracy_on_the_targets():
     assert (
         eurosat.margins[0].points == 0 and not eurosat.certain and "level with the second, MaPLe." in eurosat.sentence
     )
+
+
+def test_variations_of_an_ablation_do_not_compete():
+    """Of many tried on test images the best always looks good; and published numbers are not of them."""
+    varied = runs_of("PromptSRC", {1: (90, 90)}, dataset="DTD", config="cfg-length=4", root="ablations/length")
+    runs = runs_of("PromptSRC", {1: (80, 80)}, dataset="DTD") + runs_of("CoOp", {1: (70, 70)}, dataset="DTD")
+    (verdict,) = verdicts([*runs, *varied])
+    assert verdict.method == "PromptSRC" and "best of 2 methods on DTD: HM 80.00" in verdict.sentence
+    assert verdicts(varied) == []
+    assert [table.title for table in every_table([*runs, *varied])[:2]] == ["Base to new", "Base to new: ablations"]
+    assert every_table([*runs, *varied])[2:] == every_table(runs)[1:]
+    (row,) = ablation_tables([*runs, *varied])["base_to_new"].rows
+    assert [(cell.mean, cell.published) for cell in row.cells] == [(90, None)] * 3

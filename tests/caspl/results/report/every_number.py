@@ -105,7 +105,8 @@ class Runs:
         for part in parts:
             said = [line for line in own if part in (line.config, f"{line.shots} shots", Path(line.path).parts[0])]
             own = said or [line for line in own if line.path in self.led_to.get(name, ())]  # a backbone, say
-        return own
+        ordinary = [line for line in own if not re.search(r"-[a-z_]\w*=", line.config)]  # ablations have their tables
+        return ordinary or own
 
     def seeds(self, method: str, **values: str) -> dict[str, float]:
         return {line.seed: line.percent for line in self.of(method, **values)}
