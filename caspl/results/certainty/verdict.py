@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...ground.errors import InputError
 from ...ground.texts import as_typed, counted
-from ..names import BOOSTING, backbone_name
+from ..names import BEHIND_BOOSTING, BOOSTING, UNTRAINED, backbone_name
 from ..reading.run import BASE_TO_NEW, Run
 from ..tables import Cell, Interval, Table, average, build_tables, harmonic_mean
 from .compared import shown_p, shown_points
@@ -145,6 +145,7 @@ class _Field:
         cells = [(name, cell) for name, cell in found.items() if cell is not None]
         self.cells = dict(sorted(cells, key=lambda item: -item[1].mean))  # from the best on
         self.scores = {name: scores[name] for name in self.cells}
+        self.lacking = [name for name in scores if name not in self.cells] if len(datasets) > 1 else []
 
     def _cell(self, own: Scores) -> Cell | None:
         """Of one dataset that of the table, else the average, as the tables have it."""
@@ -180,7 +181,8 @@ class _Field:
         place = f"on average over {len(self.datasets)} datasets" if len(self.datasets) > 1 else f"on {self.datasets[0]}"
         number = f"{place}: {name} {self.cells[best].mean:.2f}"
         if not tests:
-            yield f"{best} is the only method{self.backbone} {number}."
+            only = "only method that has them all" if self.lacking else "only method"
+            yield f"{best} is the {only}{self.backbone} {number}."
         else:
             second = margins[0]
             lead = f"{second.points:.2f}"
@@ -193,13 +195,17 @@ class _Field:
                 rival, hardest = second.method, tests[second.method]
             if _doubt(hardest) > SIGNIFICANT:
                 against = f"against {rival}, " if hardest is not None and hardest.sign_flip is not None else ""
-                yield f"That is not certain: {against}{_said(hardest)}."
+                yield f"That is not certain: {against}{_said(hardest, self._pair(best, rival, SECOND).kind)}."
             elif not second.certain:
                 yield f"That is not certain: {_said(hardest)}, but on other images the lead over the second may vanish."
             else:
                 yield f"That is certain: against each of the others {_said(hardest)} or less."
+        if tests and self.lacking:
+            yield f"Not compared, since they lack some of these datasets: {', '.join(self.lacking)}."
         if shares_prompts(self.scores[best]):
             yield "Its seeds share their boosting prompts, so that what another phase 1 would change is not known."
+        elif _trainer(self.scores[best]) == BOOSTING and len({run.seed for run in self.cells[best].runs}) == 1:
+            yield "Phase 1 was not repeated, so that what another one would change is not known."
         if TESTED in marks(self.cells[best].runs):
             yield "Its epoch was chosen on test images, which makes its numbers too high."
 
@@ -211,7 +217,8 @@ class _Field:
                 kinds.setdefault(pair.against.method, pair.kind)
             elif pair.against.method == best and pair.kind == WITHOUT:
                 kinds.setdefault(pair.method.method, WITH)
-        return [self._margin(best, other, kind) for other, kind in kinds.items()]
+        margins = [self._margin(best, other, kind) for other, kind in kinds.items()]
+        return [each for each in margins if each.kind != ALONE or each.test is not None]  # else of other prompts
 
     def _margin(self, best: str, other: str, kind: str) -> Margin:
         pair = self._pair(best, other, kind)
@@ -230,7 +237,7 @@ class _Field:
         likely = images is None or images.low > 0
         certain = _doubt(test) <= SIGNIFICANT and likely
         known = "certain" if certain else "not certain"
-        words = f"{shown_points(points)} points against {other}, {ROLES[kind]}: {known}, {_said(test)}."
+        words = f"{shown_points(points)} points against {other}, {ROLES[kind]}: {known}, {_said(test, pair.kind)}."
         if images is not None:
             ends = f"{shown_points(images.low)} to {shown_points(images.high)}"
             words += (
@@ -241,17 +248,30 @@ class _Field:
 
     def _pair(self, best: str, other: str, kind: str) -> Comparison:
         """Boosting alone is always compared with the same prompts."""
-        alone = self.scores[other].runs[0].trainer == BOOSTING
+        alone = _trainer(self.scores[other]) == BOOSTING
         return Comparison(self.scores[best], self.scores[other], ALONE if alone else kind)
 
     def _test(self, pair: Comparison) -> PairedTest | None:
         """Over datasets where there are enough, else over seeds that both have on each of them; None where there is none."""
-        by_dataset = [differences(pair, dataset, self.metric) for dataset in self.datasets]
+        by_dataset = [self._differences(pair, dataset) for dataset in self.datasets]
         if len(by_dataset) >= ENOUGH and all(by_dataset):
             return exact_test("dataset", [statistics.mean(each.values()) for each in by_dataset])
         seeds = [seed for seed in by_dataset[0] if all(seed in each for each in by_dataset)]
         means = [statistics.mean(each[seed] for each in by_dataset) for seed in seeds]
         return exact_test("seed", means) if means else None
+
+    def _differences(self, pair: Comparison, dataset: str) -> dict[int | None, float]:
+        """By seed; of a best method that stands for several seeds of the other one, by the seeds of that one."""
+        best, other = _trainer(pair.method), _trainer(pair.against)
+        once = best in UNTRAINED and other not in UNTRAINED
+        if once or (best == BOOSTING and other.startswith(BEHIND_BOOSTING)):
+            turned = self._pair(pair.against.method, pair.method.method, SECOND)
+            return {seed: -each for seed, each in differences(turned, dataset, self.metric).items()}
+        return differences(pair, dataset, self.metric)
+
+
+def _trainer(own: Scores) -> str:
+    return own.runs[0].trainer
 
 
 def _doubt(found: PairedTest | None) -> float:
@@ -261,8 +281,10 @@ def _doubt(found: PairedTest | None) -> float:
     return found.sign_flip if found.mean > 0 else 1.0
 
 
-def _said(found: PairedTest | None) -> str:
+def _said(found: PairedTest | None, kind: str = SECOND) -> str:
     """What a test says, or why there is none."""
+    if found is None and kind == ALONE:
+        return f"no seed of it stands behind the same prompts, and {ENOUGH} are needed for a test"
     if found is None:
         return f"they have no seed in common, and {ENOUGH} are needed for a test"
     over = counted(len(found.differences), found.unit)
@@ -270,6 +292,9 @@ def _said(found: PairedTest | None) -> str:
         return (
             f"with {over} an exact test can't give p below {least_p(len(found.differences)):.3g} ({ENOUGH} are needed)"
         )
+    if found.mean <= 0:  # although its number is larger: that is of other seeds, too, or an HM of averages
+        behind = f"{-found.mean:.2f} points behind" if found.mean else "level"
+        return f"over the {over} that both have it is {behind}"
     return f"the sign-flip test over {over} gives p {shown_p(found.sign_flip)}"
 
 

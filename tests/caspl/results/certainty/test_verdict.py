@@ -252,3 +252,34 @@ def test_variations_of_an_ablation_do_not_compete():
     assert every_table([*runs, *varied])[2:] == every_table(runs)[1:]
     (row,) = ablation_tables([*runs, *varied])["base_to_new"].rows
     assert [(cell.mean, cell.published) for cell in row.cells] == [(90, None)] * 3
+
+
+def test_clip_can_be_certainly_the_best():
+    """Nothing in it is drawn: its one run is compared with each seed of the others."""
+    runs = runs_of("ZeroshotCLIP", {1: (80, 80)}, shots=0) + runs_of("CoOp", {s: (70 + s / 9, 70) for s in SEEDS})
+    (verdict,) = verdicts(runs)
+    assert verdict.method == "CLIP" and verdict.certain and "over 6 seeds gives p 0.031" in verdict.sentence
+
+
+def test_boosting_alone_as_the_best_is_compared_with_all_that_stands_behind_it():
+    runs = runs_of("CasPLBoost", {1: (80, 80)}, shots=0) + runs_of("CasPL_CoOp", {s: (70 + s / 9, 70) for s in SEEDS})
+    runs = [replace(run, record=record(boosting=boosting(sha256="1" * 64))) for run in runs]
+    (verdict,) = verdicts(runs)
+    assert verdict.method == "CLIP + boosting" and "over 6 seeds gives p 0.031" in verdict.sentence
+    assert "Phase 1 was not repeated" in verdict.sentence
+
+
+def test_a_lead_that_common_seeds_do_not_show_is_told():
+    """One seed of the second alone makes its mean the smaller one."""
+    runs = runs_of("MaPLe", dict.fromkeys(SEEDS, (70, 70)))
+    runs += runs_of("CoOp", {**dict.fromkeys(SEEDS, (71, 71)), 7: (40, 40)})
+    (verdict,) = verdicts(runs)
+    assert verdict.method == "MaPLe" and not verdict.certain
+    assert "against CoOp, over the 6 seeds that both have it is 1.00 points behind." in verdict.sentence
+
+
+def test_methods_without_all_datasets_are_named():
+    runs = field([1], ("DTD", "EuroSAT"), ("CoOp", "MaPLe")) + field([1], ("DTD",), ("VPT",))
+    assert verdicts(runs)[0].sentence.endswith("Not compared, since they lack some of these datasets: VPT.")
+    runs = field([1], ("DTD", "EuroSAT"), ("CoOp",)) + field([1], ("DTD",), ("VPT",))
+    assert verdicts(runs)[0].sentence.startswith("CoOp is the only method that has them all on average over 2 datasets")
