@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SECONDS = 60  # for an answer
+SECONDS = 60  # for whatever is waited for: an answer, a page, a change on it
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -24,8 +26,15 @@ FLAGS = (
 )
 
 
+class Silent(Exception):
+    """The browser has ended, or has not said in SECONDS what was waited for."""
+
+
 class Browser:
-    """One tab. Every call is a command of the DevTools protocol: browser("Page.reload")."""
+    """One tab. Every call is a command of the DevTools protocol: browser("Page.reload").
+
+    Raises Silent where the browser does not start, and wherever it does not answer; nothing waits longer than SECONDS.
+    """
 
     def __init__(self, profile: Path) -> None:
         (commands, ours), (theirs, answers) = os.pipe(), os.pipe()
@@ -42,6 +51,13 @@ class Browser:
         self._to, self._from = ours, theirs
         self._number, self._rest, self._session = 0, b"", ""
         self.events: list[dict[str, Any]] = []
+        try:
+            self._open_tab()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _open_tab(self) -> None:
         target = self("Target.createTarget", url="about:blank")["targetId"]
         self._session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -51,7 +67,8 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         os.close(self._to)
         os.close(self._from)
@@ -60,20 +77,25 @@ class Browser:
         self._number += 1
         said = {"id": self._number, "method": method, "params": params}
         said |= {"sessionId": self._session} if self._session else {}
-        os.write(self._to, json.dumps(said).encode() + b"\0")
+        end = time.monotonic() + SECONDS
+        try:
+            os.write(self._to, json.dumps(said).encode() + b"\0")
+        except BrokenPipeError:
+            raise Silent("chromium has ended") from None
         while True:
-            answer = self._next()
+            answer = self._next(end)
             if answer.get("id") == self._number:
                 assert "error" not in answer, answer
                 return answer["result"]
             self.events.append(answer)
 
-    def _next(self) -> dict[str, Any]:
-        end = time.monotonic() + SECONDS
+    def _next(self, end: float) -> dict[str, Any]:
+        """The next message; `end`: until when, on the monotonic clock."""
         while b"\0" not in self._rest:
-            assert time.monotonic() < end, "chromium does not answer"
-            read = os.read(self._from, 2**20)
-            assert read, "chromium has ended"
+            if not select.select([self._from], [], [], max(0, end - time.monotonic()))[0]:
+                raise Silent(f"chromium has not answered in {SECONDS} s")
+            if not (read := os.read(self._from, 2**20)):
+                raise Silent("chromium has ended")
             self._rest += read
         first, self._rest = self._rest.split(b"\0", 1)
         return json.loads(first)
@@ -87,14 +109,22 @@ class Browser:
         for address in ("about:blank", page.absolute().as_uri() + (f"#{anchor}" if anchor else "")):
             self.events.clear()
             self("Page.navigate", url=address)
+            end = time.monotonic() + SECONDS
             while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-                self.events.append(self._next())
+                self.events.append(self._next(end))
 
     def value(self, expression: str) -> Any:
         """What an expression in the page is, as JSON."""
         answer = self("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def until(self, expression: str) -> None:
+        """Wait until an expression in the page is true."""
+        end = time.monotonic() + SECONDS
+        while not self.value(expression):
+            assert time.monotonic() < end, f"not in {SECONDS} s: {expression}"
+            time.sleep(0.02)
 
     def click(self, selector: str) -> None:
         """As a user does: where the element is seen."""

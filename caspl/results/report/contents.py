@@ -74,7 +74,7 @@ def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
         certainty=certainty,
         paper=paper,
         absent=absent,
-        missing=missing(folder, found, [*tables.values(), *varied.values()]),
+        missing=missing(folder, found, [*tables.values(), *varied.values()], evidences.reader.unread),
         groups=groups,
         sources=sources.lists,
         limits=[*_limits(evidences)],
@@ -83,9 +83,8 @@ def page_of(folder: Path, found: Found, beside: Path | None = None) -> Page:
 
 def _limits(evidences: Evidences) -> Iterator[str]:
     """What the panels lack, each said once."""
-    for dataset, root in sorted(evidences.finder.missing):
-        yield f"{dataset}: images are not below {root or 'the present folder'} any more; examples that would be are left out."
+    for (dataset, root), count in sorted(evidences.finder.missing.items()):
+        images = counted(count, "example image")
+        yield f"{dataset}: {images} left out, not found below {root or 'the present folder'}."
     if left := evidences.reader.left:
-        yield f"The predictions of {left:,} runs are not read: those of the first seeds are {MOST_READ:,}."
-    for path, why in sorted(evidences.reader.unread.items()):
-        yield f"{path}: its predictions are not shown: {why}"
+        yield f"Of {counted(left, 'run')} predictions are not read: a page takes {MOST_READ:,} of them, the first seeds' first."

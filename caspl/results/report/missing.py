@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,8 @@ class Lacks:
     entries: list[Lack]
 
 
-def missing(folder: Path, known: Found, tables: Iterable[Table]) -> list[Lacks]:
-    """Kinds of which there is none are left out."""
+def missing(folder: Path, known: Found, tables: Iterable[Table], unread: Mapping[str, str]) -> list[Lacks]:
+    """Kinds of which there is none are left out. `unread`: whose predictions can't be read, by path, and why."""
     kinds = (
         Lacks("Rows without all numbers", [*_holes(tables)]),
         Lacks("Unfinished", [Lack(path, _why(folder, path, run)) for path, run in known.unfinished]),
@@ -47,6 +47,7 @@ def missing(folder: Path, known: Found, tables: Iterable[Table]) -> list[Lacks]:
             [Lack(path, f"{run.accuracy:.2f} %") for path, run in known.validation],
         ),
         Lacks("Left out", [Lack(path, why) for path, why in known.left_out]),
+        Lacks("Predictions that can't be read", [Lack(path, why) for path, why in sorted(unread.items())]),
         Lacks("Not read: in no known layout, or trained on all images", [Lack(path) for path in known.elsewhere]),
     )
     return [kind for kind in kinds if kind.entries]

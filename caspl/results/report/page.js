@@ -60,16 +60,17 @@ function sortable(table) {
 function copyable(block) {
   const text = block.querySelector("pre");
   const button = made("button", "copy", async () => {
+    let copied = true;
     try {
       await navigator.clipboard.writeText(text.textContent);
     } catch {
       getSelection().selectAllChildren(text);
-      document.execCommand("copy");
+      copied = document.execCommand("copy");
     }
-    button.textContent = "copied";
+    button.textContent = copied ? "copied" : "selected";
     setTimeout(() => (button.textContent = "copy"), 2000);
   });
-  button.setAttribute("aria-label", "copy the command");
+  button.setAttribute("aria-live", "polite");
   block.append(button);
 }
 

@@ -39,9 +39,6 @@ class Class:
 class Worst:
     classes: list[Class]
     of: int  # classes with images
-    correct: int
-    total: int
-    percent: str
 
 
 def worst_of(test: Pooled, images: Images | None, finder: Finder) -> Worst:
@@ -64,9 +61,6 @@ def worst_of(test: Pooled, images: Images | None, finder: Finder) -> Worst:
             for label in order.tolist()
         ],
         len(there),
-        int(correct.sum()),
-        int(totals.sum()),
-        f"{100 * correct.sum() / totals.sum():.2f}",
     )
 
 

@@ -42,7 +42,7 @@ class Finder:
 
     Attributes:
         each: pictures of a test, at most.
-        missing: datasets whose images are not there any more, with their root as their runs say it.
+        missing: how many images were asked for in vain, by dataset and its root as the runs say it.
     """
 
     def __init__(self, folder: Path, tests: int) -> None:

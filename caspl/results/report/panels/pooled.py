@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +80,13 @@ class Reader:
         tables = []
         for run in test.runs:
             if run.path in self.chosen:
+                place = (self.folder / run.path).parent
                 try:
-                    table = predictions.read((self.folder / run.path).parent, run.record.predictions)
+                    table = predictions.read(place, run.record.predictions)
                     predictions.recomputed(run.record, table)  # labels that its dataset lacks are refused
                     tables.append(table)
                 except InputError as error:
-                    self.unread[run.path] = str(error)
+                    self.unread[run.path] = str(error).replace(f"{place}{os.sep}", "")  # the path is named beside it
         if not tables:
             return None
         return Images(

@@ -447,7 +447,7 @@ def _means(details: Node, runs: Runs, checked: Checked) -> None:
         classes = text.split()[0] if several else next(iter(own))
         checked.compare(details.one(kind="method").text, text, [statistics.mean(line.percent for line in own[classes])])
     for section in details.all("section", "panel"):
-        if section.one("h6").text == "Reliability":
+        if section.one("h5").text == "Reliability":
             said = section.one("p").text
             error = float(re.search(rf"ECE ({NUMBER}) %", said)[1])
             means = [statistics.mean(float(line.ece) for line in lines) for lines in own.values() if lines[0].ece]

@@ -4,7 +4,11 @@ import re
 
 import pytest
 
-from browser import CHROMIUM, Browser
+import browser as driver
+from browser import CHROMIUM, Browser, Silent
+from caspl.results.report.__main__ import main as report
+from logs_made import made, put
+from runs_made import digits, predicted
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")]
 WIDTHS = (360, 1600)
@@ -12,8 +16,23 @@ WIDTHS = (360, 1600)
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with Browser(tmp_path_factory.mktemp("profile")) as one:
+    try:
+        one = Browser(tmp_path_factory.mktemp("profile"))
+    except Silent as why:
+        pytest.skip(f"{CHROMIUM} does not run on this machine: {why}")
+    with one:
         yield one
+
+
+@pytest.mark.parametrize("program", ["exit 1", "sleep 100"])
+def test_a_browser_that_does_not_run_is_not_waited_for(tmp_path, monkeypatch, program):
+    stand_in = tmp_path / "chromium"
+    stand_in.write_text(f"#!/bin/sh\n{program}\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(driver, "CHROMIUM", str(stand_in))
+    monkeypatch.setattr(driver, "SECONDS", 0.5)
+    with pytest.raises(Silent):
+        Browser(tmp_path)
 
 
 @pytest.fixture
@@ -34,6 +53,29 @@ def test_it_fits_into_the_window_and_asks_for_nothing(browser, page, width, dark
     assert browser.value("document.documentElement.scrollWidth") == width
     assert not browser.complaints
     assert browser.asked == [page.as_uri()]
+
+
+LONG = "W" * 200
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_names_make_no_page_wider(browser, tmp_path, width):
+    names = [LONG, f"{LONG}X", "</svg><script>document.title = 'taken'</script>"]
+    predicted(tmp_path, [0, 1, 2, 0], [1, 2, 0, 0], [0.9] * 4, names=names)
+    put(tmp_path, f"oxford_pets/CoOp/{LONG}_1shots/seed1", made(70, shots=1))
+    digits(tmp_path, "CasPL_CoOp", command=["--trainer", LONG], **{"protocol.unlabelled": LONG[:150]})
+    assert report([str(tmp_path)]) == 0
+    browser.show(tmp_path / "report.html", width)
+    browser.value("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    assert browser.value("document.documentElement.scrollWidth") == width
+    assert not browser.complaints and browser.value("document.title") == f"Results of {tmp_path.name}"
+
+
+def test_on_a_phone_a_table_begins_with_a_number_in_sight(browser, page):
+    browser.show(page, 360)
+    for place in ("base-to-new", "certainty-2"):
+        right = f"document.querySelector('#{place} tbody tr:last-child td:nth-of-type(2)').getBoundingClientRect().left"
+        assert browser.value(right) < 300
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -110,26 +152,24 @@ def test_a_number_leads_to_its_commands(browser, page):
     visible = "[...document.querySelectorAll('details.row[open] pre')].map((pre) => pre.textContent)"
     assert browser.value(visible) == []
     browser.click("#base-to-new tbody tr:nth-child(3) td:nth-child(6) a")
-    browser.value("new Promise((done) => setTimeout(done, 200))")
+    top = "document.querySelector('details.row[open] summary')?.getBoundingClientRect().top"
+    browser.until(f"{top} >= 0 && {top} < 100")
     commands = browser.value(visible)
     assert len(commands) == 4 and all("--trainer CasPL_CoOp" in command for command in commands)
-    top = browser.value("document.querySelector('details.row[open] summary').getBoundingClientRect().top")
-    assert 0 <= top < 100
-    links = browser.value("[...document.querySelectorAll('details.row[open] .path a')].map((link) => link.href)")
+    links = browser.value("[...document.querySelectorAll('details.row[open] .facts a')].map((link) => link.href)")
     assert len(links) == 4 and all(re.fullmatch(r"file:///.+/run\.json", link) for link in links)
 
 
 def test_a_link_from_elsewhere_opens_its_place(browser, page):
     browser.show(page, 1600, anchor="run-3")
-    assert browser.value("document.getElementById('run-3').closest('details').open")
+    browser.until("document.getElementById('run-3').closest('details').open")
 
 
 def test_a_command_is_copied(browser, page):
     browser.show(page, 1600, anchor="row-1")
     browser("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     browser.click("#row-1 .command button")
-    browser.value("new Promise((done) => setTimeout(done, 200))")
-    assert browser.value("document.querySelector('#row-1 .command button').textContent") == "copied"
+    browser.until("document.querySelector('#row-1 .command button').textContent === 'copied'")
     text = browser.value("document.querySelector('#row-1 .command pre').textContent")
     assert text.startswith("caspl train ") and browser.value("navigator.clipboard.readText()") == text
 

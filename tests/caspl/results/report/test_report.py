@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import re
+from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -134,6 +135,16 @@ def test_a_page_elsewhere_links_to_the_records_from_there(tmp_path, capsys):
     assert first.attributes["href"] == f"./../a%20folder%231/{BASE.format('CoOp', 1)}/run.json"
 
 
+def test_headings_go_down_by_one(tmp_path, capsys):
+    """So that a screen reader's outline has no holes; and each table says what its first cells head."""
+    predicted(tmp_path, [0, 1], [1, 1], [0.9, 0.8], names=["cat", "dog"])
+    digits(tmp_path, "KgCoOp")
+    shown, _ = page(tmp_path, capsys)
+    levels = [int(node.tag[1]) for node in shown.nodes() if re.fullmatch("h[1-6]", node.tag)]
+    assert levels[0] == 1 and all(below <= above + 1 for above, below in pairwise(levels)) and max(levels) == 5
+    assert all(head.attributes.get("scope") in ("col", "row") for head in shown.all("th"))
+
+
 def test_the_same_runs_give_the_same_page(tmp_path, capsys):
     digits(tmp_path)
     page(tmp_path, capsys)
@@ -213,7 +224,7 @@ def test_names_of_classes_and_images_are_text_in_pictures_too(tmp_path, capsys):
         "pre",
         "a",
         "h5",
-        "h6",
+        "h4",
         "dl",
         "dt",
         "dd",
@@ -319,6 +330,20 @@ def test_what_is_missing_is_named(tmp_path, capsys):
     ]
     assert "2 without a record" in shown.texts and "It left no record, so its command is not known." in shown.texts
     assert err.count("unfinished: ") == 2 and err.count("left out: ") == 1
+
+
+def test_predictions_and_images_that_are_not_there_are_named_once(tmp_path, capsys):
+    """Each once, however many tables they are missing in; without the place of the folder, which may be a bundle's."""
+    for seed in (1, 2):
+        predicted(tmp_path, [0, 1], [1, 1], [0.9, 0.8], names=["cat", "dog"], seed=seed)
+    (tmp_path / BASE.format("CoOp", 2) / "predictions.csv.gz").write_bytes(b"x")
+    shown, _ = page(tmp_path, capsys)
+    assert shown.called("missing").texts[-3:-1] == [
+        "Predictions that can't be read (1)",
+        f"{BASE.format('CoOp', 2)}/log.txt",
+    ]
+    assert shown.called("missing").texts[-1].startswith("predictions.csv.gz is not the file of its run")
+    assert "digits: 1 example image left out, not found below data." in shown.texts
 
 
 def test_nothing_missing_is_said(tmp_path, capsys):
