@@ -112,8 +112,8 @@ def partners(comparison: Comparison, own: Cell, other: Cell) -> dict[int | None,
     """For each seed of one cell that of the other one that it is compared with."""
     if comparison.kind == ALONE:
         found = _same_prompts(own, other)
-    elif len(other.by_seed) == 1 and all(run.trainer in UNTRAINED for run in other.runs):
-        found = dict.fromkeys(own.by_seed, *other.by_seed)
+    elif len({*other.by_seed.values()}) == 1 and all(run.trainer in UNTRAINED for run in other.runs):
+        found = {seed: seed if seed in other.by_seed else next(iter(other.by_seed)) for seed in own.by_seed}
     else:
         found = {seed: seed for seed in own.by_seed}
     return {seed: partner for seed, partner in found.items() if partner in other.by_seed}

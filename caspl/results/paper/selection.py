@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from ...ground.texts import as_typed
+from ..names import backbone_name
 from ..reading.run import Run
 from ..tables import Cell, Row, Table
 from .needs import DIGITS
@@ -34,6 +35,21 @@ def ordinary(
         and not run.inductive
         and run.varied is None
     ]
+
+
+def on_one_backbone(runs: Sequence[Run]) -> list[Run]:
+    """On each dataset the runs on one backbone, of those that it has the one with the most runs; others are no fair gain.
+
+    Runs that don't say theirs are kept.
+    """
+    names = [None if run.backbone is None else backbone_name(run.backbone) for run in runs]
+    most = Counter(filter(None, names))
+    chosen: dict[str, str] = {}
+    for run, name in zip(runs, names, strict=True):
+        if name is not None:
+            rivals = {name, chosen.get(run.dataset, name)}
+            chosen[run.dataset] = max(rivals, key=lambda each: (most[each], each))
+    return [run for run, name in zip(runs, names, strict=True) if name in (None, chosen.get(run.dataset))]
 
 
 def with_twins(trainers: Iterable[str]) -> list[str]:

@@ -261,6 +261,12 @@ def test_clip_can_be_certainly_the_best():
     assert verdict.method == "CLIP" and verdict.certain and "over 6 seeds gives p 0.031" in verdict.sentence
 
 
+def test_clip_with_fewer_seeds_is_compared_with_all_of_the_others():
+    runs = runs_of("ZeroshotCLIP", {1: (60, 60), 2: (60, 60)}, shots=0)
+    (verdict,) = verdicts(runs + runs_of("CoOp", {s: (70 + s / 9, 70) for s in SEEDS}))
+    assert verdict.certain and "over 6 seeds gives p 0.031" in verdict.sentence
+
+
 def test_boosting_alone_as_the_best_is_compared_with_all_that_stands_behind_it():
     runs = runs_of("CasPLBoost", {1: (80, 80)}, shots=0) + runs_of("CasPL_CoOp", {s: (70 + s / 9, 70) for s in SEEDS})
     runs = [replace(run, record=record(boosting=boosting(sha256="1" * 64))) for run in runs]

@@ -3,9 +3,11 @@
 import pytest
 from paper_runs import PAIRS, base_to_new, made_of, numbers, shots, zero_shot
 
+from caspl.results.paper import artefacts
 from caspl.results.reading.runs import find_runs
 from caspl.results.tables import build_tables, harmonic_mean
 from logs_made import made, put
+from runs_of_methods import runs_of
 
 
 def test_nothing_is_drawn_without_runs(tmp_path):
@@ -122,3 +124,15 @@ def test_the_same_runs_give_the_same_bytes(tmp_path):
         for theme in ("light", "dark"):
             assert picture.svg(theme) == picture.svg(theme)
         assert picture.svg("light") != picture.svg("dark")
+
+
+def test_gains_are_never_between_backbones(tmp_path):
+    runs = (
+        runs_of("CasPL_CoOp", {1: (80, 80)}) + runs_of("MaPLe", {1: (70, 70)}) + runs_of("CasPL_MaPLe", {1: (75, 75)})
+    )
+    large = runs_of("CoOp", {1: (60, 60)}, backbone="ViT-L/14")
+    other = runs_of("ZeroshotCLIP", {1: (60, 60)}, dataset="DTD", shots=0, backbone="ViT-L/14")  # all that it has
+    found = {artefact.name: artefact for artefact in artefacts([*runs, *large, *other], tmp_path)}
+    assert [row.method for row in found["fig1c"].tables[0].rows] == ["MaPLe"]
+    rows = [(row.dataset, row.method.partition(" (")[0]) for row in found["table1"].tables[0].rows]
+    assert ("DTD", "CLIP") in rows and ("digits", "CoOp + CasPL") in rows and ("digits", "CoOp") not in rows

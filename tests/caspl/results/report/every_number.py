@@ -231,7 +231,9 @@ class Tables:
     def differences(self, setting: str, own: str, other: str, dataset: str, column: str) -> list[float]:
         """By seed; what is not drawn has one run, with which all seeds are compared."""
         mine, theirs = (self.scores(setting, method, dataset, column) for method in (own, other))
-        single = next(iter(theirs.values()), None) if len(theirs) == 1 and other.startswith("CLIP") else None
+        single = (
+            next(iter(theirs.values()), None) if len(set(theirs.values())) == 1 and other.startswith("CLIP") else None
+        )
         return [
             value - theirs.get(seed, single) for seed, value in mine.items() if theirs.get(seed, single) is not None
         ]
