@@ -123,9 +123,14 @@ def _read(runs: Sequence[Run], folder: Path) -> tuple[Kept, list[str]]:
     order = (CLIP, BOOSTING, *with_twins(LEARNERS))
     kept: Kept = {}
     damaged = []
+    shown: dict[tuple[str, str], tuple[str, str]] = {}  # one configuration of each: seeds of two are no seeds of one
     for run in sorted(
-        runs, key=lambda run: (dataset_order(run.dataset), order.index(run.trainer), run.is_test, run.config)
+        runs, key=lambda run: (dataset_order(run.dataset), order.index(run.trainer), run.root, run.config, run.is_test)
     ):
+        own = run.root, run.config
+        if shown.setdefault((run.dataset, run.trainer), own) != own:
+            damaged.append(f"left out: {run.path}, of another configuration than {shown[run.dataset, run.trainer][1]}")
+            continue
         try:
             table = features.read((folder / run.path).parent, run.record.features)
         except InputError as error:

@@ -121,6 +121,16 @@ def test_the_table_has_the_distances_of_each_run(runs, tmp_path):
     ]
 
 
+def test_two_configurations_are_not_mixed(runs, tmp_path):
+    """Else the numbers of one would silently take the place of the other's."""
+    base_to_new(tmp_path, "PromptSRC", 80, 70, seed=2, config="other")
+    more = [kept(run, tmp_path) for run in find_runs(tmp_path).runs if run.config == "other"]
+    artefact = fig5([*runs, *more], tmp_path)
+    assert [table.rows for table in artefact.tables] == [table.rows for table in fig5(runs, tmp_path).tables]
+    left = [phrase for phrase in artefact.missing if phrase.startswith("left out: ")]
+    assert len(left) == 2 and all("/other/" in each and "of another configuration than cfg" in each for each in left)
+
+
 def test_the_picture_has_a_panel_for_each_phase_and_half_of_the_classes(runs, tmp_path):
     (picture,) = fig5(runs, tmp_path).pictures
     figure = picture.drawing()
