@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from caspl.results.bundle.numbers import images_sha256
-from caspl.results.bundle.writing import _put
-from caspl.results.records import ModelFile, Part, Record, predictions, read, write
+from caspl.results.bundle.writing import put
+from caspl.results.records import ModelFile, Part, Record, predictions, read, sha256_of_images, write
 from caspl.results.records.measures import measured
 from records_made import BASE, NEW, boosting, of_a_test, record
 
@@ -49,7 +48,7 @@ def settle(folder: Path, made: Record, table: predictions.Table, told: bool) -> 
     found = measured(
         table.labels, table.top, table.probabilities, classes=len(made.dataset.classes), split="test", told=told
     )
-    part = Part(len(table.images), images_sha256(table))
+    part = Part(len(table.images), sha256_of_images(table.images, table.labels.tolist()))
     made = replace(made, result=found, predictions=said, dataset=replace(made.dataset, test=part))
     write(folder, made)
     return made
@@ -134,7 +133,7 @@ def forged(path: Path, changes: Mapping[str, Change], *, consistent: bool = True
 def zipped(path: Path, held: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in held.items():
-            _put(archive, name, content)
+            put(archive, name, content)
 
 
 def of_record(content: bytes, change: Callable[[Record], Record], place: Path) -> bytes:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
 
-from caspl.results.records import Part
+from caspl.results.records import Part, sha256_of_images
 
 PARTS = ("train_x", "val", "test")
 
@@ -64,10 +63,7 @@ class Images:
         return val is not None and not {item.impath for item in val}.isdisjoint(item.impath for item in test or ())
 
     def _checksum(self, items: Sequence[Any]) -> str:
-        whole = hashlib.sha256()
-        for name, item in zip(self.names(items), items, strict=True):
-            whole.update(f"{name}\0{item.label}\n".encode("utf-8", "surrogateescape"))
-        return whole.hexdigest()
+        return sha256_of_images(self.names(items), (item.label for item in items))
 
 
 def _items(source: Any) -> list[Any] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ..reading.logs import folder_of
+from ..reading.models import endings
 from ..records import Boosting, Model, Record
 
 BOOSTING = "boosting.safetensors"  # as phase 1 calls its file
@@ -48,7 +49,7 @@ class Trainings:
         self._named: dict[str, set[str]] = defaultdict(set)
         for folder, record in records.items():
             if record.task == "train":
-                for end in (folder, *_ends(folder)):
+                for end in (folder, *endings(folder)):
                     self._named[end].add(folder)
 
     def of(self, folder: str, record: Record) -> str | None:
@@ -81,11 +82,5 @@ class Trainings:
     def _called(self, name: str) -> list[str]:
         """The folders that `name` may speak of, the likeliest first; either may begin further above than the other."""
         called = folder_of(name)
-        found = [folder for end in (called, *_ends(called)) for folder in sorted(self._named.get(end, ()))]
+        found = [folder for end in (called, *endings(called)) for folder in sorted(self._named.get(end, ()))]
         return list(dict.fromkeys(found))
-
-
-def _ends(name: str) -> list[str]:
-    """What a folder may be called from further below, with one folder above its own at least."""
-    parts = name.split("/")
-    return ["/".join(parts[i:]) for i in range(1, len(parts) - 1)]

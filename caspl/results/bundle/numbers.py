@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
 from ...ground.errors import InputError
 from ...ground.texts import counted
 from ..reading.run import Run
-from ..records import Record
+from ..records import Record, sha256_of_images
 from ..records import predictions as files
 from ..records.measures import differences
 from . import links
@@ -32,16 +31,9 @@ def recomputed(record: Record, folder: str, content: Content) -> Iterator[str]:
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
     part = record.dataset.test if record.result.split == "test" else record.dataset.val
-    if part.sha256 and not any(map(_may_be_another, table.images)) and images_sha256(table) != part.sha256:
+    compares = part.sha256 and not any(map(_may_be_another, table.images))
+    if compares and sha256_of_images(table.images, table.labels.tolist()) != part.sha256:
         yield "its predictions are of other images, or with other labels, than the checksum of its dataset says"
-
-
-def images_sha256(table: files.Table) -> str:
-    """Of names and labels in order, as `Part` has it."""
-    whole = hashlib.sha256()
-    for name, label in zip(table.images, table.labels.tolist(), strict=True):
-        whole.update(f"{name}\0{label}\n".encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
 
 
 def _may_be_another(image: str) -> bool:

@@ -53,9 +53,9 @@ def write(path: Path, folder: Path, taken: Taken, page: str) -> Written:
                         f"{folder} has more files than a bundle holds ({MOST_MEMBERS - 1:,}, and {MOST_BYTES:,} bytes); "
                         f"bundle folders inside it"
                     )
-                _put(archive, name, content)
+                put(archive, name, content)
                 written.members.append(Member(name, len(content), hashlib.sha256(content).hexdigest()))
-            _put(archive, manifests.NAME, manifests.encoded(_manifest(folder, taken, written)))
+            put(archive, manifests.NAME, manifests.encoded(_manifest(folder, taken, written)))
         content = temporary.read_bytes()
         written.bytes, written.sha256 = len(content), hashlib.sha256(content).hexdigest()
     return written
@@ -77,7 +77,8 @@ def _contents(taken: Taken, page: str, absent: list[Left]) -> Iterator[tuple[str
         yield name, content
 
 
-def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+def put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    """A member as every bundle has it: of no time and no user."""
     info = zipfile.ZipInfo(name, TIME)
     info.create_system = 3  # Unix, on every system
     info.external_attr = (stat.S_IFREG | 0o644) << 16

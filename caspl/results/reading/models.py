@@ -29,7 +29,7 @@ class Trainings:
                 self._holding[file].add(place)
             for name in (folder_of(entry.told.says("OUTPUT_DIR") or ""), entry.folder.as_posix()):
                 self._named[name].add(place)
-                for end in _ends(name):
+                for end in endings(name):
                     self._ending[end].add(place)
 
     def of(self, told: Told, folder: Path) -> Entry | None:
@@ -40,7 +40,7 @@ class Trainings:
         """
         model = folder_of(told.model_dir or "")
         found = self._named.get(model) or set().union(
-            self._ending.get(model, ()), *(self._named.get(end, ()) for end in _ends(model))
+            self._ending.get(model, ()), *(self._named.get(end, ()) for end in endings(model))
         )
         found = found or set().union(*(self._holding.get(file, ()) for file in _files(told)))
         found = [self._entries[place] for place in sorted(found)]
@@ -55,7 +55,7 @@ def _files(told: Told) -> list[str]:
     return [file.sha256 for file in model.files if file.sha256] if model is not None else []
 
 
-def _ends(name: str) -> list[str]:
+def endings(name: str) -> list[str]:
     """What a folder of this name may be called from further below, with one folder above its own at least."""
     parts = name.split("/")
     return ["/".join(parts[i:]) for i in range(1, len(parts) - 1)]

@@ -7,7 +7,7 @@
 and are not imported from here, read and write predictions and image features, and compute every number of a result.
 """
 
-from .files import FORMAT, LARGEST, NAME, VERSION, digest, found, read, sha256_of, write
+from .files import FORMAT, LARGEST, NAME, VERSION, digest, found, read, sha256_of, sha256_of_images, write
 from .schema import (
     NEUTRAL,
     Bin,
@@ -56,5 +56,6 @@ __all__ = [
     "found",
     "read",
     "sha256_of",
+    "sha256_of_images",
     "write",
 ]

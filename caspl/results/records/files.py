@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,14 @@ def digest(settings: Mapping[str, str]) -> str:
     """SHA-256 of settings that are not at their default, without those that change no number; their order does not matter."""
     deciding = {key: value for key, value in settings.items() if not NEUTRAL.fullmatch(key)}
     return _seal(deciding)
+
+
+def sha256_of_images(names: Iterable[str], labels: Iterable[int]) -> str:
+    """SHA-256 of the names and labels of images, in order, as `Part` has it."""
+    whole = hashlib.sha256()
+    for name, label in zip(names, labels, strict=True):
+        whole.update(f"{name}\0{label}\n".encode("utf-8", "surrogateescape"))
+    return whole.hexdigest()
 
 
 def sha256_of(path: str | Path) -> str:

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import time
 
 import pytest
 
@@ -97,11 +96,10 @@ def test_of_a_long_log_the_two_ends_are_read(tmp_path, monkeypatch):
 
 
 def test_lines_without_end_take_no_time(tmp_path):
+    """An expression that goes back over what it has read would take hours here."""
     path = write(tmp_path, "MODEL:\n  BACKBONE:\n   " + " " * 300_000 + "x" + result().replace("\n", " "))
-    begin = time.perf_counter()
     (log,) = read_logs(path)
     assert log.accuracy() is None
-    assert time.perf_counter() - begin < 5
 
 
 HOSTILE = r"a|b`c`<b>[d](e)$\frac&%#_{~^" + "\x1b[2J\u202e\r"
