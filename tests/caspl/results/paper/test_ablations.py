@@ -4,9 +4,9 @@ import math
 import shutil
 
 import pytest
-from paper_runs import BENCHMARK, made_of, numbers, of_grid
 
 from caspl.results.tables import harmonic_mean
+from paper_runs import BENCHMARK, made_of, numbers, of_grid
 
 DEPTHS = (1, 2, 3)
 

@@ -1,12 +1,12 @@
 """Each table and figure of the paper from runs that are there, and what it says is missing."""
 
 import pytest
-from paper_runs import PAIRS, base_to_new, made_of, numbers, shots, zero_shot
 
 from caspl.results.paper import artefacts
 from caspl.results.reading.runs import find_runs
 from caspl.results.tables import build_tables, harmonic_mean
 from logs_made import made, put
+from paper_runs import PAIRS, base_to_new, made_of, numbers, shots, zero_shot
 from runs_of_methods import runs_of
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from paper_runs import base_to_new, zero_shot
 
 from caspl.results.paper.spread import distances, fig5, placed, sampled
 from caspl.results.reading.runs import find_runs
 from caspl.results.records import features
+from paper_runs import base_to_new, zero_shot
 from records_made import BASE, NEW, record
 
 

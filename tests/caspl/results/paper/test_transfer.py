@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from paper_runs import BENCHMARK, made_of, numbers
 
 from caspl.results.paper import artefacts
 from caspl.results.reading.runs import find_runs
 from logs_made import NAMES, made, put
+from paper_runs import BENCHMARK, made_of, numbers
 from records_made import boosting, record
 
 NAMES |= {"imagenet_sketch": "ImageNetSketch", "imagenet_a": "ImageNetA"}
