@@ -438,16 +438,11 @@ def test_nothing_is_left_in_the_temporary_folder(top, tmp_path, capsys, monkeypa
 def test_flipped_bits_never_end_in_a_trace(bundle, capsys):
     forged(bundle, {"report.html": None})  # which takes its time
     content = bundle.read_bytes()
-    for place in range(0, len(content), len(content) // 60):
+    end = len(content) - 1
+    of_the_directory = range(end, end - 200, -7)
+    for place in (*range(0, end, len(content) // 30), *of_the_directory):
         changed = bytearray(content)
         changed[place] ^= 0x10
-        bundle.write_bytes(changed)
-        status = main([str(bundle), "--verify"])
-        assert status in (0, 1, 2)
-        assert "unexpected" not in capsys.readouterr().err
-    for place in range(1, 200, 3):  # the end of the directory
-        changed = bytearray(content)
-        changed[-place] ^= 0x10
         bundle.write_bytes(changed)
         assert main([str(bundle), "--verify"]) in (0, 1, 2)
         assert "unexpected" not in capsys.readouterr().err

@@ -147,8 +147,7 @@ def test_the_picture_has_a_panel_for_each_phase_and_half_of_the_classes(runs, tm
     assert sorted(map(tuple, shown)) == sorted(map(tuple, placed(cloud(5, 6, seed=1, spread=0.8)[0])))
     legends = [[text.get_text() for text in figure.axes[place].get_legend().get_texts()] for place in (3, 7)]
     assert legends == [BASE, NEW]
-    for theme in ("light", "dark"):
-        assert picture.svg(theme) == picture.svg(theme) == fig5(runs, tmp_path).pictures[0].svg(theme)
+    assert picture.svg("light") == fig5(runs, tmp_path).pictures[0].svg("light") != picture.svg("dark")
 
 
 def test_features_that_cannot_be_read_are_named(runs, tmp_path):

@@ -146,15 +146,7 @@ def two(top: Path, images: list[str]) -> None:
 def test_nothing_outside_of_the_dataset_is_shown(tmp_path, name):
     image(tmp_path / "secret.png")
     image(tmp_path / "data" / "digits" / "a" / "0.png")
-    predicted(
-        tmp_path / "out",
-        [0, 1],
-        [1, 0],
-        [0.9, 0.8],
-        names=["a", "b"],
-        images=["a/0.png", "b/1.png"],
-        root=str(tmp_path / "data"),
-    )
+    two(tmp_path, ["a/0.png", "b/1.png"])
     test, _, finder = only(tmp_path / "out")
     assert finder.picture(test.runs[0], "a/0.png") is not None
     assert finder.picture(test.runs[0], name) is None
@@ -164,15 +156,7 @@ def test_what_is_no_image_is_not_shown_and_images_are_drawn_anew(tmp_path):
     folder = tmp_path / "data" / "digits"
     image(folder / "big.jpg", size=(640, 480), comment=b"<script>alert(1)</script>", quality=95)
     (folder / "no.png").write_bytes(b"\x89PNG\r\n\x1a\n<svg onload=alert(1)>")
-    predicted(
-        tmp_path / "out",
-        [0, 1],
-        [1, 0],
-        [0.9, 0.8],
-        names=["a", "b"],
-        images=["big.jpg", "no.png"],
-        root=str(tmp_path / "data"),
-    )
+    two(tmp_path, ["big.jpg", "no.png"])
     test, _, finder = only(tmp_path / "out")
     picture = finder.picture(test.runs[0], "big.jpg")
     assert finder.picture(test.runs[0], "no.png") is None
