@@ -420,7 +420,7 @@ def _run(article: Node, runs: Runs, checked: Checked) -> None:
         checked.wrong.append(f"{path}: it is on {len(found)} lines of results.csv, expected 1")
         return
     line = found[0]
-    pieces = article.one("p", "line").texts
+    pieces = article.one(kind="line").texts
     checked.compare(path, pieces[1], [line.percent])
     for piece in pieces[2:]:
         if "images" in piece:
