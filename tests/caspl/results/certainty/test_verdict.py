@@ -172,6 +172,16 @@ def test_a_test_that_fails_says_more_than_one_that_cannot_be():
     assert verdict.margins[0].method in ("CoOp", "MaPLe") and "over 6 seeds gives p" in verdict.sentence
 
 
+def test_a_lead_that_common_seeds_do_not_show():
+    runs = runs_of("CoOp", {seed: (60, 60) if seed in SEEDS else (90, 90) for seed in range(1, 13)})
+    (verdict,) = verdicts(runs + runs_of("MaPLe", dict.fromkeys(SEEDS, (70, 70))))
+    assert verdict.method == "CoOp" and not verdict.certain and not verdict.margins[0].certain
+    assert (
+        "That is not certain: against MaPLe, over the 6 seeds that both have it is 10.00 points behind."
+        in verdict.sentence
+    )
+
+
 def test_another_backbone_is_no_rival():
     runs = [
         run for trainer, own in (("CoOp", 60), ("MaPLe", 70), ("VPT", 50)) for run in runs_of(trainer, {1: (own, own)})
