@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from html.parser import HTMLParser
 
 from ...ground.texts import shown
@@ -13,6 +14,11 @@ from ..render import markdown, runs_csv
 from ..tables import Table
 from .reading import TABLES
 
+OF_PLACE = (
+    "data-of-place"  # attribute of what a page says only where files, images of datasets or records, lie beside it
+)
+PICTURE = re.compile(r"data:image/[^\"'<>\s]*")
+MOST_OF_IMAGES = 2**19  # characters of those parts; html.parser takes time with the square of a page that is no HTML
 Cells = dict[tuple[str, ...], str]  # text of a cell by where it stands
 
 
@@ -24,7 +30,7 @@ def texts_of(tables: Sequence[Table], runs: Sequence[Run]) -> dict[str, str]:
 def differences(name: str, recorded: str, recomputed: str, *, same_program: bool) -> Iterator[str]:
     """What `recorded`, a file of tables, says that the runs do not, a phrase each.
 
-    Of another program's the cells are compared that both have; what this one does not know can't be.
+    Of another program's the cells are compared that both have, and which runs it has; what this one does not know can't be.
     """
     if recorded == recomputed:
         return
@@ -35,7 +41,14 @@ def differences(name: str, recorded: str, recomputed: str, *, same_program: bool
         yield f"it is no such table ({error})"
         return
     count = 0
+    alone = {path for path, *_ in theirs} ^ {path for path, *_ in ours} if name.endswith(".csv") else set()
+    for path in sorted(alone):
+        has = "has a line" if any(path == other for other, *_ in theirs) else "lacks the line"
+        count += 1
+        yield f"it {has} of {shown(path, 1_000)}"
     for place in dict.fromkeys([*theirs, *ours]):
+        if place[0] in alone:
+            continue
         found = _difference(place, theirs.get(place), ours.get(place), same_program)
         count += bool(found)
         if found:
@@ -94,42 +107,50 @@ def markdown_cells(text: str) -> Cells:
 
 
 class _Page(HTMLParser):
-    """The texts of a page's cells, in order, and whether each may be a number."""
+    """The texts of a page in order, and its scripts and styles; not what depends on which files lie beside it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cells: list[str] = []
-        self._inside = 0
+        self.texts, self.code = [""], [""]
+        self._skipped, self._depth = "", 0  # an element that is passed over, and how many of its kind are open
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag in ("td", "th"):
-            self._inside += 1
-            self.cells.append("")
+    def handle_starttag(self, tag: str, attrs: Iterable[tuple[str, str | None]]) -> None:
+        self.texts.append("")
+        if not self._depth and OF_PLACE in dict(attrs):
+            self._skipped = tag
+        self._depth += tag == self._skipped
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("td", "th"):
-            self._inside -= 1
+        self.texts.append("")
+        self._depth -= tag == self._skipped
+        self._skipped = self._skipped if self._depth else ""
 
     def handle_data(self, data: str) -> None:
-        if self._inside > 0 and self.cells:
-            self.cells[-1] += data
+        if not self._depth:
+            (self.code if self.cdata_elem else self.texts)[-1] += data
 
 
 def page_differences(recorded: str, recomputed: str) -> Iterator[str]:
-    """The cells of the tables on a page that are others than those of the page that its runs give, a phrase each."""
-    theirs, ours = ([" ".join(cell.split()) for cell in page_cells(text)] for text in (recorded, recomputed))
-    if len(theirs) != len(ours):
-        yield f"its tables have {len(theirs):,} cells, recomputed {len(ours):,}"
+    """The texts of a page that are others than those of the page that its runs give, a phrase each."""
+    recorded, recomputed = (PICTURE.sub("", text) for text in (recorded, recomputed))
+    if len(recorded) > 2 * len(recomputed) + MOST_OF_IMAGES:
+        yield f"it has {len(recorded):,} characters beside its pictures, recomputed {len(recomputed):,}"
         return
-    for number, (a, b) in enumerate(zip(theirs, ours, strict=True), 1):
+    theirs, ours = (page_texts(text) for text in (recorded, recomputed))
+    for number, (a, b) in enumerate(zip(theirs, ours, strict=False), 1):
         if a != b:
-            yield f"cell {number:,} of its tables: recorded {shown(a)}, recomputed {shown(b)}"
+            yield f"text {number:,} of {len(theirs):,}: recorded {shown(a)}, recomputed {shown(b)}"
+            if len(theirs) != len(ours):  # the others would only be shifted
+                break
+    if len(theirs) != len(ours):
+        yield f"it has {len(theirs):,} texts, recomputed {len(ours):,}"
 
 
-def page_cells(text: str) -> list[str]:
+def page_texts(text: str) -> list[str]:
     page = _Page()
     page.feed(text)
-    return page.cells
+    page.close()
+    return [words for each in [*page.texts, *page.code] if (words := " ".join(each.split()))]
 
 
 def _add_row(cells: Cells, title: str, headers: Sequence[str], parts: Sequence[str]) -> None:

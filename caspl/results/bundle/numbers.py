@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 from ...ground.errors import InputError
 from ...ground.texts import counted
@@ -58,6 +59,24 @@ def models(folder: str, records: Mapping[str, Record], trainings: links.Training
 
 def _short(sha256: str) -> str:
     return f"{sha256[:SHORT]}..."
+
+
+def copies(records: Mapping[str, Record]) -> Iterator[str]:
+    """Where few-shot trainings of several seeds, which saw other images each, have the same outcome, a phrase each."""
+    same: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)  # a folder of each seed
+    for folder, record in records.items():
+        training = record.model.training if record.finished and record.model is not None else None
+        if training is None or training.seed is None or not training.epochs or (training.shots or 0) < 1:
+            continue
+        for file in record.model.files:
+            if file.sha256:
+                same[f"model file {PurePosixPath(file.name).name}", file.sha256].setdefault(training.seed, folder)
+        if record.predictions is not None and record.model.parameters:
+            same["predictions", record.predictions.sha256].setdefault(training.seed, folder)
+    for (what, sha256), folders in same.items():
+        if len(folders) > 1:
+            of = " and ".join(f"{folder} (seed {seed})" for seed, folder in sorted(folders.items()))
+            yield f"{of} have the same {what} {_short(sha256)}, as only copies have"
 
 
 def images(runs: list[Run]) -> Iterator[str]:

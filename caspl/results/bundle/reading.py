@@ -71,7 +71,10 @@ def found_in(
         runs=[called(run) for run in read.runs],
         unfinished=[(paths.get(path, path), called(run)) for path, run in read.unfinished],
         validation=[(paths.get(path, path), called(run)) for path, run in read.validation],
-        left_out=[*((left.path, left.why) for left in left_out), *read.left_out],
+        left_out=[
+            *((left.path, left.why) for left in left_out),
+            *((path, why.replace(f"{top}/", "")) for path, why in read.left_out),  # the stage is of nobody's concern
+        ],
         elsewhere=list(elsewhere),
     )
 

@@ -41,7 +41,8 @@ class Verified:
     tables: int = 0
     files: int = 0  # of which the checksum was compared with the manifest's
     sums: dict[str, str] = field(default_factory=dict)  # checksums of files that records name
-    missing: set[str] = field(default_factory=set)  # files that records name and that are not there
+    named: set[str] = field(default_factory=set)  # files that records of finished runs name
+    missing: set[str] = field(default_factory=set)  # those of them that are not there
 
     @property
     def sound(self) -> bool:
@@ -86,6 +87,11 @@ def verify_bundle(path: Path, page_of: PageOf) -> Verified:
             if PAGE in sound and same:  # which shows predictions and features, too
                 archive.unpack(sorted(sound - set(read_already) - set(OF_THE_WHOLE)), top)
                 _page(top, found, content, page_of, verified)
+            known_as = {member.name for member in manifest.members}  # another one is named already
+            verified.wrong += [
+                f"{name} is of no run: no record of a finished one names it"
+                for name in sorted((sound & known_as) - set(read_already) - set(OF_THE_WHOLE) - verified.named)
+            ]
         absent = {left.path for left in manifest.absent}
         verified.wrong += [
             f"{name} is missing: a record names it" for name in sorted(verified.missing - absent - said(manifest))
@@ -117,6 +123,11 @@ def verify_folder(folder: Path, page_of: PageOf) -> Verified:
     _tables(found, content, whole, False, verified)
     if PAGE in whole:
         _page(folder, found, content, page_of, verified)
+    verified.notes += [
+        f"{name} is not there, and compared with nothing; caspl results writes it"
+        for name in TABLES
+        if name not in whole
+    ]
     verified.notes += [f"{name} is not there, though a record names it" for name in sorted(verified.missing)]
     return verified
 
@@ -198,7 +209,7 @@ def _runs(found: Found, records: dict[str, Record], content: numbers.Content, ve
             verified.open.append(f"{folder}: the run left no predictions (TEST.PREDICTIONS False)")
         verified.wrong += [f"{folder}: {line}" for line in numbers.models(folder, records, trainings)]
         _files(folder, record, content, trainings, verified)
-    verified.wrong += numbers.images(found.runs)
+    verified.wrong += [*numbers.images(found.runs), *numbers.copies(records)]
 
 
 def _files(
@@ -210,6 +221,7 @@ def _files(
     named += [(f"{model}/{name}", sha256) for name, sha256 in links.models(record) if model is not None]
     named += [(f"{folder}/{links.BOOSTING}", sha256)] if (sha256 := links.made(record)) else []
     for name, sha256 in named:
+        verified.named.add(name)
         if record.predictions is not None and name == f"{folder}/{record.predictions.file}":
             continue  # read already
         try:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -11,7 +12,8 @@ import pytest
 
 from bundles_made import MODEL, PHASE_1, RUN, forged, members, method, of_record, settle, sha256, sweep
 from caspl.results.bundle import links, numbers
-from caspl.results.records import Predictions, predictions, read, write
+from caspl.results.bundle.comparing import page_differences
+from caspl.results.records import ModelFile, Predictions, predictions, read, write
 from caspl.results.report.__main__ import main
 
 COOP, COOP_NEW = (RUN.format(part, "CoOp", 1) for part in ("train_base", "test_new"))
@@ -68,7 +70,9 @@ def test_a_changed_prediction_of_a_forger_who_mends_every_checksum(bundle, tmp_p
     record = partial(of_record, change=mended, place=tmp_path / "forge")
     forged(bundle, {name: changed, f"{COOP}/run.json": record})
     wrong = found(bundle, capsys)
-    assert all(line.startswith(f"{COOP}: ") for line in wrong)
+    assert all(
+        line.startswith((f"{COOP}: ", "report.html: ")) for line in wrong
+    )  # the page shows the record's checksum
     assert re.fullmatch(rf"{COOP}: correct is recorded as (\d+), and its predictions give (\d+)", wrong[0])
     assert any(line.startswith(f"{COOP}: accuracy is recorded as") for line in wrong)
 
@@ -91,7 +95,8 @@ def test_other_images(bundle, tmp_path, capsys):
     changed = gzip.compress(gzip.decompress(members(bundle)[name]).replace(b"0/0000.png", b"0/9999.png"), mtime=0)
     mended = lambda run: replace(run, predictions=Predictions("predictions.csv.gz", 40, sha256(changed)))  # noqa: E731
     forged(bundle, {name: changed, f"{COOP}/run.json": partial(of_record, change=mended, place=tmp_path / "forge")})
-    assert found(bundle, capsys) == [
+    wrong = [line for line in found(bundle, capsys) if not line.startswith("report.html: ")]
+    assert wrong == [
         f"{COOP}: its predictions are of other images, or with other labels, than the checksum of its dataset says"
     ]
 
@@ -195,7 +200,8 @@ def test_a_run_that_was_taken_out(bundle, capsys):
     place = RUN.format("train_base", "CoOp", 2)
     forged(bundle, {name: None for name in members(bundle) if name.startswith(place)})
     wrong = found(bundle, capsys)
-    assert any(line.startswith("results.csv: it has ") and place in line for line in wrong)
+    (line,) = (line for line in wrong if line.startswith("results.csv: "))
+    assert line == f'results.csv: it has a line of "{place}/run.json"'
     assert any(line.startswith("results.md: ") for line in wrong)
 
 
@@ -207,7 +213,72 @@ def test_a_run_that_was_put_in(bundle, tmp_path, capsys):
         if path.is_file()
     }
     forged(bundle, more)
-    assert any(line.startswith("results.csv: it lacks ") and "KgCoOp" in line for line in found(bundle, capsys))
+    lines = [line for line in found(bundle, capsys) if line.startswith("results.csv: ")]
+    assert len(lines) == 2 and all("it lacks the line of " in line and "KgCoOp" in line for line in lines)
+
+
+def test_a_run_that_is_copied_as_another_seed(tmp_path, capsys):
+    """With all that follows from it, and other bytes in place of its model: its predictions give it away."""
+    top = sweep(tmp_path / "output")
+    for part in ("train_base", "test_new"):
+        old, new = (RUN.format(part, "CoOp", seed) for seed in (1, 3))
+        shutil.copytree(top / old, top / new)
+        run = read(top / new)
+        write(top / new, replace(run, **of_seed(run, 3)))
+    lines = same_outcome(tmp_path, top, capsys)
+    assert sorted(line.partition(" have the same ")[2].split()[0] for line in lines) == [
+        "model",
+        "predictions",
+        "predictions",
+    ]
+    assert all("seed1 (seed 1) and " in line and "seed3 (seed 3) have" in line for line in lines)
+    for part in ("train_base", "test_new"):
+        new = RUN.format(part, "CoOp", 3)
+        run = read(top / new)
+        write(top / new, replace(run, model=replace(run.model, files=[ModelFile(MODEL, sha256(b"other"))])))
+    (top / RUN.format("train_base", "CoOp", 3) / MODEL).write_bytes(b"other")
+    assert len(same_outcome(tmp_path, top, capsys)) == 2
+    for part in ("train_base", "test_new"):  # of what was not trained every seed has the same
+        for seed in (1, 3):
+            place = top / RUN.format(part, "CoOp", seed)
+            run = read(place)
+            write(place, replace(run, model=replace(run.model, training=replace(run.model.training, epochs=0))))
+    assert main([str(top), "--bundle", str(tmp_path / "b.zip")]) == 0
+    assert verified(tmp_path / "b.zip", capsys)[0] == 0
+
+
+def of_seed(run, seed):
+    """What a record says elsewhere when its run is another seed's."""
+    folder = run.model.folder.replace("seed1", f"seed{seed}")
+    return {
+        "dataset": replace(run.dataset, seed=seed),
+        "model": replace(run.model, folder=folder, training=replace(run.model.training, seed=seed)),
+        "configuration": replace(run.configuration, settings=run.configuration.settings | {"SEED": str(seed)}),
+    }
+
+
+def same_outcome(place, top, capsys):
+    assert main([str(top), "--bundle", str(place / "b.zip")]) == 0
+    lines = found(place / "b.zip", capsys)
+    assert all("have the same" in line for line in lines)
+    return lines
+
+
+def test_a_member_that_no_record_names(bundle, capsys):
+    forged(bundle, {f"{COOP}/notes.txt": b"trust me"})
+    assert found(bundle, capsys) == [f"{COOP}/notes.txt is of no run: no record of a finished one names it"]
+
+
+def test_runs_that_are_renamed(bundle, capsys):
+    """What contradicts its folder is named as it is called in the bundle, without a place on this machine."""
+    held = members(bundle)
+    seeds = [RUN.format("train_base", "CoOp", seed) for seed in (1, 2)]
+    forged(
+        bundle, {b + name[len(a) :]: held[name] for a, b in (seeds, seeds[::-1]) for name in held if name.startswith(a)}
+    )
+    wrong = found(bundle, capsys)
+    assert f"{seeds[0]}/run.json: its record says SEED 2 where its folder says seed 1" in wrong[0]
+    assert any("the record of the model that it tests, base2new/" in line for line in wrong)
 
 
 def test_a_test_of_another_model(bundle, tmp_path, capsys):
@@ -256,7 +327,33 @@ def test_the_page_is_compared_too(bundle, capsys):
     number = re.search(r">(\d\d\.\d\d)<", text)[1]
     forged(bundle, {"report.html": text.replace(f">{number}<", ">99.99<", 1).encode()})
     (line,) = found(bundle, capsys)
-    assert line.startswith("report.html: cell ") and f'recorded "99.99", recomputed "{number}"' in line
+    assert line.startswith("report.html: text ") and f'recorded "99.99", recomputed "{number}"' in line
+
+
+@pytest.mark.parametrize("old, new", [("CoOp + CasPL", "CoOp + All"), ("</script>", ";alter()</script>")])
+def test_what_the_page_says_beside_its_tables_is_compared(bundle, capsys, old, new):
+    """Such as its verdicts, which are read first."""
+    forged(
+        bundle, {"report.html": lambda page: re.sub(rf"(?<!>){re.escape(old)}".encode(), new.encode(), page, count=1)}
+    )
+    (line,) = found(bundle, capsys)
+    assert line.startswith("report.html: text ") and "recomputed" in line
+
+
+def test_examples_on_a_page_need_images_that_a_check_has_not():
+    page = "<p>70.00</p>{}<p>80.00</p>"
+    more = '<div class="examples" data-of-place><div>7<br>99 %</div><img src="data:image/png;base64,{}"></div>'.format(
+        "A" * 2**20
+    )
+    assert list(page_differences(page.format(more), page.format(""))) == []
+    (line,) = page_differences(page.format(more), page.format("").replace("80", "81"))
+    assert line == 'text 2 of 2: recorded "80.00", recomputed "81.00"'
+
+
+def test_a_page_that_is_no_html_takes_no_time(bundle, capsys):
+    forged(bundle, {"report.html": b"<" * 5_000_000})
+    (line,) = found(bundle, capsys)
+    assert line.startswith("report.html: it has 5,000,000 characters beside its pictures, recomputed ")
 
 
 def test_another_version_compares_what_both_have(bundle, capsys):
@@ -267,12 +364,8 @@ def test_another_version_compares_what_both_have(bundle, capsys):
         said["program"]["sha256"] = "0" * 64
         return json.dumps(said).encode()
 
-    short = "\n".join(
-        line.rpartition(",")[0] if False else line for line in members(bundle)["results.csv"].decode().split("\n")
-    )
-    without = (
-        "\n".join(",".join(line.split(",")[:3] + line.split(",")[4:]) for line in short.split("\n") if line) + "\n"
-    )
+    lines = members(bundle)["results.csv"].decode().splitlines()
+    without = "".join(",".join(line.split(",")[:3] + line.split(",")[4:]) + "\n" for line in lines)
     forged(bundle, {"bundle.json": older, "results.csv": without.encode(), "report.html": b"<p>of another program"})
     status, lines = verified(bundle, capsys)
     assert status == 0 and lines[0].startswith("note: another program made the bundle")
@@ -280,6 +373,8 @@ def test_another_version_compares_what_both_have(bundle, capsys):
         bundle, {"bundle.json": older, "results.csv": re.sub(r",\d\d\.\d{4},", ",99.9999,", without, count=1).encode()}
     )
     assert 'recorded "99.9999"' in found(bundle, capsys)[0]
+    forged(bundle, {"bundle.json": older, "results.csv": "".join(without.splitlines(keepends=True)[:-1]).encode()})
+    assert "results.csv: it lacks the line of " in found(bundle, capsys)[0]
 
 
 def test_all_that_is_consistent_is_believed(bundle, tmp_path, capsys):
@@ -320,7 +415,8 @@ def test_what_is_wrong_in_a_folder(tmp_path, capsys):
     assert any(line.startswith(f"{COOP}/{MODEL} is not the file") for line in found(top, capsys))
     (top / COOP / MODEL).unlink()
     status, lines = verified(top, capsys)
-    assert status == 0 and lines[0] == f"note: {COOP}/{MODEL} is not there, though a record names it"
+    assert status == 0 and f"note: {COOP}/{MODEL} is not there, though a record names it" in lines
+    assert lines[0] == "note: results.csv is not there, and compared with nothing; caspl results writes it"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
