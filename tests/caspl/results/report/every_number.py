@@ -306,7 +306,7 @@ def _table(title: str, lines: list[list[str]], tables: Tables, checked: Checked)
     """False: no rule is known for a table of this title."""
     headers, *body = lines
     name, _, kind = title.partition(": ")
-    if kind == "protocol":
+    if kind == "protocol" or title == "Distances of image features":  # which come from features, not from predictions
         checked.by_hand.append(title)
         return True
     setting = next((value for key, value in SETTINGS.items() if name.startswith(key)), "")
