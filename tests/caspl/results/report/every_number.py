@@ -82,6 +82,7 @@ class Runs:
             self.lines = [Line(line) for line in csv.DictReader(file)]
         self.known: dict[tuple, list[Line]] = {}
         self.led_to: dict[str, set[str]] = defaultdict(set)  # paths of a method's runs, as the page has them
+        self.of_one_phase_1: set[str] = set()  # methods, as the page says
 
     def of(self, method: str, **values: str) -> list[Line]:
         """Of a method as tables call it, with its marks and what tells it from the method's other rows."""
@@ -237,8 +238,8 @@ class Tables:
     def differences(self, setting: str, own: str, other: str, dataset: str, column: str) -> list[float]:
         """By seed; what is not drawn has one run, with which all seeds are compared, as with boosting alone of one phase 1."""
         mine, theirs = (self.scores(setting, method, dataset, column) for method in (own, other))
-        if other.startswith("CLIP + boosting") and "1" in theirs:  # whose prompts sweeps give to all seeds of phase 2
-            theirs = {"1": theirs["1"]}
+        if other.startswith("CLIP + boosting") and own.rstrip(" †‡") in self.runs.of_one_phase_1 and "1" in theirs:
+            theirs = {"1": theirs["1"]}  # whose prompts sweeps give to all seeds
         single = (
             next(iter(theirs.values()), None) if len(set(theirs.values())) == 1 and other.startswith("CLIP") else None
         )
@@ -288,6 +289,9 @@ def check(page: Path, table: Path) -> Checked:
     """All numbers of a page against the lines of results.csv."""
     root, runs, checked = parsed(page.read_text(encoding="utf-8")), Runs(table), Checked()
     _lead(root, runs)
+    for note in root.all("li"):
+        if found := re.fullmatch(r"The seeds of (.+) share their boosting prompts: .+", note.text.strip()):
+            runs.of_one_phase_1 |= set(found[1].split(", "))
     for region in root.all(kind="wide"):
         if region.attributes.get("role") == "region":
             title = region.attributes["aria-label"].removesuffix(", as a table")
@@ -502,7 +506,7 @@ def _verdict(verdict: Node, tables: Tables, checked: Checked) -> None:
         nearest = min(known, key=lambda gain, shown=float(found[1]): abs(gain - shown))
         checked.compare(f"{dataset}, {method} against {found[2]}", found[1], [nearest])
     if re.search(r"\d methods with ", sentence):  # on one backbone among several, which results.csv does not name
-        checked.by_hand.append(f"{dataset}: best on its backbone")
+        checked.by_hand.append(f"{dataset}: which backbone is meant")
         return
     for name in {line.method for line in tables.runs.lines if line.setting == setting}:
         other = number(name)
