@@ -28,7 +28,12 @@ logger = logging.getLogger(__name__)
 def find_runs(folder: Path) -> Found:
     """Read every record and log below `folder`. Raises InputError where there is no such folder."""
     if not folder.is_dir():
-        raise InputError(f"no folder {folder}; give an output folder, for example output or output/base2new")
+        if folder.suffix.lower() == ".zip" and folder.is_file():
+            raise InputError(
+                f"{folder} is a file, expected an output folder; of bundles, caspl report {folder} makes the page"
+            )
+        bundle = ", or a bundle that is there" if folder.suffix.lower() == ".zip" else ""
+        raise InputError(f"no folder {folder}; give an output folder, for example output or output/base2new{bundle}")
     top = Path(os.path.abspath(folder))  # the name as it was given: what a link points to may be called otherwise
     found = Found([], [], [], [], [])
     entries = _entries(top, found)

@@ -106,6 +106,10 @@ def take_apart(experiment: str, words: Sequence[str], caller: Caller, mistakes: 
             found.pairs, rest = rest, []
         elif EXPERIMENTS[experiment].targets and not found.target and word[:1] != "-":
             found.target = word
+        elif EXPERIMENTS[experiment].targets and word in EXPERIMENTS[experiment].targets:
+            mistakes.add(
+                f"{caller.name(experiment)} takes one target, and {found.target} and {word} were given; run it for each"
+            )
         elif option not in takes or (equals and not takes[option].value):
             mistakes.add(f"{caller.name(experiment)} has no option {word}; --help lists those that it has")
             while rest and not rest[0].startswith("-"):  # what would be its value

@@ -833,3 +833,13 @@ def test_latex_compiles(tmp_path, capsys):
 def test_harmonic_mean():
     assert harmonic_mean(82.69, 63.22) == pytest.approx(71.66, abs=0.01)
     assert harmonic_mean(0, 0) == 0
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bundle_in_the_place_of_a_folder(tmp_path, capsys, there):
+    bundle = tmp_path / "table1.zip"
+    if there:
+        bundle.write_bytes(b"PK")
+    assert main([str(bundle)]) == 2
+    said = "is a file, expected an output folder; of bundles, caspl report" if there else "or a bundle that is there"
+    assert said in capsys.readouterr().err

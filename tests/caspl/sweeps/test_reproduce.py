@@ -168,7 +168,7 @@ def test_the_ending(target, tables):
 MISTAKES = {
     "none": ([], "a target is missing: caspl sweep reproduce TARGET; there are table1, fig1c,"),
     "unknown": (["table8"], 'no target is called "table8"; there are table1, fig1c, table2'),
-    "two": (["table1", "table2"], "caspl sweep reproduce has no option table2; --help lists"),
+    "two": (["table1", "table2"], "caspl sweep reproduce takes one target, and table1 and table2 were given; run it"),
     "trainers": (["table1", "--trainers", "CoOp"], "caspl sweep reproduce has no option --trainers"),
     "name": (["table1", "--name", "x"], "caspl sweep reproduce has no option --name"),
     "dataset of others": (
