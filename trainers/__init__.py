@@ -17,6 +17,7 @@ from . import (
     caspl_boost,
     cocoop,
     coop,
+    crops,
     ivlp,
     kgcoop,
     linear_probe,
@@ -41,6 +42,7 @@ DECLARING = (
     caspl_boost,
     cascaded,
     prompt_trainer,
+    crops,
     seed_stream,
 )
 KEYS = [key for module in DECLARING for key in module.KEYS]

@@ -40,6 +40,8 @@ from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
 from .course import Course
+from .crops import KEYS as CROPS
+from .crops import Cropping
 from .encoding import Encoding
 from .keys import Declaring, completed
 from .recorded import Recording, Use, model_file
@@ -158,7 +160,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, Declaring, Encoding, TrainerX, finite.Watched):
+class PromptTrainer(Recording, Declaring, Encoding, Cropping, TrainerX, finite.Watched):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -178,7 +180,7 @@ class PromptTrainer(Recording, Declaring, Encoding, TrainerX, finite.Watched):
 
     @classmethod
     def declared(cls) -> list[Key]:
-        return [*super().declared(), *KEYS, *(SEED_STREAM if cls.__name__ in METHODS else ())]
+        return [*super().declared(), *KEYS, *CROPS, *(SEED_STREAM if cls.__name__ in METHODS else ())]
 
     @property
     def keys(self) -> CfgNode:
