@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,6 +45,7 @@ class ProGrad(CoOp):
     """CoOp whose cross-entropy gradient is projected, tensor by tensor, against that of distilling zero-shot CLIP."""
 
     method, own_keys = "ProGrad", (*CoOp.own_keys, *KEYS)
+    general: Sequence[Tensor] = ()  # gradients of the general loss, of the parts of a batch so far
 
     @property
     def template(self) -> str:
@@ -60,12 +63,20 @@ class ProGrad(CoOp):
             target = F.softmax(at_least_float32(plain) / temperature, dim=-1)
         return F.cross_entropy(at_least_float32(logits) / temperature, target) * temperature**2
 
-    def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(self, images: Tensor, labels: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+        """As for all; the gradients of the general loss are summed beside the own ones."""
         with self.precision.autocast():
             loss, logits = self.loss(images, labels)
             general = self.general_loss(images, logits)
-        own = torch.autograd.grad(self.scaler.scale(loss), self.trained, retain_graph=True)
-        towards = torch.autograd.grad(self.scaler.scale(general), self.trained)
-        for parameter, gradient, direction in zip(self.trained, own, towards, strict=True):
-            parameter.grad = without_conflict(gradient, direction, self.cfg.LOSS.LAMBDA)
+        own, towards = (self.scaler.scale(each if share == 1 else each * share) for each in (loss, general))
+        own.backward(retain_graph=True)
+        part = torch.autograd.grad(towards, self.trained)
+        self.general = [a + b for a, b in zip(self.general, part, strict=True)] if self.general else list(part)
         return loss, logits
+
+    def complete_gradients(self) -> None:
+        """Both directions are known: those of the own loss are projected."""
+        super().complete_gradients()
+        for parameter, direction in zip(self.trained, self.general, strict=True):
+            parameter.grad = without_conflict(parameter.grad, direction, self.cfg.LOSS.LAMBDA)
+        self.general = ()

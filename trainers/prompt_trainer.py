@@ -14,7 +14,6 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from dassl.engine import TrainerX
-from dassl.metrics import compute_accuracy
 from dassl.optim import build_lr_scheduler, build_optimizer
 from dassl.utils import count_num_param
 from torch import Tensor, nn
@@ -48,6 +47,7 @@ from .recorded import Recording, Use, model_file
 from .schedules import reconnect, renewed_schedule
 from .seed_stream import KEYS as SEED_STREAM
 from .seed_stream import METHODS, UPSTREAM, start_as_upstream
+from .stepping import Stepping
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,6 @@ log = logging.getLogger(__name__)
 # no product of two overflows in half precision
 SUSPECT = 100
 OPENAI = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD  # mean and standard deviation of images
-# With a lower factor, the gradients of a loss of 1 would not be normal numbers in half precision
-SMALLEST_SCALE = torch.finfo(torch.float16).tiny
 
 KEYS = [
     Key("TEST.FEATURE_STORE", "", "Folder where image features of test sets are kept and found again; empty: nowhere"),
@@ -160,7 +158,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, Declaring, Encoding, Cropping, TrainerX, finite.Watched):
+class PromptTrainer(Recording, Declaring, Encoding, Cropping, Stepping, TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -319,41 +317,6 @@ class PromptTrainer(Recording, Declaring, Encoding, Cropping, TrainerX, finite.W
             std=list(inputs.PIXEL_STD),
         )
         log.info("Prompts saved to %s (%d bytes)", path, path.stat().st_size)
-
-    def backward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Fill the gradients, scaled by `self.scaler`; gives loss and logits of the batch."""
-        with self.precision.autocast():
-            loss, logits = self.loss(images, labels)
-        self.scaler.scale(loss).backward()
-        return loss, logits
-
-    def forward_backward(self, batch) -> dict[str, float]:
-        """A step on a batch. Raises DivergedError at the first number that is not finite, or at absurd prompts."""
-        images, labels = self.parse_batch_train(batch)
-        self.optim.zero_grad()
-        loss, logits = self.backward(images, labels)
-        self.step(loss)
-        figures = {"loss": loss, "parameters": finite.largest_norm(self.trained)}
-        if self.labelled:
-            figures["acc"] = compute_accuracy(logits, labels)[0]
-        summary = self.check_numbers(**figures)
-        del summary["parameters"]
-        if self.batch_idx + 1 == self.num_batches:
-            self.update_lr()
-        self.course.add(self.epoch, len(images), summary["loss"], summary.get("acc"))
-        self.last_images = images
-        return summary
-
-    def step(self, loss: Tensor) -> None:
-        """Step on the gradients, unless they are not finite: under a scaler that is a step left out, else divergence."""
-        if not self.scaler.is_enabled():
-            self.check_numbers(
-                loss=loss, gradients=finite.largest_norm(p.grad for p in self.trained if p.grad is not None)
-            )
-        self.scaler.step(self.optim)
-        self.scaler.update()
-        if self.scaler.is_enabled() and self.scaler.get_scale() < SMALLEST_SCALE:
-            self.diverged(f"gradients are not finite at a loss scale of {self.scaler.get_scale():.2g} either")
 
     def model_inference(self, input: Tensor) -> Tensor:
         with self.precision.autocast():

@@ -323,6 +323,14 @@ OPTIM = [
         read_with=IN_STEPS,
     ),
     Key("OPTIM.GAMMA", 0.1, "Factor of the rate at STEPSIZE", above=0, most=MOST_RATE, read_with=IN_STEPS),
+    Key(
+        "OPTIM.ACCUMULATE",
+        1,
+        "Parts in which a batch goes through the model, one after another, its gradients summed: the same step up to rounding, "
+        "with the activations of one part in memory (not in Dassl)",
+        least=1,
+        most=MOST_IMAGES,
+    ),
     Key("OPTIM.MAX_EPOCH", 10, "Number of epochs", least=1, most=MOST_EPOCHS),
     Key(
         "OPTIM.WARMUP_EPOCH",
@@ -417,6 +425,11 @@ RULES = [
         ("OPTIM.WARMUP_EPOCH", "OPTIM.MAX_EPOCH"),
         lambda warmup, epochs: warmup <= epochs,
         "no more epochs of warm-up than epochs",
+    ),
+    Rule(
+        ("OPTIM.ACCUMULATE", "DATALOADER.TRAIN_X.BATCH_SIZE"),
+        lambda parts, images: parts <= images,
+        "no more parts than images in a batch",
     ),
     Rule(
         ("OPTIM.NAME", "OPTIM.SGD_NESTEROV", "OPTIM.MOMENTUM", "OPTIM.SGD_DAMPNING"),

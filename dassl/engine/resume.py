@@ -35,7 +35,7 @@ FILE_NAME = "resume.pth.tar"
 _FORMAT = 1
 _FIELDS = {"format", "epoch", "models", "optimizers", "schedulers", "random", "best_result", "extra", "config"}
 
-# Keys that may change between a run and its continuation: none of them changes the numbers of training
+# Keys that may change between a run and its continuation: none of them changes the numbers of training, beyond rounding
 _FREE_KEYS = {
     "OUTPUT_DIR",
     "RESUME",
@@ -43,6 +43,7 @@ _FREE_KEYS = {
     "LOGGER",
     "USE_CUDA",
     "DATASET.ROOT",
+    "OPTIM.ACCUMULATE",
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",
     "TRAIN.RESUME_FREQ",
