@@ -57,7 +57,7 @@ def test_the_table_in_the_readme_is_current():
 
 
 def test_the_command_prints_keys_with_a_word(capsys):
-    assert main(["keys", "memory"]) == 0
+    assert main(["keys", "cocoop.memory"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first == "TRAINER.COCOOP.MEMORY = 4.0  (a number above 0 and 100000 or less)" and second.startswith(
         "    GB for"
