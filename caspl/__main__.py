@@ -48,6 +48,7 @@ COMMANDS = {
     "results": Command("results.__main__", "tables of the runs below a folder, beside the published numbers"),
     "report": Command("results.report.__main__", "one HTML page of the runs below a folder, with the record of each"),
     "datasets": Command("datasets.__main__", "the datasets on this disk: list, check, prepare, few-shot lists"),
+    "store": Command("ground.stores.__main__", "what is kept so that it is not computed again: list, prune, check"),
     "configs": Command("configs.__main__", "the configuration files in the package, and every key"),
     "convert": Command("convert", "configuration files and boosting prompts of the published CasPL code, as ours"),
     "predict": Command("use.predict", "classify images and folders"),
@@ -75,6 +76,9 @@ MEANT = {name: f"sweep {name}" for name in EXPERIMENTS} | {  # what others call 
     "keys": "configs keys",
     "show": "configs show",
     "tables": "results",
+    "cache": "store",
+    "stores": "store",
+    "prune": "store prune",
     "upload": "share",
     "push": "share",
 }

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ..ground.files import regular, replacing
+from ..ground.stores import mark_used
 from ..ground.tensors.sealed import check_seal, check_table, sealed
 from ..ground.tensors.values import impossible
 
@@ -39,7 +40,9 @@ class FeatureStore:
         """
         path = self.folder / f"{digest([json.dumps(facts, sort_keys=True), *map(_state, images)])}.safetensors"
         try:
-            return _read(path, len(images))
+            features = _read(path, len(images))
+            mark_used(path)
+            return features
         except FileNotFoundError:
             pass
         except (SafetensorError, OSError, KeyError, ValueError) as error:

@@ -24,6 +24,7 @@ from ..datasets import __main__ as datasets
 from ..ground import door
 from ..ground.files import replacing
 from ..ground.keys import Key
+from ..ground.stores import __main__ as store
 from ..results import __main__ as results
 from ..results.report import __main__ as report
 from ..sweeps import __main__ as sweeps
@@ -51,7 +52,14 @@ TAKES: dict[str, str | list[str]] = {  # what is no choice of argparse's, by the
     "opts": PAIRS,
 }
 LISTS = {"--datasets", "--trainers", "--dataset", "--trainer"}  # with commas, where they are no single name
-PARSERS = {"train": train, "results": results, "report": report, "datasets": datasets, "completion": completion}
+PARSERS = {
+    "train": train,
+    "results": results,
+    "report": report,
+    "datasets": datasets,
+    "store": store,
+    "completion": completion,
+}
 WITH_PAIRS = ("check", "fewshot", "import-fewshot")  # commands of caspl.datasets that take KEY VALUE, too
 
 

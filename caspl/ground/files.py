@@ -49,7 +49,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        remove_leftovers(path.parent, _prefix(path))
         temporary.touch(exist_ok=False)
         mode = stat.S_IMODE(temporary.stat().st_mode)
     except FileExistsError:  # one of the folders is a file
@@ -79,7 +79,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     """
     place = Path(os.path.realpath(path))
     place.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(place)
+    remove_leftovers(place.parent, _prefix(place))
     temporary, old = (_temporary(place) for _ in range(2))
     temporary.mkdir()
     try:
@@ -169,7 +169,7 @@ def _prefix(path: Path) -> str:
 
 
 def _temporary(path: Path) -> Path:
-    """A new name beside `path`, by which `_remove_leftovers` knows it."""
+    """A new name beside `path`, by which `remove_leftovers` knows it."""
     return path.with_name(f"{_prefix(path)}{_node()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
 
 
@@ -177,18 +177,17 @@ def _node() -> str:
     return "".join(c for c in platform.node() if c.isalnum())[:16] or "local"
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Delete temporary files of `path` whose writer is gone.
+def remove_leftovers(folder: str | Path, prefix: str = ".") -> None:
+    """Delete the temporary files of `replacing` in a folder whose writer is gone; of all files, unless `prefix` says of which.
 
     A writer of this machine is gone when its process is; one of another machine, on a shared disk, when the file has
     not changed for a day.
     """
-    prefix = _prefix(path)
-    for entry in os.scandir(path.parent):
-        if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
+    for entry in os.scandir(folder):
+        begin, *parts = entry.name.rsplit(".", 4)
+        if len(parts) != 4 or parts[3] != "tmp" or not parts[1].isdecimal():
             continue
-        parts = entry.name[len(prefix) :].split(".")
-        if len(parts) != 4 or not parts[1].isdecimal():
+        if not entry.name.startswith(prefix) or prefix not in (".", f"{begin}."):
             continue
         with suppress(OSError):  # another process may be removing the same file
             dead = parts[0] == _node() and not _is_running(int(parts[1]))

@@ -44,6 +44,7 @@ DOORS = {
     "caspl convert": _caspl("convert"),
     "convert": _module("caspl.convert", "caspl.checkpoints.convert"),
     "sweep": _caspl("sweep"),
+    "store": _caspl("store"),
     "results": _module("caspl.results"),
     "report": _module("caspl.results.report"),
     "datasets": _module("caspl.datasets"),

@@ -37,6 +37,7 @@ DOORS = {
         "read",
         ["sweep", "phase1", "--datasets", "nothing"],
     ),
+    "caspl store": ("caspl.ground.stores.__main__", ["store", "list", "."], "kept", ["store", "list", "nothing"]),
     "results": ("caspl.results.__main__", ["output"], "found_below", ["nothing"]),
     "report": ("caspl.results.report.__main__", ["output"], "found_below", ["nothing"]),
     "datasets": ("caspl.datasets.__main__", ["list", "--root", "."], "compare", ["check", "Nothing", "--root", "."]),
