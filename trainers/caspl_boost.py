@@ -25,6 +25,8 @@ from caspl.prompting.model import PromptedCLIP
 from .keys import MOST_VISION_TOKENS, depth_key, precision_key, some_tokens, template_key, tokens_key, words_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
+from .teacher_store import KEYS as STORED
+from .teacher_store import StoredTeacher
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ KEYS = [
         "Whose names enter the softmax: all, or base (the strictly inductive protocol) (phase 1)",
         choices=("all", "base"),
     ),
+    *STORED,
 ]
 
 
@@ -88,7 +91,7 @@ def new_boosting(cfg: CfgNode, backbone: Backbone) -> Prompts:
 
 
 @register
-class CasPLBoost(PromptTrainer):
+class CasPLBoost(StoredTeacher, PromptTrainer):
     """The student's prompts imitate the teacher's class probabilities; labels are never read.
 
     Writes OUTPUT_DIR/boosting.safetensors when training has ended.
@@ -142,9 +145,10 @@ class CasPLBoost(PromptTrainer):
     def prepare(self) -> None:
         cfg, names, teacher = self.cfg, self.dm.dataset.classnames[: self.taught], self.teacher_backbone
         self.teacher_fingerprint = teacher.fingerprint
-        teacher.place(self.device, self.precision)
+        teacher.place(self.device, self.precision, image_tower=not self.keys.TEACHER_STORE)
         texts = [t.format(name.replace("_", " ")) for t, name in zip(self.templates, names, strict=False)]
         self.teacher = Teacher(teacher, texts, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
+        self.open_store()
         self.student = self.model
         if self.taught < len(self.templates):
             log.info("Only the %d base classes' names enter the softmax", self.taught)
@@ -156,9 +160,9 @@ class CasPLBoost(PromptTrainer):
         if self.keys.LOSS == "feature":
             project = self.model.learner.projection
             image, text = project(image.to(project.weight.dtype)), project(text.to(project.weight.dtype))
-            loss = feature_loss(image, self.teacher.image_features(images)) + feature_loss(text, self.teacher.classes)
+            loss = feature_loss(image, self.teacher_features(images)) + feature_loss(text, self.teacher.classes)
             return loss, logits
-        target = self.teacher(images, self.student.prompted.scale)
+        target = self.teacher.logits(self.teacher_features(images), self.student.prompted.scale)
         return distillation_loss(logits, target, self.keys.TEMPERATURE, self.keys.LOSS), logits
 
     def after_train(self) -> None:

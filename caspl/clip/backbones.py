@@ -111,12 +111,24 @@ class Backbone:
         if self.has_vit:
             check_blocks(self.model.visual.transformer, "image", self.name)
 
-    def place(self, device: torch.device, precision: Precision) -> Backbone:
-        """Move to `device` in `precision`, in place. The fingerprint is taken before anything is rounded."""
+    def place(self, device: torch.device, precision: Precision, *, image_tower: bool = True) -> Backbone:
+        """Move to `device` in `precision`, in place; without `image_tower` that stays behind until `place_image_tower`.
+
+        The fingerprint is taken before anything is rounded.
+        """
         if precision.weights != torch.float32:
             _ = self.fingerprint
-        precision.cast(self.model).to(device)
+        model, tower = precision.cast(self.model), self.model.visual
+        try:
+            model.visual = tower if image_tower else None
+            model.to(device)
+        finally:
+            model.visual = tower
         return self
+
+    def place_image_tower(self, device: torch.device) -> None:
+        """Move what `place` has left behind."""
+        self.model.visual.to(device)
 
 
 def load_backbone(name: str) -> Backbone:

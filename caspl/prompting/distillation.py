@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,13 @@ class Teacher(nn.Module):
         self.register_buffer("rescale", scale.to(self.classes.device), persistent=False)
         self.register_buffer("shift", shift.to(self.classes.device), persistent=False)
 
+    def image_facts(self) -> dict[str, Any]:
+        """What decides `image_features` beside the images and the precision, in plain values."""
+        conversion = {"size": list(self.size), "by": "bicubic, antialiased"}
+        if not self.same:
+            conversion |= {"rescale": self.rescale.flatten().tolist(), "shift": self.shift.flatten().tolist()}
+        return {"network": self.backbone.fingerprint, "conversion": conversion}
+
     @torch.no_grad()
     def image_features(self, images: Tensor) -> Tensor:
         """Normalised features [B, E] of the student's images [B, 3, H, W]."""
@@ -72,7 +80,11 @@ class Teacher(nn.Module):
         return self.backbone.image_features(images)
 
     @torch.no_grad()
-    def forward(self, images: Tensor, scale: Tensor) -> Tensor:
-        """Logits [B, C] of the student's images, at the student's exp(logit scale) as in the reference."""
-        features = self.image_features(images)
+    def logits(self, features: Tensor, scale: Tensor) -> Tensor:
+        """Logits [B, C] of images with these normalised features [B, E], at the student's exp(logit scale)."""
         return scale * features @ self.classes.to(features.dtype).T
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, scale: Tensor) -> Tensor:
+        """The `logits` of the student's images [B, 3, H, W]."""
+        return self.logits(self.image_features(images), scale)

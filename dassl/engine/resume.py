@@ -47,6 +47,8 @@ _FREE_KEYS = {
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",
     "TRAIN.RESUME_FREQ",
+    "TRAINER.CASPL.TEACHER_STORE",
+    "TRAINER.CASPL.TEACHER_STORE_GB",
 }
 
 # Keys that may change after a divergence, too: none of them changes what has been trained before

@@ -269,3 +269,15 @@ def test_half_precision_on_a_cpu_is_replaced_aloud(caplog):
     assert "precision fp16 is computed in fp32" in caplog.text
     with pytest.raises(InputError, match='^precision is "fp8", expected one of fp32, fp16, bf16, amp'):
         resolve_precision("fp8", CPU)
+
+
+def test_the_image_tower_can_be_left_behind():
+    backbone = load_backbone("demo/student")
+    meta = torch.device("meta")  # stands in for a GPU
+    modules = [*backbone.model._modules]
+    backbone.place(meta, resolve_precision("fp32", CPU), image_tower=False)
+    image = {f"visual.{name}" for name, _ in backbone.model.visual.named_parameters()}
+    assert {name for name, p in backbone.model.named_parameters() if p.device == CPU} == image
+    assert [*backbone.model._modules] == modules
+    backbone.place_image_tower(meta)
+    assert {p.device for p in backbone.model.parameters()} == {meta}
