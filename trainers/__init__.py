@@ -23,9 +23,9 @@ from . import (
     linear_probe,
     maple,
     prograd,
-    prompt_trainer,
     promptsrc,
     seed_stream,
+    stored_features,
     zsclip,
 )
 
@@ -41,7 +41,7 @@ DECLARING = (
     prograd,
     caspl_boost,
     cascaded,
-    prompt_trainer,
+    stored_features,
     crops,
     seed_stream,
 )

@@ -12,6 +12,7 @@ from caspl.prompting.learners import ConditionalContext, Learner
 from caspl.prompting.model import PromptedCLIP
 
 from .coop import TOKENS, context_rule, initial_phrase, random_context, template_context
+from .crop_pool import CropPool, pool_key, pool_rule
 from .keys import TEMPLATE, context_words_key, precision_key, tokens_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
@@ -29,6 +30,7 @@ KEYS = [
         above=0,
         most=100_000,
     ),
+    pool_key("TRAINER.COCOOP"),
 ]
 
 
@@ -47,11 +49,11 @@ class ConditionalPromptModel(PromptModel):
 
 
 @register
-class CoCoOp(PromptTrainer):
+class CoCoOp(CropPool, PromptTrainer):
     """Cross-entropy; a batch of B images makes B classifiers."""
 
     method, node, own_keys = "CoCoOp", "COCOOP", KEYS
-    rules = (context_rule("TRAINER.COCOOP"),)
+    rules = (context_rule("TRAINER.COCOOP"), pool_rule("TRAINER.COCOOP"))
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> ConditionalContext:
         keys = self.keys

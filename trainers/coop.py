@@ -15,6 +15,7 @@ from caspl.ground.keys import Key, Rule
 from caspl.prompting.groups import INIT_STD
 from caspl.prompting.learners import Context
 
+from .crop_pool import CropPool, pool_key, pool_rule
 from .keys import TEMPLATE, context_words_key, precision_key, tokens_key
 from .prompt_trainer import PromptTrainer
 from .registration import register
@@ -48,6 +49,7 @@ KEYS = [
         choices=POSITIONS,
         recorded=True,
     ),
+    pool_key("TRAINER.COOP"),
 ]
 
 
@@ -110,11 +112,11 @@ def tokens_after_name(length: int, position: str) -> int:
 
 
 @register
-class CoOp(PromptTrainer):
+class CoOp(CropPool, PromptTrainer):
     """Cross-entropy on few labelled images, one learned context in front of the class names."""
 
     method, node, own_keys = "CoOp", "COOP", KEYS
-    rules = (context_rule("TRAINER.COOP"),)
+    rules = (context_rule("TRAINER.COOP"), pool_rule("TRAINER.COOP"))
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> Context:
         ctx, words = self.initial_context(backbone, len(classnames))

@@ -12,6 +12,8 @@ from caspl.ground.errors import InputError
 from caspl.ground.keys import Key, Rule, add_keys, check, put, value_of
 from caspl.ground.texts import has_one_place, shown
 
+from .crops import KEYS as CROPS
+
 # Of CLIP's 77 text positions two are [SOS] and [EOS]; towers with fewer, or fewer blocks, say so when they are loaded
 MOST_TEXT_TOKENS, MOST_VISION_TOKENS, MOST_BLOCKS, MOST_WEIGHT = 75, 1_024, 128, 1_000_000
 
@@ -120,9 +122,9 @@ def completed(cfg: CfgNode, keys: Sequence[Key]) -> CfgNode:
     """A copy of `cfg` with the defaults of those `keys` that it lacks: a host's own TRAINER.COOP may have no W.
 
     Raises InputError where nodes are missing (somebody has dropped them, and with them what the user had set there), and, with
-    all mistakes at once, for values that cannot be.
+    all mistakes at once, for values that cannot be. The keys of crops, which stand in CasPL's node, are not missed in one.
     """
-    nodes = dict.fromkeys(key.section for key in keys if key.name.startswith("TRAINER."))
+    nodes = dict.fromkeys(key.section for key in keys if key.name.startswith("TRAINER.") and key not in CROPS)
     dropped = [node for node in nodes if node.removeprefix("TRAINER.") not in cfg.TRAINER]
     if dropped:
         raise InputError(

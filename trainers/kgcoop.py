@@ -41,7 +41,7 @@ class KgCoOp(CoOp):
     """
 
     method, own_keys = "KgCoOp", (*CoOp.own_keys, *KEYS)
-    rules = (context_rule("TRAINER.COOP", FIRST_WORDS),)
+    rules = (context_rule("TRAINER.COOP", FIRST_WORDS), *CoOp.rules[1:])
 
     def context_of_words(self, backbone: Backbone) -> tuple[Tensor, Tensor]:
         return initial_phrase(backbone, FIRST_WORDS if self.keys.CTX_INIT == TEMPLATE else self.keys.CTX_INIT)

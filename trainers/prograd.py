@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,12 @@ from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import template_for
 from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.keys import Key
+from caspl.prompting.groups import PromptGroup
 
 from .coop import LEADING_TEMPLATES, CoOp
 from .registration import register
+
+PLAIN = "plain"  # in a batch of CROP_POOL: the features without boosting prompts
 
 KEYS = [  # under the names of the reference
     Key(
@@ -46,6 +50,7 @@ class ProGrad(CoOp):
 
     method, own_keys = "ProGrad", (*CoOp.own_keys, *KEYS)
     general: Sequence[Tensor] = ()  # gradients of the general loss, of the parts of a batch so far
+    plain_images: Tensor | None = None  # of the batch: their features without boosting prompts, where those are kept
 
     @property
     def template(self) -> str:
@@ -54,11 +59,18 @@ class ProGrad(CoOp):
     def prepare(self) -> None:
         self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, self.template)
 
+    def encoders(self) -> dict[str, Sequence[PromptGroup]]:
+        return super().encoders() | {PLAIN: []}
+
+    def parse_batch_train(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        self.plain_images = batch[PLAIN].to(self.device) if PLAIN in batch else None
+        return super().parse_batch_train(batch)
+
     def general_loss(self, images: Tensor, logits: Tensor) -> Tensor:
         """Cross-entropy between zero-shot CLIP's probabilities and the model's at temperature T, times T^2."""
         temperature = self.cfg.LOSS.T
         with torch.no_grad():
-            features = self.backbone.image_features(images)
+            features = self.backbone.image_features(images) if self.plain_images is None else self.plain_images
             plain = self.model.prompted.logits(features, self.plain_classes.to(features.dtype))
             target = F.softmax(at_least_float32(plain) / temperature, dim=-1)
         return F.cross_entropy(at_least_float32(logits) / temperature, target) * temperature**2

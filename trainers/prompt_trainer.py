@@ -7,7 +7,7 @@ and what else it needs before training (`prepare`). Adding CasPL to it is the mi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import open_clip
@@ -17,7 +17,6 @@ from dassl.engine import TrainerX
 from dassl.optim import build_lr_scheduler, build_optimizer
 from dassl.utils import count_num_param
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from caspl.border.dataset_facts import DatasetFacts
@@ -25,7 +24,6 @@ from caspl.checkpoints.family import read_checkpoint, released_prompts
 from caspl.checkpoints.headers import RunHeader
 from caspl.checkpoints.run import save_run
 from caspl.clip.backbones import Backbone, load_backbone
-from caspl.clip.feature_store import FeatureStore
 from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError, listed, naming
@@ -34,7 +32,7 @@ from caspl.ground.keys import Key
 from caspl.ground.tensors import finite
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.values import LARGEST_PROMPT, impossible
-from caspl.prompting.groups import vision_digest
+from caspl.prompting.groups import PromptGroup
 from caspl.prompting.learners import Learner
 from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
 
@@ -48,6 +46,8 @@ from .schedules import reconnect, renewed_schedule
 from .seed_stream import KEYS as SEED_STREAM
 from .seed_stream import METHODS, UPSTREAM, start_as_upstream
 from .stepping import Stepping
+from .stored_features import KEYS as FEATURE_STORE
+from .stored_features import FromStore
 
 log = logging.getLogger(__name__)
 
@@ -56,13 +56,9 @@ log = logging.getLogger(__name__)
 SUSPECT = 100
 OPENAI = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD  # mean and standard deviation of images
 
-KEYS = [
-    Key("TEST.FEATURE_STORE", "", "Folder where image features of test sets are kept and found again; empty: nowhere"),
-]
-
 
 class PromptModel(nn.Module):
-    """A prompted CLIP and the learner of its prompts."""
+    """A prompted CLIP and the learner of its prompts. Where images go in, their normalised features [B, E] may, too."""
 
     def __init__(self, prompted: PromptedCLIP, learner: Learner):
         super().__init__()
@@ -71,7 +67,7 @@ class PromptModel(nn.Module):
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Normalised features [B, E] of images [B, 3, H, W]."""
-        return self.prompted.image_features(images, self.learner())
+        return self._features(images, self.learner())
 
     def classify(self, image_features: Tensor) -> Tensor:
         """Logits [B, C] of images whose normalised features [B, E] are known."""
@@ -80,51 +76,14 @@ class PromptModel(nn.Module):
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised features of images [B, 3, H, W] and of the classes: [B, E], [C, E]."""
         groups = self.learner()
-        return self.prompted.image_features(images, groups), self.class_features(groups)
+        return self._features(images, groups), self.class_features(groups)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] -> logits [B, C]."""
         return self.prompted.logits(*self.encode(images))
 
-
-class StoredFeatures:
-    """The batches of a loader, with image features out of a store in place of images."""
-
-    def __init__(self, loader: DataLoader, trainer: PromptTrainer):
-        self.loader, self.trainer = loader, trainer
-        self.store = FeatureStore(trainer.cfg.TEST.FEATURE_STORE)
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    @property
-    def dataset(self):
-        return self.loader.dataset
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        items, size = self.loader.dataset.data_source, self.loader.batch_size
-        features = self.store.get(self._facts(), [item.impath for item in items], self._compute)
-        labels = torch.tensor([item.label for item in items])
-        for first in range(0, len(items), size):
-            yield {"img": features[first : first + size], "label": labels[first : first + size]}
-
-    def _facts(self) -> dict:
-        trainer = self.trainer
-        backbone, precision, inputs = trainer.backbone, trainer.precision, trainer.cfg.INPUT
-        return {
-            "network": backbone.fingerprint,
-            "vision prompts": vision_digest(trainer.model.learner()),
-            "precision": [precision.name, precision.device_type],
-            "input": {key: str(inputs[key]) for key in ("SIZE", "INTERPOLATION", "PIXEL_MEAN", "PIXEL_STD")},
-            "transform": str(self.loader.dataset.transform),
-        }
-
-    @torch.no_grad()
-    def _compute(self) -> Tensor:
-        trainer = self.trainer
-        with trainer.precision.autocast():
-            batches = [trainer.model.encode_images(batch["img"].to(trainer.device)).cpu() for batch in self.loader]
-        return torch.cat(batches)
+    def _features(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
+        return images if images.dim() == 2 else self.prompted.image_features(images, groups)
 
 
 def check_images(cfg, backbone: Backbone) -> None:
@@ -158,7 +117,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, Declaring, Encoding, Cropping, Stepping, TrainerX):
+class PromptTrainer(Recording, Declaring, Encoding, FromStore, Cropping, Stepping, TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -178,7 +137,7 @@ class PromptTrainer(Recording, Declaring, Encoding, Cropping, Stepping, TrainerX
 
     @classmethod
     def declared(cls) -> list[Key]:
-        return [*super().declared(), *KEYS, *CROPS, *(SEED_STREAM if cls.__name__ in METHODS else ())]
+        return [*super().declared(), *FEATURE_STORE, *CROPS, *(SEED_STREAM if cls.__name__ in METHODS else ())]
 
     @property
     def keys(self) -> CfgNode:
@@ -244,15 +203,6 @@ class PromptTrainer(Recording, Declaring, Encoding, Cropping, Stepping, TrainerX
         self.register_model(self.checkpoint_name, learner, self.optim, self.sched)
         self.scaler = self.precision.scaler()
         self.use_feature_store()
-
-    def use_feature_store(self) -> None:
-        """Let TEST.FEATURE_STORE replace the images of evaluations, where nothing in the image tower learns."""
-        learns = any(entry.requires_grad for group in self.model.learner() for entry in group.vision)
-        if not self.cfg.TEST.FEATURE_STORE or learns or self.test_loader is None:
-            return
-        check_writable(self.cfg.TEST.FEATURE_STORE, "TEST.FEATURE_STORE", folder=True)
-        self.test_loader = StoredFeatures(self.test_loader, self)
-        self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None
 
     def build_prompt_model(self, prompted: PromptedCLIP, learner: Learner) -> PromptModel:
         return PromptModel(prompted, learner)

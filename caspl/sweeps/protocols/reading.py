@@ -14,8 +14,9 @@ NODES = {  # of trainers whose keys don't lie under their own name
     "ZeroshotCLIP2": "ZSCLIP",
 }
 OF_PHASE_2 = {f"TRAINER.CASPL.{name}" for name in ("BOOSTING", "FREEZE", "ONE_PHASE", "DEPTH_OF_ADAPTING")}
+OF_CROPS = {f"TRAINER.CASPL.{name}" for name in ("CROPS", "CROP_SEED")}
 SEED_STREAM = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "VPT", "IVLP", "MaPLe", "PromptSRC")
-NO_FEATURE_STORE = ("ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe")
+NO_PROMPTS = ("ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe")
 PHASE_1, CASCADED = "CasPLBoost", "CasPL_"
 
 
@@ -24,6 +25,8 @@ def reads(trainer: str, key: str) -> bool:
     method = trainer.removeprefix(CASCADED)
     if key in OF_PHASE_2:
         return trainer.startswith(CASCADED)
+    if key in OF_CROPS or key == "TEST.FEATURE_STORE":
+        return trainer not in NO_PROMPTS
     if key.startswith("TRAINER.CASPL."):
         return trainer == PHASE_1
     if key == "TRAINER.COOP.W":
@@ -32,9 +35,7 @@ def reads(trainer: str, key: str) -> bool:
         return key.startswith(f"TRAINER.{NODES.get(method, method.upper())}.")
     if key.startswith("LOSS."):
         return method == "ProGrad"
-    if key == "SEED_STREAM":
-        return trainer in SEED_STREAM
-    return key != "TEST.FEATURE_STORE" or trainer not in NO_FEATURE_STORE
+    return key != "SEED_STREAM" or trainer in SEED_STREAM
 
 
 def read_by_any(trainers: Sequence[str], key: str) -> bool:

@@ -1,0 +1,87 @@
+"""Image features in place of images, where nothing in the image tower learns: those of a fixed set of images never change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from caspl.clip.feature_store import FeatureStore
+from caspl.ground.files import check_writable
+from caspl.ground.keys import Key
+from caspl.prompting.groups import PromptGroup, vision_digest
+
+if TYPE_CHECKING:
+    from .prompt_trainer import PromptTrainer
+
+KEYS = [
+    Key("TEST.FEATURE_STORE", "", "Folder where image features of test sets are kept and found again; empty: nowhere"),
+]
+
+
+def facts(trainer: PromptTrainer, groups: Sequence[PromptGroup], transform: Any) -> dict[str, Any]:
+    """What decides the features of an image behind the vision prompts of `groups`, but for the image itself."""
+    backbone, precision, inputs = trainer.backbone, trainer.precision, trainer.cfg.INPUT
+    return {
+        "network": backbone.fingerprint,
+        "vision prompts": vision_digest(groups),
+        "precision": [precision.name, precision.device_type],
+        "input": {key: str(inputs[key]) for key in ("SIZE", "INTERPOLATION", "PIXEL_MEAN", "PIXEL_STD")},
+        "transform": str(transform),
+    }
+
+
+@torch.no_grad()
+def encoded(trainer: PromptTrainer, batches: DataLoader, groups: Sequence[PromptGroup]) -> Tensor:
+    """Normalised features [N, E] behind the vision prompts of `groups`, in the order of the loader's list of images."""
+    prompted, features, places = trainer.model.prompted, [], []
+    with trainer.precision.autocast():
+        for batch in batches:
+            features.append(prompted.image_features(batch["img"].to(trainer.device), groups).cpu())
+            places.append(batch["index"])
+    return torch.cat(features)[torch.cat(places).argsort()]
+
+
+class StoredFeatures:
+    """The batches of a loader, with image features out of a store in place of images."""
+
+    def __init__(self, loader: DataLoader, trainer: PromptTrainer):
+        self.loader, self.trainer = loader, trainer
+        self.store = FeatureStore(trainer.cfg.TEST.FEATURE_STORE)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    @property
+    def dataset(self):
+        return self.loader.dataset
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        items, size = self.loader.dataset.data_source, self.loader.batch_size
+        groups = self.trainer.model.learner()
+        known = facts(self.trainer, groups, self.loader.dataset.transform)
+        paths = [item.impath for item in items]
+        features = self.store.get(known, paths, partial(encoded, self.trainer, self.loader, groups))
+        labels = torch.tensor([item.label for item in items])
+        for first in range(0, len(items), size):
+            yield {"img": features[first : first + size], "label": labels[first : first + size]}
+
+
+class FromStore:
+    """Mixin in front of a trainer of Dassl's that has a `model` with a learner of prompts, a `backbone` and a `precision`."""
+
+    def vision_learns(self) -> bool:
+        """Whether something in the image tower is trained, so that no features can be kept."""
+        return any(entry.requires_grad for group in self.model.learner() for entry in group.vision)
+
+    def use_feature_store(self) -> None:
+        """Let TEST.FEATURE_STORE replace the images of evaluations, where nothing in the image tower learns."""
+        if not self.cfg.TEST.FEATURE_STORE or self.vision_learns() or self.test_loader is None:
+            return
+        check_writable(self.cfg.TEST.FEATURE_STORE, "TEST.FEATURE_STORE", folder=True)
+        self.test_loader = StoredFeatures(self.test_loader, self)
+        self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None
