@@ -3,7 +3,8 @@
 That code builds a CLIP before anything is learned, and PyTorch fills each of its layers at random before weights are loaded.
 So prompts are drawn further on in the random stream than here, in VPT, IVLP and PromptSRC in the midst of the layers, and more
 CLIPs may follow before images are shuffled for the first epoch. Here the same numbers are drawn, layer by layer in the same
-order, and thrown away. Weights have no part in it, so it is exact: `bench/seed_stream.py` compares it with the repositories.
+order, and thrown away. Weights have no part in it, so it is exact: `python -m bench seed_stream` compares it with the
+repositories.
 
 Of KaiyangZhou/CoOp (CoOp, CoCoOp), htyao89/KgCoOp, BeierZhu/Prompt-align (ProGrad), muzairkhattak/multimodal-prompt-learning
 (VPT, IVLP, MaPLe) and muzairkhattak/PromptSRC. CasPL's code is not among them, as it could not be run beside this one.

@@ -1,11 +1,12 @@
 """Files and commands of other code of the family: read with the meaning that they have there, or answered by method."""
 
-import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
 import train
+from bench.originals import public_configs
 from caspl.ground.errors import InputError
 from caspl.ground.keys import value_of
 
@@ -83,10 +84,7 @@ def test_keys_of_other_methods_are_named_in_pairs_too(tmp_path):
 
 
 def test_the_table_of_public_files(tmp_path, capsys):
-    """bench/public_configs.py: the trainer is the folder's; Dassl's own folders and copies of editors are left out."""
-    spec = importlib.util.spec_from_file_location("public_configs", ROOT / "bench" / "public_configs.py")
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
+    """python -m bench public_configs: the trainer is the folder's; Dassl's own folders and copies of editors are left out."""
     for name, text in {
         "KgCoOp/a.yaml": "TRAINER:\n  COOP:\n    CTX_INIT: True\n",
         "MMRL/b.yaml": "TRAINER:\n  MMRL:\n    ALPHA: 1\n",
@@ -96,7 +94,9 @@ def test_the_table_of_public_files(tmp_path, capsys):
         path = tmp_path / "theirs" / "configs" / "trainers" / name
         path.parent.mkdir(parents=True)
         path.write_text(text)
-    assert bench.main([str(tmp_path / "theirs")]) == 1
+    assert public_configs.BENCH.main([str(tmp_path / "theirs")]) == 1
     printed = capsys.readouterr().out
-    assert "1 read, 1 refused for another method, 1 refused otherwise" in printed
+    for what in ("refused otherwise", "read", "refused for another method"):
+        assert re.search(rf"^{what} +1 files", printed, re.MULTILINE)
+    assert "at most 0 files: MISSED" in printed
     assert [line.split()[-1] for line in printed.splitlines() if "KgCoOp/a" in line] == ["read"]

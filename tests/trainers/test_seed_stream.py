@@ -1,6 +1,6 @@
 """SEED_STREAM upstream, compared with a CLIP that is really built, layer by layer, as OpenAI's code builds one.
 
-bench/seed_stream.py compares it with the repositories themselves.
+`python -m bench seed_stream` compares it with the repositories themselves.
 """
 
 from types import SimpleNamespace

@@ -102,7 +102,9 @@ def test_a_mistake_is_one_sentence(door, monkeypatch, capsys):
     assert "unexpected" not in err
 
 
-@pytest.mark.parametrize("script", [*ROOT.glob("bench/*.py"), *ROOT.glob("scripts/*.py")], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script", [*ROOT.glob("bench/**/*.py"), *ROOT.glob("scripts/*.py")], ids=lambda path: path.name
+)
 def test_scripts_go_through_the_door(script):
     text = script.read_text(encoding="utf-8")
     assert "__main__" not in text or text.endswith('if __name__ == "__main__":\n    sys.exit(door.run(main))\n')

@@ -1,11 +1,12 @@
 """Whether SEED_STREAM upstream starts a run as the method's own repository does: the same prompts, the same order of images.
 
-    python bench/seed_stream.py CoOp=../CoOp:../Dassl.pytorch MaPLe=../multimodal-prompt-learning:../Dassl.pytorch ...
+    python -m bench seed_stream CoOp=../CoOp:../Dassl.pytorch MaPLe=../multimodal-prompt-learning:../Dassl.pytorch ...
 
 Each argument is METHOD=CHECKOUT:DASSL, both folders as they come from GitHub; ProGrad and KgCoOp bring a Dassl of their own.
 The repository's code really runs, on the CPU, with random weights of a CLIP's true shape and a few images in the layout of
 Caltech101. What it has drawn is compared with this program's, bit by bit: prompts at the start, few-shot samples, the order of
 two epochs and the pixels of the first. Prints a row for each way to start; exit status 1 where any differs.
+`--checkouts FOLDER` stands for all methods whose checkouts lie in it under their names on GitHub.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from pathlib import Path
 
 import open_clip
 import torch
+from dassl.engine import build_trainer
+from dassl.utils import set_random_seed
 from PIL import Image
 from tabulate import tabulate
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-from dassl.engine import build_trainer  # noqa: E402
-from dassl.utils import set_random_seed  # noqa: E402
-
-from caspl import train  # noqa: E402
-from caspl.checkpoints.family import released_prompts  # noqa: E402
-from caspl.ground import door  # noqa: E402
-from caspl.ground.errors import InputError  # noqa: E402
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
+from bench.frame.sides import ROOT
+from bench.originals.checkouts import DASSL, FOLDERS, ORIGINALS
+from caspl import train
+from caspl.checkpoints.family import released_prompts
+from caspl.ground.errors import InputError
 
 CLASSES, IMAGES = 6, 5
 COMMON = {"DATASET.NUM_SHOTS": "2", "DATALOADER.TRAIN_X.BATCH_SIZE": "4", "DATALOADER.NUM_WORKERS": "0"}
@@ -118,8 +119,8 @@ def words(method: str, config: str, folder: Path, keys: dict, side: int) -> list
 def theirs(method: str, checkout: Path, dassl: Path, weights: Path, folder: Path, given: list[str]) -> dict:
     """What the repository has drawn, with prompts under our names."""
     output = folder / "theirs.pt"
-    child = [sys.executable, str(ROOT / "bench" / "upstream_start.py"), method, str(weights), str(output), *given]
-    env = {**os.environ, "PYTHONPATH": str(dassl)}
+    child = [sys.executable, "-m", "bench.originals.start", method, str(weights), str(output), *given]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(dassl), str(ROOT)])}
     done = subprocess.run(child, cwd=checkout, env=env, capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"{method} of {checkout} did not start: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
@@ -166,8 +167,13 @@ def compare(method: str, checkout: Path, dassl: Path, place: Path) -> list[list[
     return rows
 
 
-def measure(given: list[str]) -> int:
-    rows = []
+def measure(args: argparse.Namespace) -> list[Figure]:
+    rows, given = [], list(args.runs)
+    if args.checkouts:
+        found = {method: args.checkouts / folder for method, folder in FOLDERS.items() if method in STARTS}
+        given += [f"{method}={path}:{args.checkouts / DASSL}" for method, path in found.items() if path.exists()]
+    if not given:
+        raise InputError("no METHOD=CHECKOUT:DASSL and no --checkouts with any of the repositories; give one")
     with tempfile.TemporaryDirectory() as place:
         for argument in given:
             method, equals, folders = argument.partition("=")
@@ -175,15 +181,26 @@ def measure(given: list[str]) -> int:
             if method not in STARTS or not equals or not colon:
                 raise InputError(f'"{argument}" is no METHOD=CHECKOUT:DASSL; methods are {", ".join(STARTS)}')
             rows += compare(method, Path(checkout).resolve(), Path(dassl).resolve(), Path(place))
-    print(tabulate(rows, ("method", "configuration", "keys", "prompts", "samples", "order", "pixels")))
-    return 0 if all(cell == "yes" for row in rows for cell in row[3:]) else 1
+    columns = ("method", "configuration", "keys", "prompts", "samples", "order", "pixels")
+    print(tabulate(rows, columns))
+    different = [row for row in rows if any(cell != "yes" for cell in row[3:])]
+    return [
+        Figure(name="starts that differ", value=len(different), unit="", most=0),
+        Figure(name="starts", value=len(rows), unit=""),
+    ]
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="METHOD=CHECKOUT:DASSL")
-    return measure(parser.parse_args(argv).runs)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="*", metavar="METHOD=CHECKOUT:DASSL")
+    parser.add_argument("--checkouts", type=Path, metavar="FOLDER", help="with checkouts under their names on GitHub")
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={"": "--checkouts {originals}"},
+    needs={"originals": ORIGINALS},
+    repeats=None,
+)

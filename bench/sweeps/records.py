@@ -1,6 +1,6 @@
 """What a run's record costs: 50,000 images of 1,000 classes, as ImageNet's test has.
 
-    python bench/records.py [--device cuda]
+    python -m bench records
 
 Printed are the seconds of the evaluator without and with what the record needs of each batch, those of the end (numbers, the
 file of predictions, the record) and the memory that is kept. An evaluation of as many images takes minutes.
@@ -9,31 +9,27 @@ file of predictions, the record) and the memory that is kept. An evaluation of a
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import plain  # noqa: F401, makes the repository's modules importable
-
-# isort: split
-import numpy as np
 import torch
 from dassl.evaluation.predicted import Collector
 
-from caspl.ground import door
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
 from caspl.ground.tensors.finite import checked_scores
 from caspl.results.records import found, predictions, write
 from caspl.results.records.measures import measured
 from tests.records_made import record
 
-IMAGES, CLASSES, BATCH = 50_000, 1_000, 100
+CLASSES, BATCH = 1_000, 100
 
 
 def evaluate(batches: list[torch.Tensor], labels: torch.Tensor, collector: Collector | None) -> float:
     """Seconds that the evaluator takes, with the `collector` or as before there was one."""
     start, true, predicted = time.perf_counter(), [], []
-    for number in range(IMAGES // BATCH):
+    for number in range(len(labels) // BATCH):
         scores = checked_scores(batches[number % len(batches)])
         gt = labels[number * BATCH : (number + 1) * BATCH].tolist()
         true.extend(gt)
@@ -42,13 +38,10 @@ def evaluate(batches: list[torch.Tensor], labels: torch.Tensor, collector: Colle
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    device = torch.device(parser.parse_args().device)
+def measure(args: argparse.Namespace) -> list[Figure]:
     torch.manual_seed(0)
-    batches = [torch.randn(BATCH, CLASSES, device=device) * 3 for _ in range(8)]
-    labels = torch.randint(CLASSES, (IMAGES,), device=device)
+    batches = [torch.randn(BATCH, CLASSES, device=args.device) * 3 for _ in range(8)]
+    labels = torch.randint(CLASSES, (args.images,), device=args.device)
     evaluate(batches, labels, None)
     without = evaluate(batches, labels, None)
     collector = Collector()
@@ -74,13 +67,24 @@ def main() -> None:
         assert predictions.verified(whole, folder) == []
         verifying = time.perf_counter() - start
     kept = sum(part.nbytes for part in (got.labels, got.top, got.probabilities))
-    print(f"{IMAGES:,} images, {CLASSES:,} classes, batches of {BATCH}, {device}; NumPy {np.__version__}")
-    print(f"evaluator {without:.2f} s, collecting {collecting - without:+.2f} s, numbers {numbers:.2f} s")
-    print(
-        f"predictions {writing:.2f} s ({size / 1e6:.2f} MB), record {recording * 1e3:.1f} ms, read {reading * 1e3:.1f} ms"
-    )
-    print(f"verified in {verifying:.2f} s; {kept / 1e6:.1f} MB kept of the images")
+    seconds = {
+        "collecting": collecting - without,
+        "the evaluator alone": without,
+        "numbers": numbers,
+        "writing predictions": writing,
+        "writing the record": recording,
+        "reading the record": reading,
+        "verifying": verifying,
+    }
+    return [
+        *(Figure(name=name, value=spent, unit="s") for name, spent in seconds.items()),
+        Figure(name="file of predictions", value=size / 1e6, unit="MB"),
+        Figure(name="kept of the images", value=kept / 1e6, unit="MB"),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, default=50_000, help="100 or a multiple of it")
+
+
+BENCH = Benchmark(__name__, __doc__, measure, arguments, trial="--images 1000", repeats=None)

@@ -1,16 +1,17 @@
 """How long it takes to plan a whole table: the benchmark x three seeds x all methods, with all tests, and no GPU in sight.
 
-python bench/planning.py
+python -m bench planning
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import plain  # noqa: F401, makes the repository's modules importable
-from caspl.ground import door
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
 from caspl.sweeps import place
 from caspl.sweeps.command import line, reproduce
 from caspl.sweeps.command.options import EXPERIMENTS
@@ -54,21 +55,21 @@ def target(name: str) -> Plan:
     return reproduce.read(words, Place.of_package(caller.start), caller, mistakes).plan
 
 
-def main() -> None:
-    door.Parser(description=__doc__.splitlines()[0]).parse_args()
-    for name in ("the first time, reading configurations", "again"):
+def measure(args: argparse.Namespace) -> list[Figure]:
+    tested = tuple(name for name in place.trainers() if name not in UNTESTED)
+    plans: dict[str, Callable[[], Plan]] = {
+        "base2new, the first time, reading configurations": table,
+        "base2new": table,
+    }
+    plans |= {experiment: lambda experiment=experiment: planned(experiment, tested) for experiment in ALL[1:]}
+    plans |= {f"reproduce {name}": lambda name=name: target(name) for name in TARGETS}
+    found = []
+    for name, plan in plans.items():
         start = time.perf_counter()
-        jobs = len(table())
-        print(f"base2new: {jobs} jobs in {time.perf_counter() - start:.2f} s, {name}")
-    for experiment in ALL[1:]:
-        start = time.perf_counter()
-        jobs = len(planned(experiment, tuple(name for name in place.trainers() if name not in UNTESTED)))
-        print(f"{experiment}: {jobs} jobs in {time.perf_counter() - start:.2f} s")
-    for name in TARGETS:
-        start = time.perf_counter()
-        jobs = len(target(name))
-        print(f"reproduce {name}: {jobs} jobs in {time.perf_counter() - start:.2f} s")
+        jobs = len(plan())
+        found.append(Figure(name=name, value=time.perf_counter() - start, unit="s"))
+        found.append(Figure(name=f"{name}: jobs", value=jobs, unit="jobs"))
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+BENCH = Benchmark(__name__, __doc__, measure, repeats=None)

@@ -1,6 +1,6 @@
 """The same numbers in a host: every CasPL trainer there and here, on digits, with the same seed.
 
-    python bench/host.py ../CoOp --python ../environments/torch26/bin/python
+    python -m bench host ../CoOp --python ../environments/torch26/bin/python
 
 `../CoOp` is a checkout whose train.py has the line `import caspl.plugin` and whose Dassl can be imported there; the environment
 has PyTorch, what that Dassl needs, and this project's wheel. Prints each trainer's accuracies and the largest difference of any
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-from caspl.checkpoints.boosting import read_boosting  # noqa: E402
-from caspl.checkpoints.run import read_run  # noqa: E402
-from caspl.ground import door  # noqa: E402
-from caspl.prompting.cascade import Deployed  # noqa: E402
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
+from bench.frame.sides import ROOT
+from caspl.checkpoints.boosting import read_boosting
+from caspl.checkpoints.run import read_run
+from caspl.prompting.cascade import Deployed
 
 METHODS = ("CoOp", "CoCoOp", "VPT", "IVLP", "MaPLe", "PromptSRC", "KgCoOp", "ProGrad")
 
@@ -46,14 +46,8 @@ def numbers(folder: Path) -> dict:
     return read_boosting(folder)[0]
 
 
-def main() -> None:
-    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("host", type=Path, help="the other checkout")
-    parser.add_argument("--python", default=sys.executable, help="the Python that runs it (default: this one)")
-    parser.add_argument("--epochs", default="3")
-    parser.add_argument("--shots", default="4", help="images of each base class in phase 2, of each class in phase 1")
-    args = parser.parse_args()
-    table = []
+def measure(args: argparse.Namespace) -> list[Figure]:
+    table, figures = [], []
     with tempfile.TemporaryDirectory() as folder:
         sides = {"there": (args.python, args.host), "here": (sys.executable, ROOT)}
         for trainer in ("CasPLBoost", *(f"CasPL_{name}" for name in METHODS)):
@@ -66,9 +60,26 @@ def main() -> None:
                 found[side] = run(*place, output, trainer, *options), numbers(output / trainer)
             (there, a), (here, b) = found["there"], found["here"]
             difference = max(float((value - b[name]).abs().max()) for name, value in a.items())
-            table.append([trainer, there, here, f"{difference:.0e}"])
-    print(tabulate(table, ["trainer", "accuracy there", "accuracy here", "largest difference"]))
+            table.append([trainer, there, here])
+            figures.append(Figure(name=trainer, value=difference, unit="largest difference", most=1e-6))
+    print(tabulate(table, ["trainer", "accuracy there", "accuracy here"]))
+    return figures
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("host", type=Path, help="the other checkout")
+    parser.add_argument("--python", default=sys.executable, help="the Python that runs it (default: this one)")
+    parser.add_argument("--epochs", default="3")
+    parser.add_argument("--shots", default="4", help="images of each base class in phase 2, of each class in phase 1")
+
+
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={"": "{host}"},
+    needs={"host": "a checkout of the family whose train.py has the line `import caspl.plugin`"},
+    trial="--epochs 1 --shots 1",
+    repeats=None,
+)

@@ -1,6 +1,6 @@
 """Reading training images: the family's recipe against ours, in one run.
 
-    python bench/loader.py --images 64 --repeats 10
+    python -m bench loader --images 64 --repeats 10
 
 JPEG files of `--size` are generated once. Both paths read them from memory, decode them and apply the training transform
 (random resized crop of 224 pixels, bicubic; flip; tensor; normalise) with the same draws, one core each. The family's path is
@@ -11,16 +11,12 @@ ours are timed on their own.
 
 from __future__ import annotations
 
+import argparse
 import io
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from itertools import count
 
-import plain  # puts the checkout on the path, so before dassl
-from caspl.ground import door
-
-# isort: split
 import numpy as np
 import torch
 from dassl.config import get_cfg_default
@@ -30,6 +26,9 @@ from torch import Tensor
 from torchvision import transforms as v1
 from torchvision.transforms import InterpolationMode
 
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure, faster
+from bench.frame.timing import alternating
 from caspl.ground.images import read_image
 
 STEPS = ("crop and resize", "flip", "to tensor", "normalise")
@@ -72,12 +71,17 @@ def family(cfg) -> Callable[[bytes], Tensor]:
     return lambda file: transform(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
-def one_pass(read: Callable[[bytes], Tensor], files: list[bytes], seed: int) -> tuple[float, list[Tensor]]:
-    """Seconds for an image, and the images."""
-    torch.manual_seed(seed)
-    begin = time.perf_counter()
-    images = [read(file) for file in files]
-    return (time.perf_counter() - begin) / len(files), images
+class Path:
+    """A way to read: each call is a pass over the files with the next draws, and gives its seconds for an image."""
+
+    def __init__(self, read: Callable[[bytes], Tensor], files: list[bytes]):
+        self.read, self.files, self.seeds, self.images = read, files, count(), []
+
+    def __call__(self) -> float:
+        torch.manual_seed(next(self.seeds))
+        begin = time.perf_counter()
+        self.images = [self.read(file) for file in self.files]
+        return (time.perf_counter() - begin) / len(self.files)
 
 
 def step_times(transform, files: list[bytes], repeats: int) -> dict[str, float]:
@@ -94,40 +98,25 @@ def step_times(transform, files: list[bytes], repeats: int) -> dict[str, float]:
     return dict(zip(("decode", *STEPS), map(min, times), strict=True))
 
 
-def main() -> None:
-    parser = door.Parser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--size", type=int, nargs=2, default=[500, 375], metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--json", type=Path, help="also write the result here")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+def measure(args: argparse.Namespace) -> list[Figure]:
     cfg, files = settings(), photos(args.images, *args.size)
     transform = build_transform(cfg)
-    paths = {"family": family(cfg), "ours": lambda file: transform(read_image("", file))}
-    seconds: dict[str, list[float]] = {name: [] for name in paths}
-    equal = True
-    for seed in range(args.repeats + 1):
-        images = {}
-        for name in list(paths)[:: 1 if seed % 2 else -1]:
-            spent, images[name] = one_pass(paths[name], files, seed)
-            seconds[name] += [spent] if seed else []  # the first pass warms up
-        equal = equal and all(map(torch.equal, images["family"], images["ours"]))
-    rates = {name: 1 / min(passes) for name, passes in seconds.items()}
-    plain.publish(
-        args,
-        {
-            "bytes_per_image": round(sum(map(len, files)) / len(files)),
-            "family_images_per_second_per_core": round(rates["family"], 1),
-            "ours_images_per_second_per_core": round(rates["ours"], 1),
-            "ratio": round(rates["ours"] / rates["family"], 3),
-            "pixels_equal": equal,
-            "ours_milliseconds": {
-                name: round(value, 3) for name, value in step_times(transform, files, args.repeats).items()
-            },
-        },
-    )
+    paths = {"family": Path(family(cfg), files), "ours": Path(lambda file: transform(read_image("", file)), files)}
+    times = alternating(paths, args.repeats)
+    different = sum(not torch.equal(*pair) for pair in zip(*(path.images for path in paths.values()), strict=True))
+    steps = step_times(transform, files, args.repeats)
+    return [
+        faster(times, "family", "ours"),
+        *(Figure(name=path, value=1 / min(taken), unit="images/s") for path, taken in times.items()),
+        Figure(name="images that differ", value=different, unit="images", most=0),
+        *(Figure(name=f"ours, {name}", value=spent, unit="ms", n=args.repeats) for name, spent in steps.items()),
+        Figure(name="a file", value=sum(map(len, files)) / len(files) / 1e3, unit="kB"),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--size", type=int, nargs=2, default=[500, 375], metavar=("WIDTH", "HEIGHT"))
+
+
+BENCH = Benchmark(__name__, __doc__, measure, arguments, trial="--images 2 --repeats 1", repeats=10, threads=1)

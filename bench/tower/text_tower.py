@@ -1,33 +1,34 @@
 """One training step of the text tower: the plain path of the family's code against ours, in one run.
 
-    python bench/text_tower.py --classes 50
-    python bench/text_tower.py --classes 1000 --plain-chunk 125
+    python -m bench text_tower --classes 50
+    python -m bench text_tower --classes 1000 --plain-chunk 125
 
 Both paths get the same random weights, the same ImageNet class names and the same prompts: `--ctx` adapting tokens at the
 input and `--boosting` tokens in `--depth` blocks. A step is the class features, a scalar of them, and its gradients for all
-prompts. Each path runs in a process of its own, one after the other; time is the median of `--repeats` steps after one that
-is not counted, memory the peak above what the process held with the weights loaded. Values and gradients of the two are
-compared. Where the plain path does not fit the memory, `--plain-chunk` runs it over so many classes at a time and adds the
-gradients up: the same work, but its peak is then that of one chunk.
+prompts. Each path has a process of its own, and they take turns; time is the median of `--repeats` steps after one that is not
+counted, memory the peak above what the process held with the weights loaded. Values and gradients of the two are compared.
+Where the plain path does not fit the memory, `--plain-chunk` runs it over so many classes at a time and adds the gradients up:
+the same work, but its peak is then that of one chunk.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 
 import open_clip
 import torch
 from torch import Tensor
 
-import plain
-from caspl.ground import door
+from bench.frame.benchmark import Benchmark, Table
+from bench.frame.figures import Figure
+from bench.frame.sides import Step, sides
+from bench.tower import plain
 from caspl.prompting.groups import PromptGroup
 from caspl.prompting.layout import ClassTokens
 from caspl.prompting.text_tower import TextTower
 
 
-def measure(args: argparse.Namespace) -> dict:
+def prepare(args: argparse.Namespace, path: str) -> Step:
     model = plain.build_clip(args.backbone, args.device)
     tokens = ClassTokens(plain.class_names(args.classes), open_clip.SimpleTokenizer())
     generator, width = torch.Generator().manual_seed(1), model.positional_embedding.shape[1]
@@ -39,11 +40,12 @@ def measure(args: argparse.Namespace) -> dict:
     weights = torch.randn(args.classes, model.text_projection.shape[1], generator=generator).to(args.device)
     tower, chunk = TextTower(model, tokens), args.plain_chunk or args.classes
 
-    def ours() -> tuple[Tensor, list[Tensor]]:
+    def ours() -> dict[str, list[Tensor]]:
         features = tower(groups)[0]
-        return features.detach(), list(torch.autograd.grad((features * weights).sum(), prompts))
+        grads = torch.autograd.grad((features * weights).sum(), prompts)
+        return {"values": [features.detach()], "grads": list(grads)}
 
-    def plainly() -> tuple[Tensor, list[Tensor]]:
+    def plainly() -> dict[str, list[Tensor]]:
         parts, sums = [], [torch.zeros_like(p) for p in prompts]
         for first in range(0, args.classes, chunk):
             part = slice(first, first + chunk)
@@ -52,21 +54,48 @@ def measure(args: argparse.Namespace) -> dict:
             parts.append(features.detach())
             sums = [total + grad for total, grad in zip(sums, grads, strict=True)]
             del features, grads
-        return torch.cat(parts), sums
+        return {"values": [torch.cat(parts)], "grads": sums}
 
-    return plain.step_measured(ours if args.path == "ours" else plainly, args)
+    return ours if path == "ours" else plainly
 
 
-def main() -> None:
-    parser = plain.common_arguments(__doc__)
+def measure(args: argparse.Namespace) -> list[Figure]:
+    with sides(args, ("plain", "ours"), lambda path: prepare(args, path)) as found:
+        return plain.steps_compared(found, args.repeats)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    plain.backbone_argument(parser)
     parser.add_argument("--classes", type=int, default=50, help="classes, spread over ImageNet's list")
     parser.add_argument("--ctx", type=int, default=8, help="adapting tokens (shallow)")
     parser.add_argument("--boosting", type=int, default=8, help="boosting tokens")
     parser.add_argument("--depth", type=int, default=12, help="blocks that the boosting tokens enter")
     parser.add_argument("--plain-chunk", type=int, default=0, help="classes at a time in the plain path, 0 for all")
-    args = parser.parse_args()
-    plain.publish(args, plain.steps_compared(plain.each_path(args, ("plain", "ours"), measure)))
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={
+        "50": "--classes 50 --repeats 5",
+        "400": "--classes 400 --repeats 1",
+        "1000": "--classes 1000 --repeats 2 --plain-chunk 125",
+    },
+    trial="--classes 4 --repeats 1 --plain-chunk 2",
+    tables={
+        "text_tower": Table(
+            head="classes",
+            columns={
+                "plain": "plain",
+                "ours": "ours",
+                "faster": "faster",
+                "peak memory above the weights, plain": "memory of plain",
+                "ours ": "memory of ours",
+                "largest relative difference, values": "values differ",
+                "gradients": "gradients differ",
+            },
+        )
+    },
+)

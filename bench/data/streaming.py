@@ -1,6 +1,6 @@
 """Memory over time while UnlabeledImages streams many small images from tar shards.
 
-    python bench/streaming.py --images 100000 --shards 10 --workers 2
+    python -m bench streaming --images 100000 --shards 10 --workers 2
 
 Shards of JPEG images of 32 pixels are written to a temporary folder (or `--folder`, and kept there). Then a run's own loader
 passes over all of them, while the resident memory of this process and of its loader workers is read at every tenth of the way.
@@ -9,27 +9,24 @@ passes over all of them, while the resident memory of this process and of its lo
 
 from __future__ import annotations
 
+import argparse
 import gc
 import io
 import os
-import sys
 import tarfile
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import plain  # puts the checkout on the path, so before dassl
-from caspl.ground import door
-
-# isort: split
 import numpy as np
-import torch
 from dassl.config import get_cfg_default
 from dassl.data import DataManager
 from PIL import Image
 
 import caspl.datasets  # noqa: F401, registration
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
 
 
 def write_shards(folder: Path, images: int, shards: int) -> None:
@@ -72,16 +69,7 @@ def configuration(folder: Path, workers: int, batch: int):
     return cfg
 
 
-def main() -> None:
-    parser = door.Parser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--shards", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=100)
-    parser.add_argument("--folder", type=Path, help="where shards are kept; default: a temporary folder")
-    parser.add_argument("--json", type=Path, help="also write the result here")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+def measure(args: argparse.Namespace) -> list[Figure]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         if not (folder / "shards").exists():
@@ -96,22 +84,34 @@ def main() -> None:
         for number, batch in enumerate(loader, 1):
             seen += len(batch["img"])
             if number % marks == 0 and len(memory) < 10:
-                memory.append(round(resident(), 1))
+                memory.append(resident())
         seconds = time.perf_counter() - begin
         megabytes = sum(path.stat().st_size for path in (folder / "shards").glob("*.tar")) / 2**20
-    args.folder = str(args.folder or "")
-    plain.publish(
-        args,
-        {
-            "images_seen": seen,
-            "shards_megabytes": round(megabytes, 1),
-            "seconds_to_count": round(counting, 2),
-            "images_per_second": round(seen / seconds),
-            "megabytes_at_each_tenth": memory,
-            "growth_megabytes": round(max(memory[1:]) - memory[0], 1),
-        },
-    )
+    return [
+        Figure(name="growth", value=max(memory[1:]) - memory[0], unit="MB"),
+        Figure(name="images seen", value=seen, unit="images", least=args.images, most=args.images),
+        Figure(name="a second", value=seen / seconds, unit="images"),
+        Figure(name="to count the images", value=counting, unit="s"),
+        Figure(name="shards", value=megabytes, unit="MB"),
+        *(Figure(name=f"held at {tenth * 10} %", value=held, unit="MB") for tenth, held in enumerate(memory, 1)),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--shards", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--folder", type=Path, help="where shards are kept; default: a temporary folder")
+
+
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={"2 workers": "--workers 2", "no workers": "--workers 0"},
+    trial="--images 2000",
+    repeats=None,
+    threads=1,
+)

@@ -1,11 +1,11 @@
 """How long it takes to find out what lies below an output folder, by the records of runs and by their logs alone, to make a
 page of it, and to bundle and to verify it.
 
-    python bench/results_reading.py FOLDER                  # made by our sweeps: with its records, and with a copy without
-    python bench/results_reading.py FOLDER --runs 2000      # its runs under other seeds, until there are so many
+    python -m bench results_reading FOLDER                  # made by our sweeps: with its records, and with a copy without
+    python -m bench results_reading FOLDER --runs 2000      # its runs under other seeds, until there are so many
 
-Prints the seconds of one processor, the number of runs, whether both ways give the same tables, and how large page and bundle
-are.
+Figures are the seconds of one processor, the number of runs, whether both ways give the same tables, and how large page and
+bundle are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,23 +20,21 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from caspl.ground import door  # noqa: E402
-from caspl.ground.errors import InputError  # noqa: E402
-from caspl.results.bundle.taking import take  # noqa: E402
-from caspl.results.bundle.verifying import verify_bundle  # noqa: E402
-from caspl.results.bundle.writing import write as write_bundle  # noqa: E402
-from caspl.results.certainty.tables import behind  # noqa: E402
-from caspl.results.reading.logs import LOG_NAME  # noqa: E402
-from caspl.results.reading.runs import find_runs  # noqa: E402
-from caspl.results.records import NAME, Record, read, write  # noqa: E402
-from caspl.results.records.predictions import NAME as PREDICTIONS  # noqa: E402
-from caspl.results.render import MEASURED, markdown, runs_csv  # noqa: E402
-from caspl.results.report.contents import page_of  # noqa: E402
-from caspl.results.report.page import html  # noqa: E402
-from caspl.results.tables import build_tables  # noqa: E402
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
+from caspl.ground.errors import InputError
+from caspl.results.bundle.taking import take
+from caspl.results.bundle.verifying import verify_bundle
+from caspl.results.bundle.writing import write as write_bundle
+from caspl.results.certainty.tables import behind
+from caspl.results.reading.logs import LOG_NAME
+from caspl.results.reading.runs import find_runs
+from caspl.results.records import NAME, Record, read, write
+from caspl.results.records.predictions import NAME as PREDICTIONS
+from caspl.results.render import MEASURED, markdown, runs_csv
+from caspl.results.report.contents import page_of
+from caspl.results.report.page import html
+from caspl.results.tables import build_tables
 
 
 def grown(folder: Path, top: Path, runs: int) -> None:
@@ -80,7 +77,7 @@ def _of_seed(record: Record, more: int, seeded: Callable[[str], str]) -> Record:
     )
 
 
-def timed(top: Path) -> tuple[float, float, int, str]:
+def tables_of(top: Path) -> tuple[float, float, int, str]:
     """Seconds of today's tables and of those on their certainty, the number of runs, and what records and logs both tell."""
     start = time.process_time()
     runs = find_runs(top).runs
@@ -113,27 +110,46 @@ def evidence(top: Path, path: Path) -> tuple[float, float, int, str]:
     return bundling, time.process_time() - start, path.stat().st_size, [*verified.lines()][-1]
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
-    parser.add_argument("--runs", type=int, default=0, help="that many at least (default: those that there are)")
-    args = parser.parse_args(argv)
+def measure(args: argparse.Namespace) -> list[Figure]:
     with tempfile.TemporaryDirectory() as place:
         top = Path(place) / "records"
         grown(args.folder, top, args.runs)
         records = list(top.rglob(NAME))
-        seconds, certainty, runs, tables = timed(top)
-        print(
-            f"{runs:,} runs, {len(records):,} records: {seconds:.2f} s, and {certainty:.2f} s for how certain they are"
-        )
-        seconds, size = page(top)
-        print(f"a page of {size / 1e6:.1f} MB: {seconds:.2f} s")
-        bundling, verifying, size, said = evidence(top, Path(place) / "bundle.zip")
-        print(f"a bundle of {size / 1e6:.1f} MB: {bundling:.2f} s, verified in {verifying:.2f} s: {said}")
+        by_records, certainty, runs, tables = tables_of(top)
+        making, page_size = page(top)
+        bundling, verifying, bundle_size, said = evidence(top, Path(place) / "bundle.zip")
         shutil.copytree(top, Path(place) / "logs", ignore=shutil.ignore_patterns(NAME))
-        seconds, _, runs, same = timed(Path(place) / "logs")
-        print(f"{runs:,} runs, logs only: {seconds:.2f} s; {'the same' if same == tables else 'OTHER'} tables")
+        by_logs, _, also, same = tables_of(Path(place) / "logs")
+    print(f"the bundle: {said}")
+    return [
+        Figure(name="tables, by records", value=by_records, unit="s"),
+        Figure(name="tables, by logs", value=by_logs, unit="s"),
+        Figure(name="how certain they are", value=certainty, unit="s"),
+        Figure(name="page", value=making, unit="s"),
+        Figure(name="bundling", value=bundling, unit="s"),
+        Figure(name="verifying", value=verifying, unit="s"),
+        Figure(name="size of the page", value=page_size / 1e6, unit="MB"),
+        Figure(name="size of the bundle", value=bundle_size / 1e6, unit="MB"),
+        Figure(name="runs", value=runs, unit=""),
+        Figure(name="runs, by logs", value=also, unit=""),
+        Figure(name="records", value=len(records), unit=""),
+        Figure(name="tables that differ between the two", value=int(tables != same), unit="", most=0),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="made by our sweeps, for example output/base2new")
+    parser.add_argument("--runs", type=int, default=0, help="that many at least (default: those that there are)")
+
+
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={"2,000 runs": "{sweep} --runs 2000"},
+    trial="--runs 0",
+    needs={"sweep": "an output folder that sweeps have made, such as output/base2new"},
+    repeats=None,
+    threads=1,
+)

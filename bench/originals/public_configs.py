@@ -1,6 +1,6 @@
 """Which configuration files of public repositories are read here, and why the others are not.
 
-    python bench/public_configs.py ../CoOp ../KgCoOp ../ProGrad ...
+    python -m bench public_configs ../CoOp ../KgCoOp ../ProGrad ...
 
 The arguments are checkouts. Each file below configs/trainers/<Trainer>/ goes through the checks of train.py with the trainer of
 its folder, as the repositories' scripts have it, and each below configs/datasets/ with CoOp. Prints a table: file, trainer,
@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 
 from tabulate import tabulate
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-import train  # noqa: E402
-from caspl.configs import find  # noqa: E402
-from caspl.ground import door  # noqa: E402
-from caspl.ground.errors import InputError  # noqa: E402
+import train
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure
+from bench.originals.checkouts import ORIGINALS
+from caspl.configs import find
+from caspl.ground.errors import InputError
 
 READ, ELSEWHERE, OTHERWISE = "read", "refused for another method", "refused otherwise"
 OF_ANOTHER_METHOD = re.compile(r"it belongs to|which no method here reads|is a key of the method")
@@ -59,20 +58,32 @@ def kind(said: str) -> str:
     return ELSEWHERE if all(OF_ANOTHER_METHOD.search(clause) for clause in clauses) else OTHERWISE
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkouts", nargs="+", type=Path, metavar="CHECKOUT")
+def measure(args: argparse.Namespace) -> list[Figure]:
     rows = []
-    for checkout in parser.parse_args(argv).checkouts:
+    for checkout in args.checkouts:
         found = files(checkout)
         if not found:
             raise InputError(f"{checkout} holds no configs/trainers and no configs/datasets; give a checkout")
         rows += [(path.relative_to(checkout.parent), trainer, answer(path, trainer, d)) for path, trainer, d in found]
     print(tabulate(rows, headers=("file", "trainer", "answer"), maxcolwidths=None))
     counts = Counter(kind(said) for *_, said in rows)
-    print(f"\n{len(rows)} files: {', '.join(f'{counts[each]} {each}' for each in (READ, ELSEWHERE, OTHERWISE))}")
-    return 1 if counts[OTHERWISE] else 0
+    return [
+        Figure(name=OTHERWISE, value=counts[OTHERWISE], unit="files", most=0),
+        *(Figure(name=each, value=counts[each], unit="files") for each in (READ, ELSEWHERE)),
+        Figure(name="all", value=len(rows), unit="files"),
+    ]
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkouts", nargs="+", type=Path, metavar="CHECKOUT")
+
+
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={"": "{originals}"},
+    needs={"originals": ORIGINALS},
+    repeats=None,
+)

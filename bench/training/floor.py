@@ -1,6 +1,6 @@
 """The arithmetic floor of a training step: its matrix products at this machine's peak, and nothing beside them.
 
-    python bench/floor.py --trainers PromptSRC MaPLe --classes 50
+    python -m bench floor --trainers PromptSRC MaPLe --classes 50
 
 For each trainer: floating-point operations of a step, its seconds, and how many times the floor that is, seconds * peak /
 operations. Operations are those of the matrix products, convolutions and attention that the step runs. Peak is the best rate
@@ -11,18 +11,16 @@ step, since clocks vary, and the median is taken over the steps.
 from __future__ import annotations
 
 import argparse
-import statistics
-import sys
-import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from tabulate import tabulate
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-import steps
-from caspl.ground import door
+from bench.frame.benchmark import Benchmark
+from bench.frame.figures import Figure, median
+from bench.frame.timing import timed
+from bench.training import steps
 
 aten = torch.ops.aten
 ON_CPU = {  # attention's kernels on a CPU, which PyTorch's table of formulas lacks
@@ -54,45 +52,48 @@ def peak(dtype: torch.dtype = torch.float32, repeats: int = 3) -> float:
 
 def _rate(rows: int, inner: int, columns: int, dtype: torch.dtype, repeats: int) -> float:
     x, weight = torch.ones(rows, inner, dtype=dtype), torch.ones(columns, inner, dtype=dtype)
-    best = min(seconds(lambda: F.linear(x, weight)) for _ in range(repeats + 1))
-    return 2 * rows * inner * columns / best
+    product = timed(lambda: F.linear(x, weight))
+    return 2 * rows * inner * columns / min(product() for _ in range(repeats + 1))
 
 
-def seconds(call: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
+def compared(name: str, call: Callable[[], object], repeats: int) -> list[Figure]:
+    """Figures of a step, called `name`: how many times the floor it takes, its time, its operations, the floor's time."""
+    needed, step = operations(call), timed(call)
+    turns = [(peak(), step()) for _ in range(repeats + 1)][1:]
+    return [
+        median(f"{name}: times the floor", [rate * took / needed for rate, took in turns], "x"),
+        median(f"{name}: step", [took for _, took in turns]),
+        Figure(name=f"{name}: operations", value=needed / 1e9, unit="GFLOP"),
+        median(f"{name}: floor", [needed / rate for rate, _ in turns]),
+        median(f"{name}: peak", [rate / 1e9 for rate, _ in turns], "GFLOP/s"),
+    ]
 
 
-def share(call: Callable[[], object], repeats: int) -> dict[str, float]:
-    """`operations` of a call, median `seconds` and `peak` of `repeats` calls, and `over_floor`, the median of their ratio."""
-    needed = operations(call)
-    turns = [(peak(), seconds(call)) for _ in range(repeats + 1)][1:]
-    return {
-        "operations": needed,
-        "seconds": statistics.median(took for _, took in turns),
-        "peak": statistics.median(rate for rate, _ in turns),
-        "over_floor": statistics.median(rate * took / needed for rate, took in turns),
-    }
-
-
-def main() -> None:
-    parser = door.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trainers", nargs="+", default=TRAINERS, choices=tuple(steps.FILES), metavar="TRAINER")
-    parser.add_argument("--classes", type=int, default=50)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    rows = []
+def measure(args: argparse.Namespace) -> list[Figure]:
+    figures = []
     for name in args.trainers:
         trainer = steps.timed(name, classes=args.classes)
         batch = steps.random_batch(trainer, args.batch)
-        found = share(lambda t=trainer, b=batch: steps.step(t, b), args.repeats)
-        rows.append([name, found["operations"] / 1e9, found["seconds"], found["peak"] / 1e9, found["over_floor"]])
-    print(tabulate(rows, ["", "GFLOP", "seconds", "peak GFLOP/s", "times the floor"], floatfmt=".2f"))
+        figures += compared(name, lambda t=trainer, b=batch: steps.step(t, b), args.repeats)
+    return figures
 
 
-if __name__ == "__main__":
-    sys.exit(door.run(main))
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trainers", nargs="+", default=TRAINERS, choices=tuple(steps.FILES), metavar="TRAINER")
+    parser.add_argument("--classes", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=4)
+
+
+BENCH = Benchmark(
+    __name__,
+    __doc__,
+    measure,
+    arguments,
+    runs={
+        "batch 32": "--trainers CoOp --classes 50 --batch 32",
+        "batch 1": "--trainers CoCoOp --classes 50 --batch 1",
+        "batch 4": "--trainers MaPLe PromptSRC KgCoOp ProGrad IVLP VPT --classes 50 --batch 4",
+    },
+    trial="--trainers CoOp --classes 3 --batch 1 --repeats 1",
+    repeats=5,
+)

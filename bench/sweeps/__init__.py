@@ -1,0 +1,1 @@
+"""Planning sweeps, and the records of their runs."""
