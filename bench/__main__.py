@@ -25,13 +25,13 @@ from bench.frame.running import Run, run_all
 from caspl.ground import door
 from caspl.ground.errors import InputError
 
-FRAME = "bench.frame"
+FRAME = "bench.frame."
 
 
 def find() -> dict[str, str]:
-    """The modules that may be benchmarks, by their last names. Nothing is imported but folders."""
+    """The modules that may be benchmarks, those in folders, by their last names. Nothing is imported but folders."""
     names = [m.name for m in pkgutil.walk_packages(bench.__path__, "bench.") if not m.ispkg]
-    return {name.rpartition(".")[2]: name for name in names if not name.startswith(FRAME) and name != __spec__.name}
+    return {name.rpartition(".")[2]: name for name in names if name.count(".") > 1 and not name.startswith(FRAME)}
 
 
 def load(name: str) -> Benchmark | None:
