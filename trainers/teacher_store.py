@@ -40,7 +40,7 @@ KEYS = [
     ),
     Key(
         "TRAINER.CASPL.TEACHER_STORE_GB",
-        100.0,
+        50.0,
         "Size of that folder in GB from which on nothing is added (phase 1)",
         least=0,
         most=1_000_000,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from . import place
-from .plan import PLAIN, Planner
+from .plan import CROPS, PLAIN, TEACHER_STORE, Planner
 from .protocols.reading import CASCADED, PHASE_1
 from .protocols.rows import Pairs
 from .requests import Mistakes, Request, Variation, check_dataset, is_cascaded
@@ -243,11 +243,22 @@ def vary(planner: Planner, name: str, value: str, dataset: str, trainer: str) ->
         phase1_tag=of_phase1,
         phase1_keys=change.phase1_keys,
         phase2_keys=change.phase2_keys,
+        phase1_usual=_one_teacher(planner.request) if of_phase1 else (),
         one_phase=change.one_phase,
         images=change.images,
         phase1_folder=folder if of_phase1 else "",
     )
     return True
+
+
+def _one_teacher(request: Request) -> Pairs:
+    """What lets the phases 1 of grids ask the teacher once: all see the same crops, and its features of them are kept.
+
+    The ordinary phase 1 goes without it, since all experiments share that.
+    """
+    if request.as_published or CROPS in request.pairs[::2]:
+        return ()
+    return CROPS, "seeded", TEACHER_STORE, f"{request.output}/stores/teacher"
 
 
 def _tag(name: str, value: str) -> str:

@@ -20,7 +20,13 @@ PLAIN = Variation()
 BOOSTING = "TRAINER.CASPL.BOOSTING"
 EPOCHS = "OPTIM.MAX_EPOCH"
 FEATURES, FEATURES_FILE = "TEST.FEATURES", "features.safetensors"
-FREE = ("LOGGER", FEATURES)  # keys that may change between a run and its repetition
+CROPS, TEACHER_STORE = "TRAINER.CASPL.CROPS", "TRAINER.CASPL.TEACHER_STORE"
+FREE = (
+    "LOGGER",
+    FEATURES,
+    TEACHER_STORE,
+    f"{TEACHER_STORE}_GB",
+)  # keys that may change between a run and its repetition
 UNTRAINED = "ZeroshotCLIP"  # and ZeroshotCLIP2: they have no epochs
 FITTED = "LinearProbe"  # at once: its checkpoint is that of epoch 1
 
@@ -187,7 +193,7 @@ class Planner:
         images = vary.images or dataset
         top = vary.phase1_folder or f"{request.output}/boost"
         folder = f"{top}/{images}/{name}{vary.phase1_tag}/seed{seed}"
-        self._training(folder, kind, Subject(images, PHASE_1, seed, choice))
+        self._training(folder, kind, Subject(images, PHASE_1, seed, choice), vary.phase1_usual)
         return folder
 
     def _label_free(self, dataset: str, trainer: str, seed: str) -> tuple[Subject, str]:

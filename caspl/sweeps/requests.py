@@ -89,6 +89,7 @@ class Variation:
     Attributes:
         tag, phase1_tag: ends of the names of the folders, such as "-temperature=2".
         phase1_keys, phase2_keys: pairs KEY VALUE.
+        phase1_usual: pairs of the training of phase 1 in front of which those behind -- go.
         one_phase: no phase 1 goes before.
         images: the dataset of phase 1; "": that of the run.
         phase1_folder: where runs of phase 1 lie; "": OUTPUT/boost.
@@ -98,6 +99,7 @@ class Variation:
     phase1_tag: str = ""
     phase1_keys: tuple[str, ...] = ()
     phase2_keys: tuple[str, ...] = ()
+    phase1_usual: tuple[str, ...] = ()
     one_phase: bool = False
     images: str = ""
     phase1_folder: str = ""

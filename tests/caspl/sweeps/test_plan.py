@@ -72,6 +72,12 @@ def test_settings_are_the_command_without_places():
     assert " --output-dir top/train_base/digits/shots_16/CoOp/digits/seed1 DATASET.NUM_SHOTS 16 " in job.settings
 
 
+def test_another_store_makes_no_run_anew():
+    pairs = ("TRAINER.CASPL.TEACHER_STORE", "x", "TRAINER.CASPL.TEACHER_STORE_GB", "3")
+    plain, stored = (base2new(("CasPLBoost",), ("digits",), seeds=("1",), pairs=more) for more in ((), pairs))
+    assert [job.settings for job in plain] == [job.settings for job in stored]
+
+
 def test_another_logger_makes_no_run_anew():
     plain, logged = (base2new(("CoOp",), ("digits",), seeds=("1",), pairs=pairs) for pairs in ((), ("LOGGER", "wandb")))
     assert [job.settings for job in plain] == [job.settings for job in logged]
