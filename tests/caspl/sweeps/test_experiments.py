@@ -267,29 +267,21 @@ CROPS, STORE = "TRAINER.CASPL.CROPS", "TRAINER.CASPL.TEACHER_STORE"
 
 def test_the_phases_1_of_grids_ask_the_teacher_once(sweeps):
     """They share crops and a store; the ordinary phase 1, which all experiments share, and tests go without."""
-    grid = [
-        "ablations",
-        "--grid",
-        "depth",
-        "--datasets",
-        "digits",
-        "--seeds",
-        "1",
-        "--trainers",
-        "CasPL_IVLP CasPLBoost",
-    ]
 
-    def keys(*more):
-        runs = sweeps.plan(*grid, "--values", "boosting_1 boosting_2 adapting_1", *more).values()
+    def keys(trainer, values, *more):
+        choice = ["--grid", "depth", "--datasets", "digits", "--seeds", "1", "--trainers", trainer, "--values", values]
+        runs = sweeps.plan("ablations", *choice, *more).values()
         return {run.folder: [run[key] for key in (CROPS, STORE) if key in run] for run in runs}
 
-    folders = [f"ablations/depth/boost/digits/digits-depth=boosting_{depth}/seed1" for depth in (1, 2)]
-    usual = {folder: found for folder, found in keys().items() if found}
-    assert usual == dict.fromkeys(folders, ["seeded", "stores/teacher"]) and "boost/digits/digits/seed1" in keys()
-    assert all(keys("--", STORE, "elsewhere")[folder] == ["seeded", "elsewhere"] for folder in folders)
-    assert not any(keys("--as-published").values())
-    of_stream = keys("--", CROPS, "stream")
-    assert [of_stream[folder] for folder in folders] == [["stream"]] * 2
+    one, two = (f"ablations/depth/boost/digits/digits-depth=boosting_{depth}/seed1" for depth in (1, 2))
+    found = keys("CasPL_IVLP", "boosting_1 boosting_2 adapting_1")
+    usual = {folder: words for folder, words in found.items() if words}
+    assert usual == dict.fromkeys([one, two], ["seeded", "stores/teacher"]) and found["boost/digits/digits/seed1"] == []
+    found = keys("CasPLBoost", "boosting_1")
+    assert found.pop(one) and len(found) == 2 and not any(found.values())
+    assert keys("CasPLBoost", "boosting_1", "--", STORE, "elsewhere")[one] == ["seeded", "elsewhere"]
+    assert keys("CasPLBoost", "boosting_1", "--", CROPS, "stream")[one] == ["stream"]
+    assert not any(keys("CasPLBoost", "boosting_1", "--as-published").values())
 
 
 def test_depths_of_one_tower_and_of_the_adapting_tokens(sweeps):
