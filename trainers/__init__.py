@@ -24,6 +24,7 @@ from . import (
     maple,
     prograd,
     promptsrc,
+    references,
     seed_stream,
     stored_features,
     zsclip,
@@ -43,6 +44,7 @@ DECLARING = (
     cascaded,
     stored_features,
     crops,
+    references,
     seed_stream,
 )
 KEYS = [key for module in DECLARING for key in module.KEYS]

@@ -147,7 +147,8 @@ class CasPLBoost(StoredTeacher, PromptTrainer):
         self.teacher_fingerprint = teacher.fingerprint
         teacher.place(self.device, self.precision, image_tower=not self.keys.TEACHER_STORE)
         texts = [t.format(name.replace("_", " ")) for t, name in zip(self.templates, names, strict=False)]
-        self.teacher = Teacher(teacher, texts, mean=cfg.INPUT.PIXEL_MEAN, std=cfg.INPUT.PIXEL_STD)
+        normalisation = {"mean": cfg.INPUT.PIXEL_MEAN, "std": cfg.INPUT.PIXEL_STD}
+        self.teacher = Teacher(teacher, texts, **normalisation, store=self.text_store)
         self.open_store()
         self.student = self.model
         if self.taught < len(self.templates):

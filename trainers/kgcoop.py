@@ -7,8 +7,8 @@ from torch import Tensor
 
 from caspl.clip.backbones import Backbone
 from caspl.clip.templates import template_for
-from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.keys import Key
+from caspl.prompting.zeroshot.features import zeroshot_features
 
 from .coop import CoOp, context_rule, initial_phrase
 from .keys import MOST_WEIGHT, TEMPLATE
@@ -48,7 +48,9 @@ class KgCoOp(CoOp):
 
     def prepare(self) -> None:
         template = template_for(self.cfg.DATASET.NAME, own=KGCOOP_TEMPLATES)
-        self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, template)
+        self.plain_classes = zeroshot_features(
+            self.backbone, self.dm.dataset.classnames, template, store=self.text_store
+        )
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         image, text = self.model.encode(images)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import template_for
-from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.keys import Key
 from caspl.prompting.groups import PromptGroup
+from caspl.prompting.zeroshot.features import zeroshot_features
 
 from .coop import LEADING_TEMPLATES, CoOp
 from .registration import register
@@ -57,7 +57,9 @@ class ProGrad(CoOp):
         return template_for(self.cfg.DATASET.NAME, own=LEADING_TEMPLATES)
 
     def prepare(self) -> None:
-        self.plain_classes = zeroshot_features(self.backbone, self.dm.dataset.classnames, self.template)
+        self.plain_classes = zeroshot_features(
+            self.backbone, self.dm.dataset.classnames, self.template, store=self.text_store
+        )
 
     def encoders(self) -> dict[str, Sequence[PromptGroup]]:
         return super().encoders() | {PLAIN: []}

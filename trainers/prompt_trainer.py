@@ -42,6 +42,8 @@ from .crops import Cropping
 from .encoding import Encoding
 from .keys import Declaring, completed
 from .recorded import Recording, Use, model_file
+from .references import KEYS as REFERENCES
+from .references import References
 from .schedules import reconnect, renewed_schedule
 from .seed_stream import KEYS as SEED_STREAM
 from .seed_stream import METHODS, UPSTREAM, start_as_upstream
@@ -117,7 +119,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, Declaring, Encoding, FromStore, Cropping, Stepping, TrainerX):
+class PromptTrainer(Recording, Declaring, References, Encoding, FromStore, Cropping, Stepping, TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -137,7 +139,8 @@ class PromptTrainer(Recording, Declaring, Encoding, FromStore, Cropping, Steppin
 
     @classmethod
     def declared(cls) -> list[Key]:
-        return [*super().declared(), *FEATURE_STORE, *CROPS, *(SEED_STREAM if cls.__name__ in METHODS else ())]
+        shared = [*FEATURE_STORE, *CROPS, *REFERENCES]
+        return [*super().declared(), *shared, *(SEED_STREAM if cls.__name__ in METHODS else ())]
 
     @property
     def keys(self) -> CfgNode:

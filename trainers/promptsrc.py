@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import DIVERSE
-from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, listed
 from caspl.ground.keys import Key, Rule
 from caspl.ground.tensors.shapes import differences, shapes_of
+from caspl.prompting.zeroshot.features import zeroshot_features
 
 from .ivlp import IVLP
 from .keys import MOST_WEIGHT, independent_keys, some_tokens
@@ -110,7 +110,9 @@ class PromptSRC(IVLP):
 
     def prepare(self) -> None:
         classnames = self.dm.dataset.classnames
-        self.plain_classes = zeroshot_features(self.backbone, classnames, *DIVERSE, normalize_each=False)
+        self.plain_classes = zeroshot_features(
+            self.backbone, classnames, *DIVERSE, normalize_each=False, store=self.text_store
+        )
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         image, text = self.model.encode(images)

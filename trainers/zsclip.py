@@ -9,13 +9,16 @@ from yacs.config import CfgNode
 from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.clip.templates import ENSEMBLE, template_for
-from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError, naming
+from caspl.ground.keys import Key
 from caspl.ground.tensors.finite import checked_scores
+from caspl.prompting.zeroshot.features import zeroshot_features
 
 from .encoding import Encoding
 from .keys import Declaring, completed, precision_key, template_key
 from .prompt_trainer import check_images
+from .references import KEYS as REFERENCES
+from .references import References
 from .registration import register
 
 KEYS = [
@@ -25,7 +28,7 @@ KEYS = [
 
 
 @register
-class ZeroshotCLIP(Declaring, Encoding, TrainerX):
+class ZeroshotCLIP(Declaring, References, Encoding, TrainerX):
     """Any CLIP that open_clip can load, student or teacher; used with --eval-only."""
 
     learns, own_keys = False, KEYS
@@ -33,6 +36,10 @@ class ZeroshotCLIP(Declaring, Encoding, TrainerX):
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__(completed(cfg, self.declared()))
+
+    @classmethod
+    def declared(cls) -> list[Key]:
+        return [*super().declared(), *REFERENCES]
 
     @naming({"backbone": "MODEL.BACKBONE.NAME", "template": "TRAINER.ZSCLIP.TEMPLATE"})
     def build_model(self) -> None:
@@ -42,7 +49,8 @@ class ZeroshotCLIP(Declaring, Encoding, TrainerX):
         self.precision = resolve_precision(keys.PREC, self.device)
         self.backbone.place(self.device, self.precision)
         template = template_for(self.cfg.DATASET.NAME, keys.TEMPLATE)
-        self.class_features = zeroshot_features(self.backbone, self.dm.dataset.classnames, *self.templates(template))
+        classnames, templates = self.dm.dataset.classnames, self.templates(template)
+        self.class_features = zeroshot_features(self.backbone, classnames, *templates, store=self.text_store)
 
     def templates(self, template: str) -> tuple[str, ...]:
         """The templates whose features are averaged, given the dataset's own."""

@@ -92,6 +92,12 @@ class Backbone:
 
     def check_student(self) -> None:
         """Raise InputError unless prompts can be put into this model's towers (at least into the text tower)."""
+        self.check_text_tower()
+        if self.has_vit:
+            check_blocks(self.model.visual.transformer, "image", self.name)
+
+    def check_text_tower(self) -> None:
+        """Raise InputError unless prompts can be put into the text tower: a causal one, for CLIP's own tokens."""
         if not isinstance(self.model, open_clip.CLIP):
             raise InputError(
                 f"{self.name} is a {type(self.model).__name__}; a student must be of open_clip's native CLIP "
@@ -108,8 +114,6 @@ class Backbone:
                 f"model can be a teacher, not a student"
             )
         check_blocks(self.model.transformer, "text", self.name)
-        if self.has_vit:
-            check_blocks(self.model.visual.transformer, "image", self.name)
 
     def place(self, device: torch.device, precision: Precision, *, image_tower: bool = True) -> Backbone:
         """Move to `device` in `precision`, in place; without `image_tower` that stays behind until `place_image_tower`.

@@ -16,12 +16,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from .names.known import named_for, split
 
 FACTS = ("activation", "text heads", "image heads", "image size", "text epsilon", "image epsilon")
 EPSILON = 1e-5  # of OpenAI's models
+PIECE = 2**20  # numbers that are rounded at a time
 ACTIVATION = re.compile(r"elu|silu|swish|mish", re.IGNORECASE)  # in the name of a class: GELU, QuickGELU, ReLU ...
 
 
@@ -86,10 +88,11 @@ def facts_of_fingerprint(fingerprint: str) -> tuple[str, ...]:
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
     """Sixteen hexadecimal digits of SHA-256 over names, shapes and values, these in half precision."""
-    digest = hashlib.sha256()
+    digest, half = hashlib.sha256(), torch.empty(PIECE, dtype=torch.half)
     for key, value in sorted(weights.items()):
         digest.update(f"{key} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
+        for piece in value.detach().reshape(-1).split(PIECE):  # a copy of all of them would take longer than the hash
+            digest.update(half[: len(piece)].copy_(piece).numpy())
     return digest.hexdigest()[:16]
 
 

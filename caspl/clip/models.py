@@ -34,6 +34,7 @@ from ..ground.quiet import asking_the_hub, leaving_out
 from ..ground.tensors.values import LARGEST_WEIGHT, impossible
 from ..ground.texts import visible
 from . import demo
+from .files.building import unfilled
 from .files.folders import kind_of
 from .files.reading import fill_from, read_clip
 from .files.repositories import HUB, fetched
@@ -163,7 +164,8 @@ def _load_of(model: str, source: str, name: str) -> tuple[nn.Module, str]:
         architecture = known.config
         if source in known.tags:
             return _create(architecture, source, name, quickgelu=trained_with_quickgelu(known, source)), architecture
-        built = build_open_clip(architecture, quickgelu=known.quickgelu)
+        with unfilled():
+            built = build_open_clip(architecture, quickgelu=known.quickgelu)
     return fill_from(built, file_of(source)), architecture
 
 

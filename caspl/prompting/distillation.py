@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..clip.backbones import Backbone
+from ..clip.feature_store import FeatureStore
 from ..clip.precision import at_least_float32
-from ..clip.zeroshot import zeroshot_features
 from ..ground.errors import QuantityError
+from .zeroshot.features import zeroshot_features
 
 LOSSES = ("kl", "reverse_kl", "l1", "mse")
 
@@ -49,12 +50,21 @@ class Teacher(nn.Module):
     """A frozen CLIP that gives soft labels: its class features are computed once, from one text for each class.
 
     It sees the student's own augmented batch. Where it wants another size or normalisation, the batch is converted.
+    The features of many texts are looked for in `store`, and kept there.
     """
 
-    def __init__(self, backbone: Backbone, texts: Sequence[str], *, mean: Sequence[float], std: Sequence[float]):
+    def __init__(
+        self,
+        backbone: Backbone,
+        texts: Sequence[str],
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        store: FeatureStore | None = None,
+    ):
         super().__init__()
         self.backbone, self.size = backbone, tuple(backbone.image_size)
-        self.register_buffer("classes", zeroshot_features(backbone, texts, "{}"), persistent=False)
+        self.register_buffer("classes", zeroshot_features(backbone, texts, "{}", store=store), persistent=False)
         # x * scale + shift turns the student's normalisation into the teacher's.
         own_std = torch.tensor(backbone.std)
         scale = (torch.tensor(std) / own_std).view(1, -1, 1, 1)

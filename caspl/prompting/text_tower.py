@@ -50,17 +50,11 @@ class TextTower:
         self._plan(groups)
 
     def activation_bytes(self, groups: Sequence[PromptGroup]) -> int:
-        """About how much memory one prompt set's activations take: of all blocks where gradients are on, else of one.
-
-        24 numbers per token, block and unit of width is what training steps of ViT-B/16 were measured to take at their
-        peak; the attention weights come on top.
-        """
+        """About how much memory one prompt set's activations take: of all blocks where gradients are on, else of one."""
         _, layout = self._plan(groups)
-        block, dtype = self.clip.transformer.resblocks[0], self.clip.transformer.get_cast_dtype()
         context = len(layout.prefix) + max(len(bucket.columns) for bucket in layout.buckets)
-        per_token = 24 * self.clip.positional_embedding.shape[1] + 3 * block.attn.num_heads * context
         blocks = layout.blocks if torch.is_grad_enabled() else 1
-        return len(layout.slots) * per_token * blocks * dtype.itemsize
+        return len(layout.slots) * bytes_of_a_token(self.clip, context) * blocks
 
     def _plan(self, groups: Sequence[PromptGroup]) -> tuple[list[list[Tensor]], Layout]:
         """Prompts [G, 1 | C, N, D], listed by group and block, of the groups that have any, and their layout, made once."""
@@ -98,6 +92,16 @@ class TextTower:
         if projection is None:
             return x
         return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+
+
+def bytes_of_a_token(clip: nn.Module, context: int) -> int:
+    """About how much memory the activations of one token, which sees `context` tokens at most, take in a block.
+
+    24 numbers per token and unit of width is what training steps of ViT-B/16 were measured to take at their peak; the
+    attention weights come on top.
+    """
+    heads, width = clip.transformer.resblocks[0].attn.num_heads, clip.positional_embedding.shape[1]
+    return (24 * width + 3 * heads * context) * clip.transformer.get_cast_dtype().itemsize
 
 
 def _enter(x: Tensor, prompts: list[list[Tensor]], block: int, step: Step) -> Tensor:

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from caspl.clip.backbones import load_backbone
 from caspl.clip.templates import ENSEMBLE
-from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError
+from caspl.prompting.zeroshot.features import zeroshot_features
 from caspl.trainers import coop, kgcoop, linear_probe, prograd, promptsrc
 
 SHOTS = ("--seed", "1", "DATASET.NUM_SHOTS", "2")

@@ -223,6 +223,7 @@ UNWRITABLE = {
         None,
         r"TEST.FEATURE_STORE .*file cannot be written",
     ),
+    "text store": ("out", ("MODEL.TEXT_STORE", "{folder}/file"), None, r"MODEL.TEXT_STORE .*file cannot be written"),
     "prompts": (
         "out",
         (),

@@ -13,6 +13,7 @@ import open_clip
 import torch
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ...ground.errors import InputError, first_line, listed
 from ...ground.tensors.shapes import differences, shapes_of
@@ -100,9 +101,23 @@ def filled(
             f"{path} is of texts of {empty.context_length:,} tokens, expected at most {MOST_POSITIONS:,}; name another"
         )
     tensors = tensors_for(empty)
-    model = make()
+    with unfilled():
+        model = make()
     fill(model, tensors)
     return model
+
+
+class unfilled(TorchFunctionMode):  # noqa: N801, a context
+    """Inside, networks are made without random weights, to be filled by others at once: drawing them takes longer."""
+
+    drawing = (
+        *(Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_),
+        *(nn.init.kaiming_uniform_, nn.init.xavier_uniform_, nn.init.trunc_normal_),
+    )
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        return [*args, *kwargs.values()][0] if func in self.drawing else func(*args, **kwargs)
 
 
 def check_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: object) -> None:

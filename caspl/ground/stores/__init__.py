@@ -10,8 +10,13 @@ VARIABLE = "CASPL_CACHE"
 
 
 def usual_place() -> Path:
-    """The folder of stores whose place nobody names: $CASPL_CACHE, else ~/.cache/caspl."""
-    return Path(os.environ.get(VARIABLE) or "~/.cache/caspl").expanduser()
+    """The folder of stores whose place nobody names: $CASPL_CACHE, else ~/.cache/caspl, where $XDG_CACHE_HOME may stand for
+    ~/.cache. Where there is no home it is one that can't be made, so that nothing is kept.
+    """
+    if own := os.environ.get(VARIABLE):
+        return Path(os.path.expanduser(own))
+    places = os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"), os.devnull
+    return Path(next(filter(os.path.isabs, places)), "caspl")
 
 
 def mark_used(path: str | Path) -> None:

@@ -111,5 +111,8 @@ KINDS = {
         Kind(
             "features", "image features of test sets", ".safetensors", features_with("vision prompts"), check_features
         ),
+        Kind(
+            "texts", "class features of hand-written texts", ".safetensors", features_with("templates"), check_features
+        ),
     )
 }

@@ -35,7 +35,9 @@ def reads(trainer: str, key: str) -> bool:
         return key.startswith(f"TRAINER.{NODES.get(method, method.upper())}.")
     if key.startswith("LOSS."):
         return method == "ProGrad"
-    return key != "SEED_STREAM" or trainer in SEED_STREAM
+    if key == "SEED_STREAM":
+        return trainer in SEED_STREAM
+    return key != "MODEL.TEXT_STORE" or trainer != "LinearProbe"
 
 
 def read_by_any(trainers: Sequence[str], key: str) -> bool:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from caspl.clip.backbones import load_backbone
 from caspl.clip.templates import DIVERSE, ENSEMBLE, template_for
-from caspl.clip.zeroshot import zeroshot_features
 from caspl.ground.errors import InputError
 from caspl.prompting.distillation import Teacher, distillation_loss, feature_loss
+from caspl.prompting.zeroshot.features import zeroshot_features
 
 CLASSES = ["zero", "one", "two"]
 

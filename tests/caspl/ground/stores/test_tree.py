@@ -25,8 +25,13 @@ def make_features(folder):
     FeatureStore(folder).get({"network": "a", "vision prompts": ""}, [], lambda: torch.ones(7, 3))
 
 
+def make_texts(folder):
+    rows = ["cat", "dog"]
+    FeatureStore(folder).find({"network": "a", "templates": ["a {}"]}, rows, lambda: torch.ones(2, 3), "2 texts")
+
+
 # How a file of each kind comes about: another kind of store needs a row here
-MADE = {"teacher": None, "features": make_features}
+MADE = {"teacher": None, "features": make_features, "texts": make_texts}
 
 
 @pytest.fixture
@@ -61,9 +66,11 @@ def untouched(stores):
 
 def test_each_kind_is_known_and_nothing_else_is(stores):
     assert set(MADE) == set(KINDS) and kinds(stores) == sorted(KINDS)
-    assert {each.kind.name: each.content.rows for each in kept(stores)} | {"teacher": 10, "features": 7} == {
-        each.kind.name: each.content.rows for each in kept(stores)
-    }
+    assert {each.kind.name: each.content.rows for each in kept(stores)} | {
+        "teacher": 10,
+        "features": 7,
+        "texts": 2,
+    } == {each.kind.name: each.content.rows for each in kept(stores)}
     assert all(KINDS[each.kind.name].check(each.path) is None for each in kept(stores))
 
 

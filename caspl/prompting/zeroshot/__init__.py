@@ -1,0 +1,1 @@
+"""Zero-shot CLIP: the class features of hand-written texts, which no training changes."""
