@@ -10,18 +10,19 @@ A benchmark is a module below this folder that declares itself, name and sentenc
     from bench.frame.figures import Figure, faster, median
     from bench.frame.timing import alternating, timed
 
-    def arguments(parser):                      # --threads, --device, --json and (unless repeats=None) --repeats are there
+    def arguments(parser):                      # --threads, --device, --json, and unless repeats=None --repeats
         parser.add_argument("--classes", type=int, default=50)
 
     def measure(args) -> list[Figure]:          # the first figure is what `all` shows
-        times = alternating({"plain": timed(plain), "ours": timed(ours)}, args.repeats)
+        paths = {"plain": timed(plain), "ours": timed(ours)}
+        times = alternating(paths, args.repeats, warm_up=args.warm_up)
         return [faster(times, "plain", "ours", least=2.5), median("plain", times["plain"]), median("ours", times["ours"])]
 
     BENCH = Benchmark(__name__, __doc__, measure, arguments, runs={"50": "--classes 50 --repeats 5"}, trial="--classes 5")
 
-`runs` are what `all` does, each with a label; `trial` is put behind each by `all --trial`, so that it ends in seconds. Where a
-run needs what only the user has, it names it in braces and `needs` says what that is: `runs={"": "{checkouts}"}`, `needs=
-{"checkouts": "checkouts of the family"}`; `gpu` and `extra` say what the machine must have. Steps that need a process of
-their own (memory peaks, other people's code) are sides: bench/frame/sides.py. `tables` says what documents show of it
+`runs` are what `all` does, each with a label; `trial` (and one repeat) is put behind each by `all --trial`. Where a run needs
+what only the user has, it names it in braces and `needs` says what that is: `runs={"": "{checkouts}"}`,
+`needs={"checkouts": "checkouts of the family"}`; `gpu` and `extra` say what the machine must have. Steps that need a process
+of their own (memory peaks, other people's code) are sides: bench/frame/sides.py. `tables` says what documents show of it
 (bench/frame/tables.py), between the markers `<!-- bench: NAME -->` and `<!-- end of NAME -->`.
 """

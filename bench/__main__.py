@@ -16,8 +16,6 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 
-from tabulate import tabulate
-
 import bench
 from bench.frame import results, tables
 from bench.frame.benchmark import Benchmark
@@ -80,32 +78,22 @@ def benchmark_need(name: str, known: dict[str, Benchmark]) -> str:
 
 def show_list(argv: list[str]) -> int:
     door.Parser(prog="python -m bench list", description="What there is.").parse_args(argv)
-    records, rows = results.read(), []
+    records = results.read()
     for name, benchmark in every().items():
+        print(f"{name}: {benchmark.about}")
+        print("".join(f"    needs {need}\n" for need in _needs(benchmark)), end="")
         for label in benchmark.runs:
             record = records.get(benchmark.command(label))
-            took = f"{record.seconds:.0f} s, {record.date}" if record else "not yet"
-            first = label == next(iter(benchmark.runs))
-            rows.append(
-                [
-                    name if first else "",
-                    label,
-                    benchmark.about if first else "",
-                    _needs(benchmark) if first else "",
-                    took,
-                ]
-            )
-    print(
-        tabulate(
-            rows, ["name", "run", "what it measures", "needs", "measured"], maxcolwidths=[None, None, 60, 40, None]
-        )
-    )
+            took = f"{record.seconds:.0f} s on {record.date}" if record else "not measured yet"
+            print(f"    {label or 'all of it'}: {took}")
+    whole = sum(record.seconds for record in records.values())
+    print(f"\n{len(records)} runs measured, which took {whole / 60:.0f} minutes")
     return 0
 
 
-def _needs(benchmark: Benchmark) -> str:
-    said = [f"{name}: {about}" for name, about in benchmark.needs.items()]
-    return "; ".join([*said, *(["a GPU"] if benchmark.gpu else []), *([benchmark.extra] if benchmark.extra else [])])
+def _needs(benchmark: Benchmark) -> list[str]:
+    said = [f"{about} (--given {name}=...)" for name, about in benchmark.needs.items()]
+    return [*said, *["a GPU"] * benchmark.gpu, *([f"the package {benchmark.extra}"] if benchmark.extra else [])]
 
 
 def do_all(argv: list[str]) -> int:

@@ -102,7 +102,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
     cfg, files = settings(), photos(args.images, *args.size)
     transform = build_transform(cfg)
     paths = {"family": Path(family(cfg), files), "ours": Path(lambda file: transform(read_image("", file)), files)}
-    times = alternating(paths, args.repeats)
+    times = alternating(paths, args.repeats, warm_up=args.warm_up)
     different = sum(not torch.equal(*pair) for pair in zip(*(path.images for path in paths.values()), strict=True))
     steps = step_times(transform, files, args.repeats)
     return [
@@ -119,4 +119,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, nargs=2, default=[500, 375], metavar=("WIDTH", "HEIGHT"))
 
 
-BENCH = Benchmark(__name__, __doc__, measure, arguments, trial="--images 2 --repeats 1", repeats=10, threads=1)
+BENCH = Benchmark(__name__, __doc__, measure, arguments, trial="--images 2", repeats=10, threads=1)

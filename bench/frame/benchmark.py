@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -59,6 +60,7 @@ class Benchmark:
     gpu: bool = False
     extra: str = ""
     repeats: int | None = 3
+    warm_up: int = 1
     threads: int = 2
     tables: Mapping[str, Table] = field(default_factory=dict)
 
@@ -74,6 +76,12 @@ class Benchmark:
     def command(self, label: str) -> str:
         """What runs it, with what only the user has in braces; the key of its record."""
         return f"python -m bench {self.name} {self.runs[label]}".strip()
+
+    @property
+    def smallest(self) -> list[str]:
+        """The options that, behind others, make a run a matter of seconds."""
+        repeats = [] if self.repeats is None else ["--repeats", "1", "--warm-up", "0"]
+        return [*shlex.split(self.trial), *repeats, "--threads", "1"]
 
     def missing(self, label: str, given: Mapping[str, object]) -> str:
         """What a run lacks on this machine and of the user, in words; empty: nothing."""
@@ -94,7 +102,10 @@ class Benchmark:
         )
         self.arguments(parser)
         if self.repeats is not None:
-            parser.add_argument("--repeats", type=count, default=self.repeats, help="behind one to warm up")
+            parser.add_argument("--repeats", type=count, default=self.repeats)
+            parser.add_argument(
+                "--warm-up", type=int, default=self.warm_up, help="repeats in front that are not counted"
+            )
         parser.add_argument("--threads", type=count, default=self.threads, help="of the CPU")
         parser.add_argument("--device", default="cpu", help="cpu or cuda")
         parser.add_argument("--json", type=Path, metavar="FILE", help="also write the record of the run here")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +15,13 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 def count_from_here(device: str = "cpu") -> float:
     """Begin to look for the peak; gives the bytes that are held now."""
+    gc.collect()
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
-    with suppress(OSError):
-        CLEAR.write_text("5")  # Linux: the peak becomes what is held now
+    with suppress(OSError, AttributeError):  # of another system than Linux
+        ctypes.CDLL(None).malloc_trim(0)  # what is free is not held
+        CLEAR.write_text("5")  # the peak becomes what is held now
     return _status("VmRSS")
 
 

@@ -95,7 +95,7 @@ def _one(
 
 
 def _words(run: Run, trial: bool) -> list[str]:
-    return shlex.split(f"{run.benchmark.runs[run.label]} {run.benchmark.trial if trial else ''}")
+    return shlex.split(run.benchmark.runs[run.label]) + (run.benchmark.smallest if trial else [])
 
 
 def _waiting(process: subprocess.Popen, head: str, expected: float | None) -> Iterator[str]:

@@ -50,12 +50,13 @@ def text(benchmark: Benchmark, table: Table, records: Mapping[str, Record]) -> s
     if None in runs.values():
         return None
     rows = [
-        [_label(label, part, len(labels)), *(_cell(record, part, name) for name in table.columns.values())]
+        [_label(label, part, len(labels)), *cells]
         for label, record in runs.items()
         for part in table.of or ("",)
+        if {*(cells := [_cell(record, part, name) for name in table.columns.values()])} != {EMPTY}
     ]
     body = tabulate(rows, [table.head, *table.columns], tablefmt="github", disable_numparse=True)
-    body = re.sub(r" +\|", " |", re.sub(r"\| +", "| ", re.sub(r"-{4,}", "---", body))).replace("| |", "| |")
+    body = re.sub(r" +\|", " |", re.sub(r"\| +", "| ", re.sub(r"-{4,}", "---", body)))
     commands = "".join(f"    {_shown(benchmark.command(label))}\n" for label in labels)
     facts = ". ".join(dict.fromkeys(record.facts for record in runs.values()))
     return f"{body}\n\n{commands}\n{facts}.\n"
@@ -97,7 +98,7 @@ def update(new: Mapping[Path, str]) -> None:
 
 
 def _label(run: str, part: str, runs: int) -> str:
-    return ", ".join(filter(None, [run if runs > 1 or not part else "", part]))
+    return ", ".join(filter(None, [part, run if runs > 1 or not part else ""]))
 
 
 def _cell(record: Record, part: str, name: str) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from caspl.ground.errors import InputError
+
 ORIGINALS = (
     "a folder with checkouts of CoOp, multimodal-prompt-learning, PromptSRC and Dassl.pytorch, as they come from GitHub"
 )
@@ -14,3 +18,16 @@ FOLDERS = {  # that a method's code is in
     "MaPLe": "multimodal-prompt-learning",
     "PromptSRC": "PromptSRC",
 }
+PARTS = {
+    "CoOp": "trainers/coop.py",
+    "multimodal-prompt-learning": "trainers/maple.py",
+    "PromptSRC": "trainers/promptsrc.py",
+}
+PARTS[DASSL] = "dassl/engine/trainer.py"
+
+
+def checked(folder: Path, name: str, flag: str) -> Path:
+    """A checkout that was given by `flag`. Raises InputError where it is not that of `name`."""
+    if not (folder / PARTS[name]).is_file():
+        raise InputError(f"{flag} {folder} has no {PARTS[name]}, expected a checkout of {name} from GitHub; give one")
+    return folder.resolve()

@@ -19,7 +19,7 @@ from caspl.ground import door
 
 
 def build(args: argparse.Namespace, made: dict):
-    """Their trainer, without data: `made` has the class names."""
+    """Their trainer, without data: `made` has the words for their train.py, and class names."""
     shims.install(args.weights, full_precision=True)
     engine = importlib.import_module("dassl.engine")
     trainer_class = importlib.import_module("dassl.engine.trainer").SimpleTrainer
@@ -30,8 +30,8 @@ def build(args: argparse.Namespace, made: dict):
         self.train_loader_x = self.train_loader_u = self.val_loader = self.test_loader = None
 
     trainer_class.build_data_loader = build_data_loader
-    cfg = shims.configuration(args.words)
-    if args.templates and "PromptSRC" in args.words:
+    cfg = shims.configuration(made["words"])
+    if args.templates and "PromptSRC" in made["words"]:
         templates = importlib.import_module("trainers.imagenet_templates")
         del templates.IMAGENET_TEMPLATES[args.templates :]
     torch.manual_seed(1)
@@ -71,9 +71,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--templates", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("words", nargs=argparse.REMAINDER)
     args = parser.parse_args()
-    args.words = args.words[1:]  # behind "--"
     torch.set_num_threads(args.threads)
     serve(lambda: prepare(args), args.result)
 

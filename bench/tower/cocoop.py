@@ -75,7 +75,7 @@ def prepare(args: argparse.Namespace, path: str) -> Step:
 
 def measure(args: argparse.Namespace) -> list[Figure]:
     with sides(args, ("plain", "ours"), lambda path: prepare(args, path)) as found:
-        return plain.steps_compared(found, args.repeats)
+        return plain.steps_compared(found, args)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,8 +93,8 @@ BENCH = Benchmark(
     __doc__,
     measure,
     arguments,
-    runs={"1": "--classes 50 --batch 1 --repeats 3", "8": "--classes 50 --batch 8 --repeats 1"},
-    trial="--classes 4 --batch 2 --repeats 1",
+    runs={"1": "--classes 50 --batch 1 --repeats 3", "8": "--classes 50 --batch 8 --repeats 1 --warm-up 0"},
+    trial="--classes 4 --batch 2",
     tables={
         "cocoop": Table(
             head="batch",

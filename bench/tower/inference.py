@@ -57,7 +57,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
     models = {name: predictor(*row, args.device, args.precision) for name, row in rows.items()}
     images = torch.rand(args.batch, 3, 224, 224, generator=torch.Generator().manual_seed(2))
     paths = {name: timed(lambda model=model: model.logits(images), args.device) for name, model in models.items()}
-    times = alternating(paths, args.repeats)
+    times = alternating(paths, args.repeats, warm_up=args.warm_up)
     counts = {name: operations(model, images) for name, model in models.items()}
     plainly, found = "ViT-B/16", []
     for name, model in models.items():
@@ -92,7 +92,7 @@ BENCH = Benchmark(
     measure,
     arguments,
     runs={"": "--batch 4 --repeats 25"},
-    trial="--batch 1 --repeats 1 --teacher ViT-B-32-quickgelu",
+    trial="--batch 1 --teacher ViT-B-32-quickgelu",
     repeats=25,
     tables={
         "inference": Table(

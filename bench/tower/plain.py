@@ -16,6 +16,7 @@ from bench.frame.figures import Figure, faster, median, ratio
 from bench.frame.sides import Side, difference
 from bench.frame.timing import alternating
 from caspl.clip.backbones import Backbone
+from caspl.ground.quiet import quiet
 from caspl.prompting.groups import PromptGroup
 from caspl.prompting.layout import ClassTokens
 
@@ -29,8 +30,9 @@ def backbone_argument(parser: argparse.ArgumentParser) -> None:
 def build_clip(architecture: str, device: str = "cpu") -> nn.Module:
     """An open_clip architecture with random weights, frozen."""
     torch.manual_seed(0)
-    model = open_clip.create_model(architecture, pretrained=None, load_weights=False).eval().requires_grad_(False)
-    return model.to(device)
+    with quiet(""):  # it warns that weights are random
+        model = open_clip.create_model(architecture, pretrained=None, load_weights=False)
+    return model.eval().requires_grad_(False).to(device)
 
 
 def build_backbone(architecture: str, device: str = "cpu", name: str | None = None) -> Backbone:
@@ -95,9 +97,9 @@ def image_features(visual: nn.Module, images: Tensor, groups: Sequence[PromptGro
     return visual.ln_post(x[:, 0]) @ visual.proj
 
 
-def steps_compared(sides: dict[str, Side], repeats: int) -> list[Figure]:
+def steps_compared(sides: dict[str, Side], args: argparse.Namespace) -> list[Figure]:
     """Figures of a step of two sides, "plain" and "ours", which give `values` and `grads`, lists of tensors."""
-    times = alternating(sides, repeats)
+    times = alternating(sides, args.repeats, warm_up=args.warm_up)
     plain, ours = (sides[name].shown() for name in ("plain", "ours"))
     return [
         faster(times, "plain", "ours"),

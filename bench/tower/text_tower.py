@@ -5,8 +5,8 @@
 
 Both paths get the same random weights, the same ImageNet class names and the same prompts: `--ctx` adapting tokens at the
 input and `--boosting` tokens in `--depth` blocks. A step is the class features, a scalar of them, and its gradients for all
-prompts. Each path has a process of its own, and they take turns; time is the median of `--repeats` steps after one that is not
-counted, memory the peak above what the process held with the weights loaded. Values and gradients of the two are compared.
+prompts. Each path has a process of its own, and they take turns; time is the median of `--repeats` steps behind some that are
+not counted, memory the peak above what the process held with the weights loaded. Values and gradients of the two are compared.
 Where the plain path does not fit the memory, `--plain-chunk` runs it over so many classes at a time and adds the gradients up:
 the same work, but its peak is then that of one chunk.
 """
@@ -61,7 +61,7 @@ def prepare(args: argparse.Namespace, path: str) -> Step:
 
 def measure(args: argparse.Namespace) -> list[Figure]:
     with sides(args, ("plain", "ours"), lambda path: prepare(args, path)) as found:
-        return plain.steps_compared(found, args.repeats)
+        return plain.steps_compared(found, args)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,10 +80,10 @@ BENCH = Benchmark(
     arguments,
     runs={
         "50": "--classes 50 --repeats 5",
-        "400": "--classes 400 --repeats 1",
-        "1000": "--classes 1000 --repeats 2 --plain-chunk 125",
+        "400": "--classes 400 --repeats 1 --warm-up 0",
+        "1000": "--classes 1000 --repeats 1 --warm-up 0 --plain-chunk 125",
     },
-    trial="--classes 4 --repeats 1 --plain-chunk 2",
+    trial="--classes 4 --plain-chunk 2",
     tables={
         "text_tower": Table(
             head="classes",

@@ -18,7 +18,7 @@ from dassl.metrics import compute_accuracy
 from dassl.utils import set_random_seed
 
 import train
-from bench.frame.benchmark import Benchmark
+from bench.frame.benchmark import Benchmark, Table
 from bench.frame.figures import Figure, faster, median
 from bench.frame.timing import alternating, timed
 from caspl.ground.quiet import quiet
@@ -62,7 +62,7 @@ def compare(name: str, folder: str, args: argparse.Namespace) -> list[Figure]:
             step()
 
     paths = {path: timed(lambda step=step: several(step), args.device, clock=clock) for path, step in steps.items()}
-    times = alternating(paths, args.repeats)
+    times = alternating(paths, args.repeats, warm_up=args.warm_up)
     milliseconds = {path: [1000 * spent / args.steps for spent in taken] for path, taken in times.items()}
     return [
         faster(times, "checked", "unchecked", f"{name}: checked over unchecked"),
@@ -85,8 +85,19 @@ BENCH = Benchmark(
     __doc__,
     measure,
     arguments,
-    runs={"CoOp": "--trainers CoOp --repeats 60", "PromptSRC": "--trainers PromptSRC --repeats 80"},
-    trial="--steps 1 --repeats 2",
+    runs={"CoOp": "--trainers CoOp --repeats 30", "PromptSRC": "--trainers PromptSRC --repeats 40"},
+    trial="--steps 1",
+    tables={
+        "divergence": Table(
+            head="a step of the demo",
+            of=("CoOp", "PromptSRC"),
+            columns={
+                "with a look at loss, gradients and prompts": "checked",
+                "without": "unchecked",
+                "ratio": "checked over unchecked",
+            },
+        )
+    },
     repeats=40,
     threads=1,
 )

@@ -104,3 +104,10 @@ def random_batch(trainer, images: int) -> dict[str, torch.Tensor]:
 def step(trainer, batch: dict[str, torch.Tensor]) -> None:
     """One training step."""
     trainer.forward_backward(batch)
+
+
+def pooled(trainer, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a pool of crops (CROP_POOL) gives in place of a batch's images: their features."""
+    with torch.no_grad():
+        encoders = trainer.encoders().items()
+        return {name: trainer.model.prompted.image_features(batch["img"], groups) for name, groups in encoders}

@@ -32,7 +32,7 @@ def test_every_module_declares_itself_or_is_a_part_of_others():
 
 @pytest.mark.parametrize("benchmark, label", RUNS)
 def test_the_options_of_every_run_are_its_own(benchmark, label):
-    words = shlex.split(f"{benchmark.runs[label]} {benchmark.trial}")
+    words = [*shlex.split(benchmark.runs[label]), *benchmark.smallest]
     benchmark.parser().parse_args(words)
     for word in words:
         assert not word.startswith("{") or word.strip("{}") in benchmark.needs
