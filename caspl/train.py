@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -22,7 +24,7 @@ from .border import own_only  # before the next ones
 # isort: split
 from dassl.config import defaults, get_cfg_default, merge_file, merge_options
 from dassl.data.datasets import DATASET_REGISTRY
-from dassl.engine import TRAINER_REGISTRY, build_trainer, trackers
+from dassl.engine import TRAINER_REGISTRY, build_trainer, resume, trackers
 from dassl.evaluation import EVALUATOR_REGISTRY
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
@@ -33,6 +35,7 @@ from .ground.errors import InputError, unknown_name
 from .ground.files import check_writable
 from .ground.keys import flat, in_any_case, problems, put, value_of
 from .ground.locks import HeldError, locked
+from .ground.processes import together
 from .ground.yaml_files import load_yaml
 from .trainers.records import Keeping
 
@@ -124,27 +127,52 @@ def unknown_names(cfg) -> list[str]:
 def run(args: argparse.Namespace, command: Sequence[str] = ()) -> None:
     cfg = setup_cfg(args, to_run=True)
     folder = cfg.OUTPUT_DIR or "."
+    with held(folder), together.folder_of_its_own(folder, resume.goes_on_from) as own:
+        if own != folder:
+            put_elsewhere(cfg, own)
+        carry_out(args, cfg, command)
+
+
+@contextmanager
+def held(folder: str) -> Iterator[None]:
+    """Inside, `folder` is there and no other run can be under way in it: the first process of a job sees to it."""
+    if not together.is_first():
+        yield
+        return
     check_writable(folder, "the output folder (OUTPUT_DIR, --output-dir)", folder=True)
     os.makedirs(folder, exist_ok=True)
     try:
         with locked(os.path.join(folder, LOCK)):
-            carry_out(args, cfg, command)
+            yield
     except HeldError as error:
         raise InputError(
             f"another run is under way in {folder} ({error.holder}); wait for it to end, or choose another --output-dir"
         ) from None
 
 
+def put_elsewhere(cfg, folder: str) -> None:
+    """Let a process that is not the first of its job read and write a `folder` of its own, and begin no trackers."""
+    cfg.defrost()
+    if cfg.RESUME and os.path.realpath(cfg.RESUME) == os.path.realpath(cfg.OUTPUT_DIR):
+        cfg.RESUME = ""
+    cfg.OUTPUT_DIR, cfg.LOGGER = folder, ""
+    cfg.freeze()
+
+
 def carry_out(args: argparse.Namespace, cfg, command: Sequence[str] = ()) -> None:
     """`command` are the words that `args` come from, for the record of the run."""
     if cfg.SEED >= 0:
         set_random_seed(cfg.SEED)
+    elif together.count() > 1:  # whatever it is, it is the same for all
+        set_random_seed(together.once(lambda: secrets.randbits(32)))
     setup_logger(cfg.OUTPUT_DIR)
     if cfg.SEED >= 0:
         log.info("Setting fixed seed: %d", cfg.SEED)
     if torch.cuda.is_available() and cfg.USE_CUDA:
         torch.backends.cudnn.benchmark = True
     arguments = "\n".join(f"{key}: {'' if value is None else value}" for key, value in sorted(vars(args).items()))
+    if together.count() > 1:
+        log.info("%d processes share the images of each batch and of evaluations", together.count())
     if own_only.OTHER:
         log.info("%s is not used: this command has a Dassl, trainers and datasets of its own", own_only.OTHER)
     log.info("** Arguments **\n%s\n** Config **\n%s\n** System info **\n%s\n", arguments, cfg, collect_env_info())
@@ -167,8 +195,13 @@ def carry_out(args: argparse.Namespace, cfg, command: Sequence[str] = ()) -> Non
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 a mistake in what was given (one sentence on stderr), 130 interrupted; see `door.run`."""
     command = sys.argv[1:] if argv is None else argv
+
+    def work() -> None:
+        with together.joined():
+            run(parse_args(argv), command)
+
     return door.run(
-        lambda: run(parse_args(argv), command),
+        work,
         interrupted="interrupted; the same command resumes after the last finished epoch",
     )
 

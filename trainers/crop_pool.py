@@ -22,7 +22,7 @@ from caspl.ground.keys import Key, Rule
 from caspl.prompting.groups import PromptGroup, vision_digest
 
 from .crops import SEEDED, drawing_from
-from .stored_features import encoded, facts
+from .stored_features import encoded, facts, kept, own_batches
 
 MOST_CROPS, MOST_BYTES = 1_000, 4e9  # of an image; of all features in float32
 NEEDED = "seeded crops and frozen boosting prompts where crops are kept (TRAINER.CASPL.CROPS seeded), or a pool of 0"
@@ -112,13 +112,14 @@ class CropPool:
         """For each of the `distinct` prompts and each crop [N, E], by the digest of the prompts."""
         cfg, transform, paths = self.cfg, dataset.transform, [item.impath for item in dataset.data_source]
         store = FeatureStore(cfg.TEST.FEATURE_STORE) if cfg.TEST.FEATURE_STORE else None
-        batches = build_data_loader(
+        whole = build_data_loader(
             cfg,
             data_source=dataset.data_source,
             batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
             tfm=transform,
             is_train=False,
         )
+        batches = own_batches(whole)
         features: dict[str, list[Tensor]] = {digest: [] for digest in distinct}
         tasks = [(epoch, digest) for epoch in range(self.keys.CROP_POOL) for digest in distinct]
         bar = tqdm(total=len(tasks) * len(batches), desc="crops", unit="batch", leave=False, disable=None)
@@ -127,7 +128,7 @@ class CropPool:
                 self.crop_for(epoch)
                 compute = partial(encoded, self, _ticking(batches, bar), distinct[digest])
                 known = facts(self, distinct[digest], transform) | {"epoch": epoch}
-                features[digest].append(store.get(known, paths, compute) if store else compute())
+                features[digest].append(kept(store, known, paths, compute) if store else compute())
                 bar.update(done * len(batches) - bar.n)  # where they were found
         return features
 

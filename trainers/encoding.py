@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from caspl.ground.processes import together
 
 
 class Encoding:
@@ -34,7 +38,14 @@ class Encoding:
         self._kept = [] if self.cfg.TEST.get("FEATURES", False) else None  # a host's configuration has no such key
         try:
             result = super().test(split)
-            self.image_features = np.concatenate(self._kept) if self._kept else None
+            self.image_features = self._of_all(self._kept) if self._kept is not None else None
         finally:
             self._kept = None
         return result
+
+    @staticmethod
+    def _of_all(own: list[np.ndarray]) -> np.ndarray | None:
+        """The features of all batches in their order, of which each process of a job has computed every so-maniest."""
+        shared = together.gathered(lambda: [torch.from_numpy(batch) for batch in own])
+        batches = [batch.numpy() for turn in zip_longest(*shared) for batch in turn if batch is not None]
+        return np.concatenate(batches) if batches else None

@@ -22,6 +22,7 @@ from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
+from caspl.ground.processes import together
 from caspl.ground.tensors.finite import NotFiniteError, checked_scores
 
 from .encoding import Encoding
@@ -130,7 +131,13 @@ class LinearProbe(Recording, Declaring, Encoding, TrainerX):
         return features.numpy(), labels.numpy()
 
     def train(self) -> None:
-        """Fit, keep the classifier as `linear_probe/model.pth.tar-1`, and test."""
+        """Fit, keep the classifier as `linear_probe/model.pth.tar-1`, and test. Of several processes the first one fits."""
+        self.classifier.load_state_dict(together.once(self.fitted))
+        self.save_model(0, self.output_dir)
+        self.test()
+
+    def fitted(self) -> dict[str, Tensor]:
+        """The state of the classifier, fitted."""
         from sklearn.exceptions import ConvergenceWarning  # slow to import, and needed here only
         from sklearn.linear_model import LogisticRegression
 
@@ -156,8 +163,7 @@ class LinearProbe(Recording, Declaring, Encoding, TrainerX):
         best = search(accuracy)
         log.info("Chosen: C %.4g", best)
         self.set_weights(fitted[best])
-        self.save_model(0, self.output_dir)
-        self.test()
+        return dict(self.classifier.state_dict())
 
     def set_weights(self, model: LogisticRegression) -> None:
         weight, bias = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)

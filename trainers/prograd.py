@@ -88,6 +88,9 @@ class ProGrad(CoOp):
         self.general = [a + b for a, b in zip(self.general, part, strict=True)] if self.general else list(part)
         return loss, logits
 
+    def gradients(self) -> list[Tensor]:
+        return [*super().gradients(), *self.general]
+
     def complete_gradients(self) -> None:
         """Both directions are known: those of the own loss are projected."""
         super().complete_gradients()

@@ -29,6 +29,7 @@ from caspl.clip.precision import resolve_precision
 from caspl.ground.errors import InputError, listed, naming
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
+from caspl.ground.processes import together
 from caspl.ground.tensors import finite
 from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.values import LARGEST_PROMPT, impossible
@@ -219,8 +220,8 @@ class PromptTrainer(Recording, Declaring, References, Encoding, FromStore, Cropp
     def after_epoch(self) -> None:
         """As Dassl's; raises DivergedError, before anything is saved, where the last prompts give no finite scores."""
         if self.epoch + 1 == self.max_epoch or finite.largest_norm(self.trained) > SUSPECT:
-            with torch.no_grad():
-                self.model_inference(self.last_images)
+            with torch.no_grad():  # each process tries its own images, and all of them end where one does
+                together.gathered(lambda: self.model_inference(self.last_images)[:0])
         super().after_epoch()
 
     def after_train(self) -> None:

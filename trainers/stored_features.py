@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from caspl.clip.feature_store import FeatureStore
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
+from caspl.ground.processes import together
 from caspl.prompting.groups import PromptGroup, vision_digest
 
 if TYPE_CHECKING:
@@ -36,14 +37,42 @@ def facts(trainer: PromptTrainer, groups: Sequence[PromptGroup], transform: Any)
 
 
 @torch.no_grad()
-def encoded(trainer: PromptTrainer, batches: DataLoader, groups: Sequence[PromptGroup]) -> Tensor:
-    """Normalised features [N, E] behind the vision prompts of `groups`, in the order of the loader's list of images."""
+def encoded(trainer: PromptTrainer, batches: Iterable[dict[str, Any]], groups: Sequence[PromptGroup]) -> Tensor:
+    """Normalised features [N, E] behind the vision prompts of `groups`, in the order of the loader's list of images.
+
+    `batches` are those of this process (`own_batches`); the features are those of all images.
+    """
     prompted, features, places = trainer.model.prompted, [], []
     with trainer.precision.autocast():
         for batch in batches:
             features.append(prompted.image_features(batch["img"].to(trainer.device), groups).cpu())
             places.append(batch["index"])
+    shared = together.gathered(lambda: (features, places))
+    features, places = ([part for parts in each for part in parts] for each in zip(*shared, strict=True))
     return torch.cat(features)[torch.cat(places).argsort()]
+
+
+def own_batches(loader: DataLoader) -> Iterable[dict[str, Any]]:
+    """The batches of a loader that this process of a job encodes: every so-maniest."""
+    return loader.every(together.count(), together.number()) if together.count() > 1 else loader
+
+
+def kept(store: FeatureStore, known: dict[str, Any], paths: Sequence[str], compute: Callable[[], Tensor]) -> Tensor:
+    """The features of images out of `store`, else what `compute` gives, which all processes of a job do together."""
+    if not together.is_first():
+        asked = together.once(lambda: None)
+        return compute() if asked else together.once(lambda: None)
+    asked = []
+
+    def begin() -> Tensor:
+        asked.append(together.once(lambda: True))
+        return compute()
+
+    features = store.get(known, paths, begin)
+    if not asked:
+        together.once(lambda: False)
+        together.once(lambda: features)
+    return features
 
 
 class StoredFeatures:
@@ -65,7 +94,7 @@ class StoredFeatures:
         groups = self.trainer.model.learner()
         known = facts(self.trainer, groups, self.loader.dataset.transform)
         paths = [item.impath for item in items]
-        features = self.store.get(known, paths, partial(encoded, self.trainer, self.loader, groups))
+        features = kept(self.store, known, paths, partial(encoded, self.trainer, own_batches(self.loader), groups))
         labels = torch.tensor([item.label for item in items])
         for first in range(0, len(items), size):
             yield {"img": features[first : first + size], "label": labels[first : first + size]}

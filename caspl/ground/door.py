@@ -26,7 +26,7 @@ from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn
 
-from .errors import InputError, first_line, refusal, way_out
+from .errors import ElsewhereError, InputError, first_line, refusal, way_out
 from .texts import sentence
 
 VARIABLE = "CASPL_TRACE"
@@ -70,6 +70,7 @@ def run(body: Callable[[], int | None], *, interrupted: str = INTERRUPTED) -> in
     output, such as `head`, has gone.
     """
     _open_closed_streams()
+    _Silence.on = False
     interruption = _Interruption()
     before = _take_signals(interruption)
     status = 1
@@ -112,6 +113,15 @@ def _end(error: BaseException, interruption: _Interruption, interrupted: str) ->
         traceback.print_exception(error)
     _say(f"error: {sentence(text)}")
     return status
+
+
+class _Silence:
+    on = False  # another process of the same job says how this command ends
+
+
+def silence() -> None:
+    """Let the command under way end without a sentence, since another process of the same job prints it."""
+    _Silence.on = True
 
 
 class _Called:
@@ -188,7 +198,7 @@ def outcome(error: BaseException) -> tuple[int, str]:
         return 2, f"{error.object!r} cannot be written in {error.encoding}; give it a name in UTF-8"
     if isinstance(error, ValueError) and message.startswith("embedded null"):
         return 2, "a path or name has a null character in it, which no file can have; correct it"
-    if isinstance(error, FloatingPointError):  # training has diverged
+    if isinstance(error, FloatingPointError | ElsewhereError):  # training has diverged, or another process has ended
         return 1, message
     if isinstance(error, ModuleNotFoundError) and (error.name or "caspl").partition(".")[0] != "caspl":
         return 2, (
@@ -251,7 +261,7 @@ def _take_signals(handler: Handler) -> dict[int, Any]:
 
 
 def _leave_at_once(number: int, _: FrameType | None) -> None:
-    if not _is_worker():
+    if not _is_worker() and os.environ.get("RANK", "0") == "0":  # of several processes of a job one speaks
         with suppress(OSError):
             os.write(2, f"{INTERRUPTED}\n".encode())
     os._exit(128 + number)
@@ -305,6 +315,8 @@ def _open_closed_streams() -> None:
 
 
 def _say(line: str) -> None:
+    if _Silence.on:
+        return
     with suppress(OSError, ValueError):  # nobody reads
         print(line, file=sys.stderr, flush=True)
 

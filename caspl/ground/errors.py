@@ -30,6 +30,10 @@ class QuantityError(InputError):
         return type(self), tuple(self.problems)
 
 
+class ElsewhereError(Exception):
+    """Another process of the same job has ended, for a reason that is not in what the user gave; the sentence says it."""
+
+
 @contextmanager
 def naming(names: Mapping[str, str]) -> Iterator[None]:
     """Inside, a QuantityError calls its quantities by `names`, {quantity: configuration key or flag}, where they have one."""

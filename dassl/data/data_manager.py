@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
@@ -16,6 +17,7 @@ from yacs.config import CfgNode
 from caspl.ground.errors import InputError
 from caspl.ground.files import allow_open_files
 from caspl.ground.images import read_image
+from caspl.ground.processes.shares import share_of
 
 from .datasets import build_dataset
 from .loader import Loader, Mistake, item_or_mistake
@@ -258,6 +260,26 @@ class StreamWrapper(DatasetWrapper, IterableDataset):
     ) -> None:
         super().__init__(cfg, data_source, transform, is_train)
         self.batch_size = batch_size
+        self.part = 1, 0  # of how many shares of each batch, and which
+
+    def share(self, count: int, number: int) -> StreamWrapper:
+        """The share `number`, from 0, of `count` in each batch; of the others' images nothing but their bytes is read."""
+        own = copy.copy(self)
+        own.part = count, number
+        return own
+
+    @property
+    def own_size(self) -> int:
+        """Images of this share in a whole batch."""
+        first, last = share_of(self.batch_size, *self.part)
+        return last - first
+
+    def __len__(self) -> int:
+        total, size = len(self.data_source), self.batch_size
+        if self.part == (1, 0):
+            return total
+        first, last = share_of(min(size, total), *self.part)
+        return max(total // size, 1) * (last - first)
 
     def __iter__(self) -> Iterator[dict[str, Any] | Mistake]:
         try:
@@ -265,7 +287,7 @@ class StreamWrapper(DatasetWrapper, IterableDataset):
         except (InputError, OSError) as error:
             if get_worker_info() is None:
                 raise
-            yield from repeat(Mistake(error), self.batch_size)  # at least one batch of it is whole, and so not dropped
+            yield from repeat(Mistake(error), self.own_size)  # at least one batch of it is whole, and so not dropped
 
     def _items(self) -> Iterator[dict[str, Any]]:
         info = get_worker_info()
@@ -279,5 +301,7 @@ class StreamWrapper(DatasetWrapper, IterableDataset):
         count, more = divmod(batches, workers)
         first, last = (size * (w * count + min(w, more)) for w in (worker, worker + 1))
         last = min(last, total)
+        begin, end = share_of(min(size, total), *self.part)
         for index, item in enumerate(self.data_source.read(first, last, seed), first):
-            yield self._load(item, index, read_image(item.impath, item.content))
+            if begin <= index % size < end:
+                yield self._load(item, index, read_image(item.impath, item.content))

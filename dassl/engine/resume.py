@@ -8,6 +8,7 @@ import os
 import random
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from dassl.utils.states import check_state, misfits, optimizer_problems, schedul
 
 from caspl.ground import texts
 from caspl.ground.errors import InputError
+from caspl.ground.files import regular
 from caspl.ground.keys import flat
 from caspl.ground.quiet import quiet
 from caspl.ground.tensors.values import shown, whole
@@ -272,3 +274,13 @@ def _is_free(key: str) -> bool:
 def resume_path(directory: str) -> str:
     """Return the path of the file in the folder of a run."""
     return os.path.join(directory, FILE_NAME)
+
+
+def goes_on_from(folder: Path) -> Iterator[Path]:
+    """The files in the folder of a run that a continuation reads, whatever is in them."""
+    found = [folder / FILE_NAME, *folder.glob("*/model-best.pth.tar"), *folder.glob("*/checkpoint")]
+    for pointer in found[1:]:
+        with suppress(OSError, UnicodeDecodeError, ValueError):
+            name = regular(pointer, 2**16).read_text(encoding="utf-8").strip() if pointer.name == "checkpoint" else ""
+            found += [pointer.with_name(name)] if name and os.path.basename(name) == name else []
+    yield from dict.fromkeys(path for path in found if path.is_file())

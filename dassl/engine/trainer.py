@@ -6,7 +6,7 @@ import datetime
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -22,11 +22,13 @@ from yacs.config import CfgNode
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import check_writable
 from caspl.ground.keys import flat
+from caspl.ground.processes import together
 from caspl.ground.tensors import finite
 from caspl.ground.yaml_files import load_yaml
 
 from . import resume, trackers
 from .base import TrainerBase
+from .scoring import scored
 
 __all__ = ["SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
 
@@ -34,8 +36,19 @@ logger = logging.getLogger(__name__)
 
 
 def choose_device(use_cuda: bool) -> torch.device:
-    """Return the CUDA device, else Apple's, else the CPU; the CPU if `use_cuda` is False."""
+    """Return the CUDA device, else Apple's, else the CPU; the CPU if `use_cuda` is False.
+
+    Each process of a job on several devices has the one of its own number. Raises InputError where there are too few.
+    """
     if use_cuda and torch.cuda.is_available():
+        if together.count() > 1:
+            own, there = together.local(), torch.cuda.device_count()
+            if own >= there:
+                raise InputError(
+                    f"LOCAL_RANK is {own}, but this machine shows {there} GPU{'s' if there > 1 else ''}; start as many "
+                    f"processes as there are (torchrun --nproc-per-node {there}), or set USE_CUDA False"
+                )
+            torch.cuda.set_device(own)
         return torch.device("cuda")
     if use_cuda and torch.backends.mps.is_available():
         return torch.device("mps")
@@ -61,14 +74,6 @@ class Evaluation:
     loader: Any
 
 
-def _places(batch: Any, label: Any, before: int) -> Sequence[int]:
-    """Where the images of a batch stand in the list that it is from; of a loader that does not say it they come in order."""
-    index = batch.get("index") if isinstance(batch, Mapping) else None
-    if isinstance(index, torch.Tensor) and index.dim() == 1:
-        return index.tolist()
-    return range(before, before + len(label))
-
-
 class SimpleTrainer(TrainerBase):
     """A trainer whose subclasses supply `build_model` and `forward_backward`, as Dassl 0.6.3.
 
@@ -83,9 +88,11 @@ class SimpleTrainer(TrainerBase):
         evaluator: collects predictions in `test`.
         best_result: best validation result so far, in percent; -inf before the first.
         evaluation: the last evaluation; None before the first, and when training has ended.
+        shares_batches: whether `forward_backward` shares a batch out among the processes of a job (not in Dassl).
     """
 
     evaluation: Evaluation | None = None
+    shares_batches = False
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__()
@@ -106,7 +113,7 @@ class SimpleTrainer(TrainerBase):
 
     def build_data_loader(self) -> None:
         """Set the loaders and the facts about the dataset; an override must set the same attributes, but for `dm`."""
-        self.dm = DataManager(self.cfg)
+        self.dm = together.after_the_first(lambda: DataManager(self.cfg))
         self.train_loader_x = self.dm.train_loader_x
         self.train_loader_u = self.dm.train_loader_u
         self.val_loader = self.dm.val_loader
@@ -150,11 +157,11 @@ class SimpleTrainer(TrainerBase):
         path = resume.resume_path(self.output_dir)
         if self._resumed is not None:
             resume.restore_random_state(self._resumed["random"])
-            self._resumed = None
-            if os.path.exists(path):
-                return
-        if self.cfg.TRAIN.RESUME_FREQ > 0:
+        if together.count() > 1:
+            resume.restore_random_state(together.once(resume.random_state))
+        if (self._resumed is None or not os.path.exists(path)) and self.cfg.TRAIN.RESUME_FREQ > 0:
             resume.save_run(self, path, self.start_epoch)
+        self._resumed = None
 
     def interrupt_note(self) -> str:
         path = resume.resume_path(self.output_dir)
@@ -187,7 +194,15 @@ class SimpleTrainer(TrainerBase):
 
     # ------------------------------------------------------------ training
     def train(self) -> None:
-        """Train and, unless TEST.NO_TEST, evaluate."""
+        """Train and, unless TEST.NO_TEST, evaluate.
+
+        Raises InputError in a job of several processes where the trainer does not share its batches out among them.
+        """
+        if together.count() > 1 and not self.shares_batches:
+            raise InputError(
+                f"{type(self).__name__} trains in one process, and this job has {together.count()} (WORLD_SIZE); start it "
+                f"without torchrun"
+            )
         super().train(self.start_epoch, self.max_epoch)
 
     def before_train(self) -> None:
@@ -313,10 +328,9 @@ class SimpleTrainer(TrainerBase):
             )
         logger.info(f"Evaluate on the *{split}* set")
         start, places = time.perf_counter(), []
-        for batch in tqdm(data_loader, desc=split, unit="batch", leave=False, disable=None):
-            input, label = self.parse_batch_test(batch)
-            self.evaluator.process(self.model_inference(input), label)
-            places += _places(batch, label, len(places))
+        for scores, label, index in scored(self, data_loader, split):
+            self.evaluator.process(scores, label)
+            places += range(len(places), len(places) + len(label)) if index is None else index
         results = self.evaluator.evaluate()
         predicted = self.evaluator.predicted() if hasattr(self.evaluator, "predicted") else None
         self.evaluation = Evaluation(split, time.perf_counter() - start, places, predicted, data_loader)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ...clip.backbones import Backbone
 from ...clip.feature_store import FeatureStore
 from ...ground.errors import InputError, QuantityError
+from ...ground.processes import together
 from ...ground.tensors.checksum import checksum
 from .packed import packed_features
 
@@ -41,7 +42,8 @@ def zeroshot_features(
 
     Where they are many (FEW_OPERATIONS), texts are packed (packed.py), as far as the tower allows it, and features are looked
     for in `store` and kept there, under the network, its weights as they are, and the whole list of names and templates: what
-    is found has the bits that computing it gives, whoever else has used the store.
+    is found has the bits that computing it gives, whoever else has used the store. Of the processes of a job the first one does
+    all that.
 
     Raises QuantityError ("template") where the cut leaves nothing of the class names.
     """
@@ -61,19 +63,22 @@ def zeroshot_features(
                 total = total + (F.normalize(features, dim=-1) if normalize_each else features)
         return F.normalize(total, dim=-1)
 
-    if few:
-        return compute()
-    if store is None:
-        log.info("Encoding %s texts", f"{count:,}")
-        return compute()
-    facts = {
-        "network": backbone.fingerprint,  # for what weights don't say: activation, heads
-        "weights": checksum(_text_weights(backbone)),
-        "device": device.type,
-        "templates": list(templates),
-        "normalize each": normalize_each,
-    }
-    return store.find(facts, names, compute, f"{count:,} texts").to(device)
+    def found() -> Tensor:
+        if few:
+            return compute()
+        if store is None:
+            log.info("Encoding %s texts", f"{count:,}")
+            return compute()
+        facts = {
+            "network": backbone.fingerprint,  # for what weights don't say: activation, heads
+            "weights": checksum(_text_weights(backbone)),
+            "device": device.type,
+            "templates": list(templates),
+            "normalize each": normalize_each,
+        }
+        return store.find(facts, names, compute, f"{count:,} texts")
+
+    return together.once(found).to(device)
 
 
 def _check_names_are_read(backbone: Backbone, texts: Sequence[str]) -> None:

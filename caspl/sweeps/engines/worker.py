@@ -28,6 +28,7 @@ from typing import BinaryIO
 from ...ground.errors import cause
 from ...ground.files import regular, replacing
 from ...ground.locks import FolderLock, lock_folder
+from ...ground.processes.place import alone
 from ...results.reading.logs import newest_log
 from ..state import SETTINGS_FILE, finished, result_of, started
 from .task import (
@@ -149,7 +150,7 @@ def _run(task: Task, stop: Stop, locks: Sequence[int]) -> int:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env={**os.environ, **task.environment},
+            env={**alone(os.environ), **task.environment},
             pass_fds=tuple(locks),
             start_new_session=True,
             preexec_fn=_end_with_parent(),

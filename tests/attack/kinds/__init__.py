@@ -14,6 +14,7 @@ from . import (
     logs,
     own_images,
     places,
+    processes,
     records,
     splits,
     torch_files,
@@ -23,6 +24,7 @@ from . import (
 KINDS = (
     keys,
     flags,
+    processes,
     yaml_texts,
     records,
     torch_files,

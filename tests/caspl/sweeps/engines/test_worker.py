@@ -105,6 +105,15 @@ def test_a_worker_is_a_process_of_its_own(trial, tmp_path, monkeypatch):
     assert note.devices == "7" and note.directory == str(tmp_path)
 
 
+def test_a_run_is_no_part_of_the_job_that_the_sweep_is_started_in(trial, monkeypatch):
+    """torchrun's variables are not for it: else it would wait for other processes."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    look = "import os, sys; open(sys.argv[1] + '/seen', 'w').write(os.environ.get('WORLD_SIZE', 'none'))"
+    trial.program = (sys.executable, "-S", "-c", look)
+    carry_out(trial.task(trial.job("run")))
+    assert (trial.folder / "run" / "seen").read_text() == "none"
+
+
 def test_a_worker_that_dies_is_told(trial):
     it = Worker(trial.task(trial.job("run", "hang")))
     wait_for(trial.notes)
