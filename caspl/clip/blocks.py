@@ -6,11 +6,14 @@ then x + mlp(ln_2(x)), with nn.MultiheadAttention's packed projection.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
-from open_clip.transformer import ResidualAttentionBlock
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
 from ..ground.errors import InputError
+
+SLOPE = 1.702  # of OpenAI's QuickGELU
 
 
 def check_blocks(transformer: nn.Module, tower: str, name: str) -> None:
@@ -38,4 +41,39 @@ def project(block: nn.Module, normed: Tensor, parts: str) -> tuple[Tensor, ...]:
 def finish(block: nn.Module, x: Tensor, attended: Tensor) -> Tensor:
     """The block's output for tokens x [..., D], given their attention output per head [..., H, D / H]."""
     x = x + block.ls_1(block.attn.out_proj(attended.flatten(-2).to(x.dtype)))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
+    return x + block.ls_2(_mlp(block.mlp, block.ln_2(x)))
+
+
+def _mlp(mlp: nn.Module, x: Tensor) -> Tensor:
+    """The MLP, whose hidden layer is the largest of a block's tensors; with OpenAI's activation it is kept only once."""
+    if type(mlp.gelu) is not QuickGELU:
+        return mlp(x)
+    hidden = mlp.c_fc(x)
+    wanted = torch.is_grad_enabled() and hidden.requires_grad
+    return mlp.c_proj(SparingQuickGELU.apply(hidden) if wanted else _quick_gelu(hidden))
+
+
+def _quick_gelu(x: Tensor) -> Tensor:
+    return (SLOPE * x).sigmoid_().mul_(x)
+
+
+class SparingQuickGELU(torch.autograd.Function):
+    """x * sigmoid(1.702 x), of which the way back keeps x alone: half of what PyTorch keeps, in half the time.
+
+    The same operations in the same order as those of `QuickGELU`, forward and back, so the same bits.
+    """
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return _quick_gelu(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        gate = (SLOPE * x).sigmoid_()
+        of_gate = torch.ops.aten.sigmoid_backward(gradient * x, gate).mul_(SLOPE)
+        return of_gate.add_(gate.mul_(gradient))
