@@ -73,11 +73,10 @@ def prune(args: argparse.Namespace) -> int:
     going = in_excess(found, most=None if args.to is None else args.to * GB, days=args.older)
     for each in going if args.dry_run else remove(going):
         tell(f"{'would remove' if args.dry_run else 'removed'} {each.path} ({each.kind.name}, {_size([each])})")
-    stay = [each for each in found if each not in going]
-    what = "would stay" if args.dry_run else "stay"
-    tell(
-        f"{args.folder}: {_size(going)} in {counted(len(going), 'file')}; {_size(stay)} in {counted(len(stay), 'file')} {what}"
-    )
+    gone = {each.path for each in going}
+    staying = [each for each in found if each.path not in gone]
+    goes, stays = ("would go", "would stay") if args.dry_run else ("gone", "left")
+    tell(f"{args.folder}: {_size(going)} {goes}, {_size(staying)} in {counted(len(staying), 'file')} {stays}")
     return 0
 
 

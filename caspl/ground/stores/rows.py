@@ -34,6 +34,7 @@ PUBLISH_BYTES, PUBLISH_SECONDS = 32 * 2**20, 60.0  # rows in memory are written 
 LOOK_SECONDS = 10.0  # how long rows that others publish may go unseen
 SPARED_BYTES = 2**30  # of a disk, for what is worth more than a store
 JOINED, SMALL = 16, 64 * 2**20  # so many files of a size are joined, while they are smaller than SMALL bytes
+OPEN = 64  # files that are open at a time: a process may have a thousand or so, and its loader wants some
 GB = 1e9
 
 
@@ -96,6 +97,8 @@ class Rows:
         if found:
             self._segments.remove(segment)
             self._segments.insert(0, segment)
+            if len(self._segments) > OPEN:
+                self._segments[OPEN].close()
             if segment.path not in self._used:  # once in a process
                 self._used.add(segment.path)
                 mark_used(segment.path)
@@ -227,7 +230,7 @@ class Rows:
                 sizes.setdefault(max(segment.header.bytes.bit_length(), 20) // 4, []).append(
                     segment
                 )  # by factors of 16
-        return next((alike for alike in sizes.values() if len(alike) >= JOINED), [])
+        return next((alike[:OPEN] for alike in sizes.values() if len(alike) >= JOINED), [])
 
     def _join(self, segments: Sequence[Segment]) -> Segment | None:
         """Write what is sound of some files into one and remove them; None: nothing is sound.

@@ -145,33 +145,39 @@ def _read(file: FileIO, count: int, offset: int) -> bytes:
 
 
 class Segment:
-    """A file that is open for reading; on this machine it can be read on when its name is gone.
+    """A file of rows to read from. It is opened when a row is read, and stays open until `close`.
 
     Attributes:
         path, header: of the file.
-        sound: whether its header and index are what was written; where not, only `records` helps.
+        sound: whether its header and index are what was written; where not, only the records help.
     """
 
     def __init__(self, path: str | Path):
         """Raises ForeignError, DamagedError (nothing of it can be used), OSError."""
         self.path = Path(path)
-        self._file = FileIO(regular(path))
+        self._file: FileIO | None = None
         try:
-            self.header = _header(self._file)
-            index = _read(self._file, 8 * self.header.rows, self.header.index)
-        except BaseException:
-            self._file.close()
-            raise
+            self.header = _header(self._opened())
+            index = _read(self._opened(), 8 * self.header.rows, self.header.index)
+        finally:
+            self.close()
         self.sound = self.header.content[_SUMMED:] == _checksum(self.header.content, index)
         self._index = np.frombuffer(index, "<u8")
 
+    def _opened(self) -> FileIO:
+        if self._file is None:
+            self._file = FileIO(regular(self.path))
+        return self._file
+
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def record(self, place: int) -> bytes:
         """The record at a place. Raises DamagedError, OSError."""
         size = self.header.shape.record_bytes
-        record = _read(self._file, size, _HEADER.size + place * size)
+        record = _read(self._opened(), size, _HEADER.size + place * size)
         self.header.shape.values(record)
         return record
 
@@ -180,7 +186,7 @@ class Segment:
         if self.sound:
             return self._index
         size = self.header.shape.record_bytes
-        names = (_read(self._file, 8, _HEADER.size + place * size) for place in range(self.header.rows))
+        names = (_read(self._opened(), 8, _HEADER.size + place * size) for place in range(self.header.rows))
         return np.fromiter(map(order, names), "<u8", self.header.rows)
 
     def find(self, names: Sequence[bytes]) -> dict[bytes, bytes]:

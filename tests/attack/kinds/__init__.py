@@ -17,6 +17,7 @@ from . import (
     processes,
     records,
     splits,
+    stores,
     torch_files,
     yaml_texts,
 )
@@ -35,6 +36,7 @@ KINDS = (
     logs,
     bundles,
     places,
+    stores,
     ends,
 )
 

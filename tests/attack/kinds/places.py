@@ -57,6 +57,8 @@ def cases(sound: Sound, seed: int) -> Iterator[Case]:
         yield case("train", "output folder", sound.digits("CoOp", "--output-dir", place))
         yield case("train", "feature store", sound.digits("CoOp", "TEST.FEATURE_STORE", place))
         yield case("train", "text store", sound.digits("CoOp", "MODEL.TEXT_STORE", place))
+        yield case("train", "teacher store", sound.digits("CasPLBoost", "TRAINER.CASPL.TEACHER_STORE", place))
+        yield case("store", "folder", ("list", place))
         yield case("train", "folder to resume from", sound.digits("CoOp", "--resume", place))
         yield case("train", "root of the digits", replaced(sound.digits("CoOp"), "--root", place), also=("digits",))
         yield case("train", "model folder", sound.digits("CoOp", "--eval-only", "--model-dir", place))

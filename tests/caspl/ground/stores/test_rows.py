@@ -93,6 +93,19 @@ def test_many_small_files_are_joined_and_readers_go_on(open_rows, files, monkeyp
     assert [segment.header.rows for segment in reader._segments] == [5]  # 90 once
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="nothing says which files are open")
+def test_few_files_are_open_however_many_there_are(open_rows, monkeypatch):
+    monkeypatch.setattr(module, "OPEN", 3)
+    for number in range(9):
+        fill(open_rows(), number)
+    rows, before = open_rows(), len(os.listdir("/proc/self/fd"))
+    assert has(rows, *range(9), *range(9)) == [*range(9), *range(9)]
+    assert len(os.listdir("/proc/self/fd")) == before + 3
+    for number in (0, 4, 8, 0):
+        assert has(rows, number) == [number]
+    assert len(os.listdir("/proc/self/fd")) == before + 3
+
+
 def test_two_processes_do_not_join_at_once(open_rows, files, monkeypatch):
     monkeypatch.setattr(module, "JOINED", 2)
     rows = open_rows()

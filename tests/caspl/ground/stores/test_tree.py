@@ -111,6 +111,7 @@ def test_prune_beside_a_run(stores, open_rows, capsys):
     """Who reads goes on with what it has open; who writes makes its store anew."""
     running = open_rows()
     running.add(names(50), values(50))
+    assert has(running, 1) == [1]
     store(capsys, "prune", stores, "--kind", "teacher")
     assert has(running, 1, 50) == [1, 50] and not running.folder.exists()
     running.publish()
