@@ -129,6 +129,20 @@ def test_a_pass_has_the_same_number_of_batches_with_any_workers(root, cfg, worke
     assert len(passes) == 1 or passes[0] != passes[1]
 
 
+@pytest.mark.parametrize("batch", [8, 7, 100])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shares_of_a_stream_are_the_stream(workers, batch, root, cfg):
+    """Batch by batch, as processes of a job load them."""
+    loader = DataManager(cfg("loose", "web", workers=workers, batch=batch)).train_loader_x
+    found = []
+    for each in (loader, *(loader.share(3, number) for number in range(3))):
+        torch.manual_seed(1)
+        found.append([part["impath"] for part in each])
+        assert len(found[-1]) == len(each) == len(loader)
+    whole, *shares = found
+    assert whole == [[path for part in parts for path in part] for parts in zip(*shares, strict=True)]
+
+
 def test_a_run_repeats_itself(root, cfg):
     """Same seed: the same images, crops and order, with workers, too; other epochs and seeds: others."""
     for workers in (0, 2):
