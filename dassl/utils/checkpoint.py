@@ -32,9 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 def save_plain(state: Any, path: str | Path) -> None:
-    """Write `state` with torch.save in one step, so that torch.load(weights_only=True) reads it.
+    """Write `state` with torch.save in one step, so that torch.load(weights_only=True) reads it, without a GPU, too.
 
-    NumPy values become PyTorch's and Python's. A dictionary gets one entry more, `checksum`, which `load_checkpoint` compares.
+    Tensors of another device go to the CPU, NumPy values become PyTorch's and Python's. A dictionary gets one entry more,
+    `checksum`, which `load_checkpoint` compares.
 
     Raises:
         TypeError: something in `state` would need unpickling; the message gives its place.
@@ -50,6 +51,7 @@ def save_plain(state: Any, path: str | Path) -> None:
 def _plain(value: Any, place: str) -> Any:
     """Return `value` with nothing in it but tensors, numbers, texts and containers of them."""
     if isinstance(value, torch.Tensor) and value.layout == torch.strided and value.dtype in DTYPES:
+        value = value.cpu()
         return value if value.numel() <= _stored(value) else value.contiguous()
     if value is None or isinstance(value, (torch.Size, torch.dtype, torch.device, Counter)):
         return value

@@ -1,0 +1,174 @@
+"""Every trainer on a GPU that is not there, in every precision: training, evaluation, resuming, prediction, export.
+
+What `on_fake` refuses is a tensor left on the CPU, formats that don't go together, float64 on Apple's GPUs, a call that the
+device does not have. The numbers are the CPU's, and so have to be those of a run there.
+"""
+
+import json
+from itertools import product
+
+import pytest
+import torch
+from dassl.engine import TRAINER_REGISTRY
+from safetensors.torch import load_file
+
+import caspl
+from caspl.ground.errors import InputError
+from caspl.use.exports.graphs import export_program
+from fake_devices import on_fake
+from registered import PROMPT_LEARNERS
+
+PRECISIONS = ("fp32", "fp16", "bf16", "amp")
+TRAINED = (*PROMPT_LEARNERS, "CasPLBoost")
+# Two batches of four of the ten images, in each of two epochs
+SHORT = (
+    *("--seed", "1", "DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "2"),
+    *("DATALOADER.TRAIN_X.BATCH_SIZE", "4", "DATALOADER.TEST.BATCH_SIZE", "16"),
+)
+LARGE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 8e-2}  # differences from the CPU's prompts, of a norm of about 1
+
+
+def keys_of(name, precision, boosting):
+    own = next(key.name for key in TRAINER_REGISTRY.get(name).own_keys if key.name.endswith(".PREC"))
+    return (own, precision, *(("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()))
+
+
+def learned(folder):
+    """Everything that a run has learned, in one vector."""
+    (path,) = [*folder.glob("prompts.safetensors"), *folder.glob("boosting.safetensors")]
+    return torch.cat([value.flatten() for _, value in sorted(load_file(path).items())])
+
+
+@pytest.fixture(scope="session")
+def on_cpu():
+    """What a trainer learns on the CPU in fp32, by its name: made once."""
+    return {}
+
+
+def cases():
+    """On cuda all, on mps what autocast does and what two trainers do; in a hurry one precision of each trainer on cuda."""
+    found = []
+    for number, name in enumerate(TRAINED):
+        for device, precision in product(("cuda", "mps"), PRECISIONS):
+            some = name in ("CasPL_CoCoOp", "CasPLBoost")
+            if device == "mps" and precision != "amp" and not some:
+                continue
+            quick = PRECISIONS[number % 4] == precision if device == "cuda" else some and precision in ("fp16", "amp")
+            found.append(pytest.param(device, name, precision, marks=() if quick else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize(("device", "name", "precision"), cases())
+def test_a_whole_run(device, name, precision, run, boosting, on_cpu, tmp_path):
+    """Training, its test, a test of its checkpoint on new classes, and the use of its prompts."""
+    keys, folder = (*SHORT, *keys_of(name, precision, boosting)), tmp_path / "there"
+    with on_fake(device) as there:
+        assert run(name, "base", "there", *keys) == 0
+        record = json.loads((folder / "run.json").read_text())
+        assert record["machine"]["device"] == device and record["result"]["total"] == 24
+        new = ("--eval-only", "--model-dir", str(folder), "--load-epoch", "2")
+        assert run(name, "new", "new", *keys, *new) == 0
+        used = caspl.load(folder, device=device, precision=precision)
+        answers = used.predict(torch.zeros(3, 3, *used.preprocessing.size), top_k=2)
+        assert [len(answer) for answer in answers] == [2, 2, 2]
+        assert there.launches > 1_000
+    if precision in LARGE:  # a scaler leaves out the first steps
+        if name not in on_cpu:
+            assert run(name, "base", "here", *SHORT, *keys_of(name, "fp32", boosting), "TEST.NO_TEST", "True") == 0
+            on_cpu[name] = learned(tmp_path / "here")
+        assert (learned(folder) - on_cpu[name]).norm() / on_cpu[name].norm() < LARGE[precision]
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize("name", ["ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_learns_no_prompts(device, name, precision, run, tmp_path):
+    """LinearProbe is fitted on the CPU, to features of the device."""
+    keys = (*SHORT, *keys_of(name, precision, None))
+    with on_fake(device):
+        assert run(name, "base", "there", *keys, *(() if name == "LinearProbe" else ("--eval-only",))) == 0
+    record = json.loads((tmp_path / "there" / "run.json").read_text())
+    assert record["machine"]["device"] == device and record["result"]["accuracy"] > 40
+
+
+def node(*keys):
+    """Keys and values of TRAINER."""
+    return [word if number % 2 else f"TRAINER.{word}" for number, word in enumerate(keys)]
+
+
+# Settings that take a way of their own: keys, {} for a folder
+VARIANTS = {
+    "class-specific context": ("CoOp", node("COOP.CSC", "True", "COOP.CLASS_TOKEN_POSITION", "middle")),
+    "words": ("CasPL_CoOp", node("COOP.CTX_INIT", "a photo of a", "COOP.N_CTX", "4")),
+    "a batch in parts by memory": ("CasPL_CoCoOp", node("COCOOP.MEMORY", "0.001")),
+    "a batch in parts": ("ProGrad", ["OPTIM.ACCUMULATE", "2"]),
+    "averaged frozen weights": ("CasPL_PromptSRC", node("PROMPTSRC.GPA_FROZEN", "True", "PROMPTSRC.GPA_MEAN", "1")),
+    "features of tests": ("CoOp", ["TEST.FEATURE_STORE", "{}", "TEST.FEATURES", "True"]),
+    "features of crops": ("ProGrad", node("COOP.CROP_POOL", "2", "CASPL.CROPS", "seeded")),
+    "features of a teacher": ("CasPLBoost", node("CASPL.TEACHER_STORE", "{}", "CASPL.TEACHER_FORMAT", "fp16")),
+    "features matched": ("CasPLBoost", node("CASPL.LOSS", "feature", "CASPL.CLASSES", "base")),
+    "one phase": (
+        "CasPL_MaPLe",
+        node("CASPL.ONE_PHASE", "True", "CASPL.BOOSTING", "", "CASPL.DEPTH_TEXT", "2", "CASPL.DEPTH_VISION", "2"),
+    ),
+    "boosting prompts learn": ("CasPL_VPT", node("CASPL.FREEZE", "False")),
+    "boosting prompts as deep": ("CasPL_IVLP", node("CASPL.DEPTH_OF_ADAPTING", "True")),
+    "the family's random stream": ("PromptSRC", ["SEED_STREAM", "upstream"]),
+    "the best epoch": ("KgCoOp", ["TEST.FINAL_MODEL", "best_val"]),
+    "adam": ("IVLP", ["OPTIM.NAME", "adam"]),
+}
+
+
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("amp", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", VARIANTS)
+def test_settings_with_a_way_of_their_own(case, precision, run, boosting, tmp_path):
+    name, more = VARIANTS[case]
+    more = [word.format(tmp_path / "store") for word in more]
+    keys = keys_of(name, precision, boosting)
+    with on_fake("cuda"):
+        assert run(name, "base" if name != "CasPLBoost" else "all", "there", *SHORT, *keys, *more) == 0
+
+
+@pytest.mark.parametrize("name", ["CasPL_PromptSRC", pytest.param("CasPLBoost", marks=pytest.mark.slow)])
+def test_a_run_goes_on_as_if_it_had_not_ended(name, build, boosting, tmp_path):
+    """Prompts, momentum, the scaler, the average over epochs and the random state of the device, through resume.pth.tar."""
+    keys = (*SHORT, *keys_of(name, "amp", boosting), "TEST.NO_TEST", "True")
+
+    def trained(folder, ends=False):
+        with on_fake("cuda") as there:
+            trainer = build(name, "base", folder, *keys)
+            if ends:
+                trainer.save_resume_state = lambda finished, save=trainer.save_resume_state: (
+                    save(finished) or end(finished)
+                )
+            trainer.train()
+            return trainer.scaler.get_scale(), there.random.tolist()
+
+    def end(finished):
+        raise KeyboardInterrupt
+
+    whole = trained("whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained("parts", ends=True)
+    assert trained("parts") == whole
+    assert torch.equal(learned(tmp_path / "parts"), learned(tmp_path / "whole"))
+
+
+def test_an_export_is_made_on_the_cpu(run, tmp_path):
+    """Whatever the run was made on; a predictor that lies elsewhere is told so."""
+    with on_fake("cuda") as there:
+        assert run("VPT", "base", "there", *SHORT, *keys_of("VPT", "fp16", "")) == 0
+        used = caspl.load(tmp_path / "there", device="cuda", precision="fp16")
+        with pytest.raises(InputError, match="exports are made on the CPU in fp32"):
+            export_program(used, tmp_path / "vpt.pt2")
+        assert used.classifier.device == there.at
+    assert export_program(caspl.load(tmp_path / "there"), tmp_path / "vpt.pt2") < 1e-4
+
+
+def test_files_of_a_gpu_are_read_without_one(run, tmp_path):
+    """By torch.load alone, too, as the family's code does it."""
+    with on_fake("cuda"):
+        assert run("CoOp", "base", "there", *SHORT, *keys_of("CoOp", "amp", "")) == 0
+    for path in (tmp_path / "there").rglob("*.pth.tar*"):
+        content = torch.load(path, weights_only=True)
+        assert content.get("state_dict", content.get("models"))
