@@ -13,6 +13,7 @@ from ..clip.backbones import Backbone
 from ..clip.feature_store import FeatureStore
 from ..clip.precision import at_least_float32
 from ..ground.errors import QuantityError
+from ..ground.tensors.checksum import checksum
 from .zeroshot.features import zeroshot_features
 
 LOSSES = ("kl", "reverse_kl", "l1", "mse")
@@ -78,7 +79,8 @@ class Teacher(nn.Module):
         conversion = {"size": list(self.size), "by": "bicubic, antialiased"}
         if not self.same:
             conversion |= {"rescale": self.rescale.flatten().tolist(), "shift": self.shift.flatten().tolist()}
-        return {"network": self.backbone.fingerprint, "conversion": conversion}
+        weights = checksum(self.backbone.model.visual.state_dict())  # every bit: fingerprints are of half precision
+        return {"network": self.backbone.fingerprint, "weights": weights, "conversion": conversion}
 
     @torch.no_grad()
     def image_features(self, images: Tensor) -> Tensor:

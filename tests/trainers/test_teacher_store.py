@@ -149,6 +149,17 @@ def test_other_crops_networks_and_precisions_are_others(make, store):
         assert trainer.rows.found < 5, keys  # some digits of 8 x 8 pixels have one crop more than once
 
 
+def test_a_bit_of_a_weight_makes_another_store(make, store):
+    """Fingerprints are of weights in half precision; rows are of every bit."""
+    one = make(*store)
+    facts = one.teacher.image_facts()
+    with torch.no_grad():
+        weight = one.teacher_backbone.model.visual.ln_post.weight
+        weight[0] = torch.nextafter(weight[0], weight[0] + 1)
+    other = one.teacher.image_facts()
+    assert facts["network"] == other["network"] and facts != other
+
+
 def test_a_batch_in_parts_has_the_rows_of_its_images(make, store):
     trainer = make(*store, "OPTIM.ACCUMULATE", "3")
     trainer.batch_idx, trainer.num_batches = 0, 9
