@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from dassl.data.data_manager import build_data_loader
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -91,10 +90,10 @@ class CropPool:
         self._refuse_many(len(items))
         distinct = {vision_digest(groups): groups for groups in encoders.values()}
         with drawing_from(bytes(16)):
-            features = self._features(loader.dataset, distinct)
+            features = self._features(loader, distinct)
         pool = Pool(items, {name: features[vision_digest(groups)] for name, groups in encoders.items()})
         self.crops = [pool]
-        self.train_loader_x = DataLoader(
+        self.train_loader_x = self.dm.train_loader_x = DataLoader(
             pool, batch_size=loader.batch_size, sampler=loader.sampler, drop_last=loader.drop_last
         )
 
@@ -108,17 +107,12 @@ class CropPool:
                 f"{int(crops * MOST_BYTES / needed)} or less"
             )
 
-    def _features(self, dataset: Any, distinct: dict[str, Sequence[PromptGroup]]) -> dict[str, list[Tensor]]:
+    def _features(self, loader: DataLoader, distinct: dict[str, Sequence[PromptGroup]]) -> dict[str, list[Tensor]]:
         """For each of the `distinct` prompts and each crop [N, E], by the digest of the prompts."""
-        cfg, transform, paths = self.cfg, dataset.transform, [item.impath for item in dataset.data_source]
-        store = FeatureStore(cfg.TEST.FEATURE_STORE) if cfg.TEST.FEATURE_STORE else None
-        whole = build_data_loader(
-            cfg,
-            data_source=dataset.data_source,
-            batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
-            tfm=transform,
-            is_train=False,
-        )
+        dataset, nodes = loader.dataset, self.cfg.DATALOADER
+        paths, transform = [item.impath for item in dataset.data_source], dataset.transform
+        store = FeatureStore(self.cfg.TEST.FEATURE_STORE) if self.cfg.TEST.FEATURE_STORE else None
+        whole = type(loader)(dataset, batch_size=nodes.TEST.BATCH_SIZE, num_workers=nodes.NUM_WORKERS)
         batches = own_batches(whole)
         features: dict[str, list[Tensor]] = {digest: [] for digest in distinct}
         tasks = [(epoch, digest) for epoch in range(self.keys.CROP_POOL) for digest in distinct]

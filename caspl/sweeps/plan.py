@@ -20,13 +20,10 @@ PLAIN = Variation()
 BOOSTING = "TRAINER.CASPL.BOOSTING"
 EPOCHS = "OPTIM.MAX_EPOCH"
 FEATURES, FEATURES_FILE = "TEST.FEATURES", "features.safetensors"
-CROPS, TEACHER_STORE = "TRAINER.CASPL.CROPS", "TRAINER.CASPL.TEACHER_STORE"
-FREE = (
-    "LOGGER",
-    FEATURES,
-    TEACHER_STORE,
-    f"{TEACHER_STORE}_GB",
-)  # keys that may change between a run and its repetition
+CROPS, TEACHER_STORE, IMAGE_STORE = "TRAINER.CASPL.CROPS", "TRAINER.CASPL.TEACHER_STORE", "TEST.IMAGE_STORE"
+STORES = (TEACHER_STORE, IMAGE_STORE)
+FREE = ("LOGGER", FEATURES, *STORES, *(f"{key}_GB" for key in STORES))  # keys that may change when a run is repeated
+EMBEDDED = "digits"  # images of 8 x 8 pixels, which a store would not give any sooner
 UNTRAINED = "ZeroshotCLIP"  # and ZeroshotCLIP2: they have no epochs
 FITTED = "LinearProbe"  # at once: its checkpoint is that of epoch 1
 
@@ -238,7 +235,8 @@ class Planner:
         file, union = self._dataset(subject.dataset)
         choice, trainer = subject.choice, subject.trainer
         command = ("--seed", subject.seed, "--trainer", trainer, "--dataset-config-file", file)
-        command += ("--config-file", choice.file, *words, *keys, *union, *choice.keys, *self._pairs_for(trainer))
+        command += ("--config-file", choice.file, *words, *keys, *union, *choice.keys)
+        command += (*self._image_store(subject.dataset), *self._pairs_for(trainer))
         self.jobs[job.folder] = replace(
             job,
             arguments=("--root", self.request.root, *command),
@@ -246,6 +244,12 @@ class Planner:
             resources=self.resources,
             leaves=leaves,
         )
+
+    def _image_store(self, dataset: str) -> Pairs:
+        """What lets all runs of the sweep that test the same images decode them once, unless another place is given."""
+        if dataset == EMBEDDED or IMAGE_STORE in self.request.pairs[::2]:
+            return ()
+        return IMAGE_STORE, f"{self.request.output}/stores/images"
 
     def _wants_features(self, trainer: str) -> bool:
         """Whether the features of the test images are asked for behind --, which a finished run may lack."""

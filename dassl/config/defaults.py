@@ -234,6 +234,13 @@ def loader_keys(node: str, which: str, **more: bool) -> list[Key]:
 DATALOADER = [
     Key("DATALOADER.NUM_WORKERS", 4, "Processes that read images; 0: read in the main process", least=0, most=256),
     Key(
+        "DATALOADER.CACHE",
+        1.0,
+        "GB of memory for decoded training images, so that a file is not decoded again in each epoch; 0: none (not in Dassl)",
+        least=0,
+        most=100_000,
+    ),
+    Key(
         "DATALOADER.K_TRANSFORMS",
         1,
         "How many augmented versions of each training image a batch holds; trainers here take one",
@@ -404,6 +411,18 @@ TEST = [
         "Whether to write the features of each image of the final test to OUTPUT_DIR/features.safetensors: float16, of length "
         "1 (not in Dassl)",
         read_with=("TEST.NO_TEST", (False,)),
+    ),
+    Key(
+        "TEST.IMAGE_STORE",
+        "",
+        "Folder where test images are kept decoded, resized and cropped, and found again; empty: nowhere (not in Dassl)",
+    ),
+    Key(
+        "TEST.IMAGE_STORE_GB",
+        25.0,
+        "Size of that folder in GB from which on nothing is added (not in Dassl)",
+        least=0,
+        most=1_000_000,
     ),
     Key("TEST.NO_TEST", False, "True: train only"),
     Key("TEST.SPLIT", "test", "Images of the final evaluation", choices=("test", "val")),

@@ -68,7 +68,7 @@ class Loader(DataLoader):
 
     def _of(self, batches: _Changed | None, **others: Any) -> Loader:
         others.setdefault("dataset", self.dataset)
-        made = Loader(batch_sampler=batches, num_workers=self.num_workers, pin_memory=self.pin_memory, **others)
+        made = type(self)(batch_sampler=batches, num_workers=self.num_workers, pin_memory=self.pin_memory, **others)
         made.collate_fn = self.collate_fn
         return made
 

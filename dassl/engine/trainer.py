@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import torch
-from dassl.data import DataManager
+from dassl.data import DataManager, DatasetWrapper
 from dassl.evaluation import Predicted, build_evaluator
 from dassl.evaluation.evaluator import CONFUSION
 from dassl.utils.files import mkdir_if_missing
@@ -228,6 +228,10 @@ class SimpleTrainer(TrainerBase):
         self.init_writer(writer_dir)
         self.begin_tracking(resumed=self.start_epoch > 0)
         self.time_start = time.time()
+        if self.max_epoch - self.start_epoch > 1:
+            for loader in (self.train_loader_x, self.train_loader_u):
+                if isinstance(getattr(loader, "dataset", None), DatasetWrapper):
+                    loader.dataset.keep_images()
 
     def begin_tracking(self, *, resumed: bool = False) -> None:
         """Let the trackers that LOGGER names follow this run, see `caspl.train` and `closing_trackers`."""

@@ -69,7 +69,7 @@ def test_no_image_is_read_or_encoded_after_the_pool_is_made(build, monkeypatch):
         raise AssertionError("an image was encoded")
 
     monkeypatch.setattr(trainer.model.prompted.clip.visual, "forward", refused)
-    monkeypatch.setattr("dassl.data.data_manager.read_image", refused)
+    monkeypatch.setattr("dassl.data.decoded.read_image", refused)
     monkeypatch.setattr(crop_pool, "encoded", refused)
     batches = {}
     for trainer.epoch in range(3):

@@ -108,6 +108,7 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("teacher", "image features of teachers", ENDING, rows_of("teacher"), check_rows),
+        Kind("images", "test images, resized and cropped", ENDING, rows_of("images"), check_rows),
         Kind(
             "features", "image features of test sets", ".safetensors", features_with("vision prompts"), check_features
         ),

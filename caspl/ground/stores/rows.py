@@ -156,7 +156,26 @@ class Rows:
             self._let_go(segment)
         return mended
 
+    def missing(self, names: Sequence[bytes]) -> np.ndarray:
+        """Which of the names are not there now, neither here nor published by others: their places. No row is read."""
+        self._look_around()
+        there = np.array([name in self._pending for name in names], bool)
+        for segment in self._segments:
+            there |= segment.has(names)
+        return np.flatnonzero(~there)
+
     # ------------------------------------------------------------ adding
+    @property
+    def adds(self) -> bool:
+        """Whether what is given to `add` is kept; not where the disk has refused, or all stores are as large as they may be."""
+        return self._adds
+
+    def has_room(self, rows: int) -> bool:
+        """Whether so many rows can be added. Where not, that is told once, and nothing is added any more."""
+        if self._adds and (full := self._full(rows * self.shape.record_bytes)):
+            self._stop_adding(full)
+        return self._adds
+
     def add(self, names: Sequence[bytes], rows: np.ndarray) -> None:
         """Keep rows [N, width] under N names, from now on in this process, for others once they are published.
 

@@ -1,7 +1,7 @@
 """One file of rows: names of 16 bytes and as many numbers for each, with an index to find them by.
 
     header   64 bytes: mark, version, width, number format, rows, digest of the facts, checksum of these and of the index
-    records  rows x (name: 16 bytes, checksum: 4 bytes, values: width x 2 or 4 bytes)
+    records  rows x (name: 16 bytes, checksum: 4 bytes, values: width x 1, 2 or 4 bytes)
     index    rows x 8 bytes: the first half of each name as a number, ascending, as the records are
 
 A record's checksum is CRC-32 over the digest of the facts, the name and the values: neither a changed bit nor a file in another
@@ -26,8 +26,8 @@ from ..files import regular
 ENDING = ".rows"
 MARK, VERSION = b"casplrow", 1
 NAME_BYTES, CHECK_BYTES = 16, 4
-FORMATS = {"float16": b"f2\0\0", "float32": b"f4\0\0"}
-MOST_WIDTH = 2**16  # far above the width of any features
+FORMATS = {"float16": b"f2\0\0", "float32": b"f4\0\0", "uint8": b"u1\0\0"}
+MOST_WIDTH = 2**26  # the pixels of an image of 4,096 x 4,096
 _HEADER = struct.Struct("<8sIIQ4s4x16s16s")
 _SUMMED = _HEADER.size - 16  # bytes of the header in front of its checksum
 
@@ -188,6 +188,10 @@ class Segment:
         size = self.header.shape.record_bytes
         names = (_read(self._opened(), 8, _HEADER.size + place * size) for place in range(self.header.rows))
         return np.fromiter(map(order, names), "<u8", self.header.rows)
+
+    def has(self, names: Sequence[bytes]) -> np.ndarray:
+        """Which of the names are there, by their first halves: booleans. No record is read."""
+        return np.isin(np.array([order(name) for name in names], "<u8"), self._index)
 
     def find(self, names: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values of those of the names that are there. Raises DamagedError, OSError."""

@@ -19,19 +19,23 @@ class Operation:
 
 
 class PILToFloat(Operation):
-    """PIL image -> float32 tensor (C, H, W) in [0, 1].
+    """PIL image, or its bytes as a uint8 tensor (C, H, W) -> float32 tensor (C, H, W) in [0, 1].
 
     Divides by 255 as torchvision's first ToTensor does; v2's conversion multiplies by 1/255, which differs in the
     last bit for some pixel values.
     """
 
-    def __call__(self, img: Image.Image) -> torch.Tensor:
-        if img.mode != "RGB":
-            return F.pil_to_tensor(img).contiguous().to(torch.float32).div_(255)
-        # Pillow separates the channels in less time than a tensor is permuted
-        planes = bytearray(b"".join(band.tobytes() for band in img.split()))
-        pixels = torch.frombuffer(planes, dtype=torch.uint8).view(3, img.height, img.width)
-        return pixels.to(torch.float32).div_(255)
+    def __call__(self, img: Image.Image | torch.Tensor) -> torch.Tensor:
+        return (img if isinstance(img, torch.Tensor) else pixels(img)).to(torch.float32).div_(255)
+
+
+def pixels(img: Image.Image) -> torch.Tensor:
+    """PIL image -> its bytes as a uint8 tensor (C, H, W)."""
+    if img.mode != "RGB":
+        return F.pil_to_tensor(img).contiguous()
+    # Pillow separates the channels in less time than a tensor is permuted
+    planes = bytearray(b"".join(band.tobytes() for band in img.split()))
+    return torch.frombuffer(planes, dtype=torch.uint8).view(3, img.height, img.width)
 
 
 class Random2DTranslation(Operation):

@@ -56,6 +56,7 @@ def cases(sound: Sound, seed: int) -> Iterator[Case]:
 
         yield case("train", "output folder", sound.digits("CoOp", "--output-dir", place))
         yield case("train", "feature store", sound.digits("CoOp", "TEST.FEATURE_STORE", place))
+        yield case("train", "image store", sound.digits("CoOp", "TEST.IMAGE_STORE", place))
         yield case("train", "text store", sound.digits("CoOp", "MODEL.TEXT_STORE", place))
         yield case("train", "teacher store", sound.digits("CasPLBoost", "TRAINER.CASPL.TEACHER_STORE", place))
         yield case("store", "folder", ("list", place))
@@ -90,6 +91,7 @@ def cases(sound: Sound, seed: int) -> Iterator[Case]:
     for what, argv in (
         ("limit of 64 kB a file", sound.digits("CoOp", "--output-dir", "out")),
         ("limit of 64 kB a file, a store", sound.digits("CoOp", "TEST.FEATURE_STORE", "store")),
+        ("limit of 64 kB a file, a store of images", sound.digits("CoOp", "TEST.IMAGE_STORE", "store")),
     ):
         yield Case("place", "train", what, argv, ("out", "store"), small_files)
 

@@ -20,6 +20,8 @@ from .conftest import ROOT
 
 ALL = tuple(name for name in place.trainers() if name != "LinearProbe")
 
+IMAGES = "TEST.IMAGE_STORE"
+
 
 def planner(setting="base2new", **asked):
     return Planner(Request(setting, **asked), Mistakes(print))
@@ -76,6 +78,23 @@ def test_another_store_makes_no_run_anew():
     pairs = ("TRAINER.CASPL.TEACHER_STORE", "x", "TRAINER.CASPL.TEACHER_STORE_GB", "3")
     plain, stored = (base2new(("CasPLBoost",), ("digits",), seeds=("1",), pairs=more) for more in ((), pairs))
     assert [job.settings for job in plain] == [job.settings for job in stored]
+
+
+def test_all_runs_share_a_store_of_test_images():
+    """Those of the embedded digits have nothing of it, a value behind -- wins, and runs of before stay finished."""
+
+    def stores(jobs):
+        return {job.arguments[job.arguments.index(IMAGES) + 1] if IMAGES in job.arguments else "" for job in jobs}
+
+    runs = base2new(("CasPL_CoOp", "ZeroshotCLIP"), ("dtd",), seeds=("1",), output="some where")
+    assert stores(runs) == {"some where/stores/images"}
+    assert not any(IMAGES in job.settings or "stores" in job.settings for job in runs)
+    assert stores(base2new(("CoOp",), ("digits",), seeds=("1",))) == {""}
+    for given in ("elsewhere", "none"):
+        other = base2new(("CoOp",), ("dtd",), seeds=("1",), pairs=(IMAGES, given, f"{IMAGES}_GB", "3"))
+        assert stores(other) == {given} and all(job.arguments.count(IMAGES) == 1 for job in other)
+        plain = base2new(("CoOp",), ("dtd",), seeds=("1",))
+        assert [job.settings for job in other] == [job.settings for job in plain]
 
 
 def test_another_logger_makes_no_run_anew():
