@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from caspl.clip.feature_store import FeatureStore
 from caspl.ground.stores import tree
 from caspl.ground.stores.facts import Facts
 from caspl.ground.stores.kinds import KINDS
+from caspl.ground.stores.rows import Rows
 from caspl.ground.stores.tree import kept
 
 from .conftest import FACTS, names, values
@@ -30,8 +32,14 @@ def make_texts(folder):
     FeatureStore(folder).find({"network": "a", "templates": ["a {}"]}, rows, lambda: torch.ones(2, 3), "2 texts")
 
 
+def make_images(folder):
+    rows = Rows(folder, Facts("images", {"crop": "a"}, {}), width=5, format="uint8")
+    rows.add(names(1, 2, 3), np.arange(15, dtype=np.uint8).reshape(3, 5))
+    rows.publish()
+
+
 # How a file of each kind comes about: another kind of store needs a row here
-MADE = {"teacher": None, "features": make_features, "texts": make_texts}
+MADE = {"teacher": None, "features": make_features, "texts": make_texts, "images": make_images}
 
 
 @pytest.fixture
