@@ -119,7 +119,7 @@ class Benchmark:
         if args.device != "cpu" and not torch.cuda.is_available():
             raise InputError(f"--device {args.device}: PyTorch finds no GPU here; leave it out")
         torch.set_num_threads(args.threads)
-        load, begin = os.getloadavg()[0], time.perf_counter()
+        load, begin = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, time.perf_counter()
         try:
             figures = tuple(self.measure(args))
         except ChildError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,8 @@ class Side:
             if line.startswith("{"):  # nothing that was printed before `serve` began
                 return json.loads(line)
         status = self._process.wait()
+        if status == -signal.SIGKILL:
+            raise ChildError(f"{self.name} was killed, as the system does where memory is short; take fewer classes")
         said = [text.strip() for text in self._errors.read_text(errors="replace").splitlines() if text.strip()]
         raise ChildError(f"{self.name} ended with status {status}: {said[-1] if said else 'it said nothing'}")
 
