@@ -74,7 +74,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
         folder = args.folder or Path(temporary)
         if not (folder / "shards").exists():
             write_shards(folder / "shards", args.images, args.shards)
-        (folder / "names.txt").write_text("something\n")
+        (folder / "names.txt").write_text("something\nanother\n")
         begin = time.perf_counter()
         loader = DataManager(configuration(folder, args.workers, args.batch)).train_loader_x
         counting = time.perf_counter() - begin

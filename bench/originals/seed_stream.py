@@ -26,7 +26,7 @@ from dassl.utils import set_random_seed
 from PIL import Image
 from tabulate import tabulate
 
-from bench.frame.benchmark import Benchmark
+from bench.frame.benchmark import Benchmark, count
 from bench.frame.figures import Figure
 from bench.frame.sides import ROOT
 from bench.originals.checkouts import DASSL, FOLDERS, ORIGINALS
@@ -152,9 +152,9 @@ def compared(a: dict, b: dict) -> list[str]:
     return [", ".join(prompts) or "yes", *("yes" if same else "no" for same in (samples, order, pixels))]
 
 
-def compare(method: str, checkout: Path, dassl: Path, place: Path) -> list[list[str]]:
+def compare(method: str, checkout: Path, dassl: Path, place: Path, ways: int | None) -> list[list[str]]:
     rows = []
-    for number, (config, clip, keys) in enumerate(STARTS[method]):
+    for number, (config, clip, keys) in enumerate(STARTS[method][:ways]):
         weights, sides = write_weights(clip, place), [place / f"{method}{number}" / side for side in ("ours", "theirs")]
         for folder in sides:
             write_images(folder / "images")
@@ -180,7 +180,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
             checkout, colon, dassl = folders.partition(":")
             if method not in STARTS or not equals or not colon:
                 raise InputError(f'"{argument}" is no METHOD=CHECKOUT:DASSL; methods are {", ".join(STARTS)}')
-            rows += compare(method, Path(checkout).resolve(), Path(dassl).resolve(), Path(place))
+            rows += compare(method, Path(checkout).resolve(), Path(dassl).resolve(), Path(place), args.ways)
     columns = ("method", "configuration", "keys", "prompts", "samples", "order", "pixels")
     print(tabulate(rows, columns))
     different = [row for row in rows if any(cell != "yes" for cell in row[3:])]
@@ -192,6 +192,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", metavar="METHOD=CHECKOUT:DASSL")
+    parser.add_argument("--ways", type=count, help="how many ways to start of each method (default: all)")
     parser.add_argument("--checkouts", type=Path, metavar="FOLDER", help="with checkouts under their names on GitHub")
 
 
@@ -201,6 +202,7 @@ BENCH = Benchmark(
     measure,
     arguments,
     runs={"": "--checkouts {originals}"},
+    trial="--ways 1",
     needs={"originals": ORIGINALS},
     repeats=None,
 )

@@ -13,11 +13,14 @@ import time
 from pathlib import Path
 
 from caspl import train
+from caspl.ground import door
 from caspl.prompting.zeroshot import features
 from caspl.trainers.prompt_trainer import PromptTrainer
 
 
-def main(way: str, file: str, *words: str) -> int:
+def main() -> int:
+    way, file, *words = sys.argv[1:]
+
     def first_step(trainer: PromptTrainer, batch: dict) -> None:
         Path(file).write_text(str(time.time()))
         raise SystemExit
@@ -25,8 +28,8 @@ def main(way: str, file: str, *words: str) -> int:
     PromptTrainer.forward_backward = first_step
     if way == "plain":
         features.FEW_OPERATIONS = math.inf
-    return train.main([*words])
+    return train.main(words)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(door.run(main))
