@@ -16,8 +16,15 @@ from caspl.ground.errors import InputError
 from measured import record
 
 ROOT = Path(__file__).resolve().parents[2]
+MODULES_IN_A_FOLDER = 9  # as tests/test_rooms.py has it; __init__ is not counted
 BENCHMARKS = command.every()
 RUNS = [pytest.param(one, label, id=f"{one.name} {label}") for one in BENCHMARKS.values() for label in one.runs]
+
+
+def test_rooms_have_a_few_modules_each_and_none_lies_outside():
+    folders = [folder for folder in (ROOT / "bench").iterdir() if folder.is_dir() and folder.name != "__pycache__"]
+    assert {path.name for path in (ROOT / "bench").glob("*.py")} == {"__init__.py", "__main__.py"}
+    assert not [folder for folder in folders if len([*folder.glob("*.py")]) - 1 > MODULES_IN_A_FOLDER]
 
 
 def test_every_module_declares_itself_or_is_a_part_of_others():
@@ -122,6 +129,19 @@ def test_some_with_what_only_the_user_has(two, tmp_path, capsys):
     assert "python -m bench some {place} --repeats 1" in results.read(path)  # no place of this machine
     assert command.main(["all", "--skip", "some,bad", "--results", str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "nothing to do"
+
+
+def test_what_was_stopped_keeps_what_it_has(two, tmp_path, monkeypatch):
+    def one(run, *_):
+        if run.label == "own":
+            raise KeyboardInterrupt
+        return record(run.benchmark.command(run.label)), ""
+
+    monkeypatch.setattr(running, "_one", one)
+    path, words = tmp_path / "results.json", ["--only", "some", "--given", f"place={tmp_path}"]
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["all", *words, "--results", str(path)])
+    assert results.read(path).keys() == {"python -m bench some --repeats 5"}
 
 
 def test_a_missed_target_is_said_and_kept(two, tmp_path, monkeypatch, capsys):

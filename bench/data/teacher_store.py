@@ -17,7 +17,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.frame.benchmark import Benchmark
+from bench.frame.benchmark import Benchmark, Table
 from bench.frame.benchmark import count as whole
 from bench.frame.figures import Figure, faster, median, ratio
 from bench.frame.sides import difference
@@ -66,7 +66,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
         }
         epoch(trainer, batches, Path(folder, "full"))
         paths = {name: timed(lambda way=way: epoch(trainer, batches, way())) for name, way in ways.items()}
-        times = alternating(paths, args.repeats)
+        times = alternating(paths, args.repeats, warm_up=args.warm_up)
         trainer.rows = reopened(trainer.rows, Path(folder, "full"))
         found = gradients(trainer, batches[0])
         rows, trainer.rows = trainer.rows, None
@@ -96,6 +96,18 @@ BENCH = Benchmark(
     __doc__,
     measure,
     arguments,
-    runs={"50 classes": "--classes 50 --repeats 5"},
-    trial="--classes 2 --batch 1 --batches 1 --repeats 1",
+    runs={"50": "--classes 50 --repeats 5"},
+    trial="--classes 2 --batch 1 --batches 1",
+    tables={
+        "teacher_store": Table(
+            head="classes",
+            columns={
+                "an image, no store": "an image, without",
+                "an empty store": "an image, empty",
+                "a full store": "an image, full",
+                "faster": "faster with a full store",
+                "loss and gradients differ": "difference of loss and gradients",
+            },
+        )
+    },
 )

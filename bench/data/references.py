@@ -72,7 +72,7 @@ def started(way: str, backbone: str, folder: Path, threads: int) -> float:
     settings = {"CASPL_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": str(threads)}
     begin = time.time()
     done = subprocess.run(
-        [sys.executable, "-m", "bench.training.first_step", way, str(file), *given],
+        [sys.executable, "-m", "bench.data.first_step", way, str(file), *given],
         cwd=ROOT,
         env={**os.environ, **settings},
         capture_output=True,

@@ -1,6 +1,6 @@
 """A part of references.py: a run of train.py in a process of its own, up to its first step, whose moment it writes into a file.
 
-    python -m bench.training.first_step WAY FILE [what train.py takes]
+    python -m bench.data.first_step WAY FILE [what train.py takes]
 
 WAY "plain" encodes all texts at all positions and keeps none, as every run did.
 """
