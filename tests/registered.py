@@ -23,3 +23,9 @@ PROMPT_LEARNERS = (*METHODS, *CASCADED)
 def tiers(names, *quick):
     """All `names` as parameters of a test; those that are not among the `quick` are left for the whole suite."""
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+def keys_of(name, precision, boosting=None):
+    """The keys that give any trainer of ours a precision, and those that stand behind boosting prompts theirs."""
+    own = next(key.name for key in TRAINER_REGISTRY.get(name).own_keys if key.name.endswith(".PREC"))
+    return (own, precision, *(("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()))

@@ -94,7 +94,11 @@ class CropPool:
         pool = Pool(items, {name: features[vision_digest(groups)] for name, groups in encoders.items()})
         self.crops = [pool]
         self.train_loader_x = self.dm.train_loader_x = DataLoader(
-            pool, batch_size=loader.batch_size, sampler=loader.sampler, drop_last=loader.drop_last
+            pool,
+            batch_size=loader.batch_size,
+            sampler=loader.sampler,
+            drop_last=loader.drop_last,
+            pin_memory=loader.pin_memory,
         )
 
     def _refuse_many(self, images: int) -> None:

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from caspl.ground.devices.transfers import is_waited_for
 from caspl.ground.processes import together
+from caspl.ground.tensors.finite import checked_scores
 
 
 class Encoding:
@@ -20,7 +22,7 @@ class Encoding:
     """
 
     image_features: np.ndarray | None = None
-    _kept: list[np.ndarray] | None = None  # batches of the evaluation under way; None: nobody asks for them
+    _kept: list[Tensor] | None = None  # batches of the evaluation under way; None: nobody asks for them
 
     @property
     def keeps(self) -> bool:
@@ -30,7 +32,15 @@ class Encoding:
     def keep(self, features: Tensor) -> None:
         """Normalised features [B, E] of a batch."""
         if self._kept is not None:
-            self._kept.append(features.detach().to(torch.float16).cpu().numpy())
+            self._kept.append(features.detach().to(torch.float16))
+
+    def checked(self, scores: Tensor) -> Tensor:
+        """`scores` [B, C] as they are. Raises NotFiniteError where they give no accuracy.
+
+        On CUDA that is left to an evaluator that does it when it is asked for results, as our Dassl's does.
+        """
+        later = getattr(self.evaluator, "checks_scores", False) and not is_waited_for(scores.device)
+        return scores if later else checked_scores(scores)
 
     def test(self, split: str | None = None) -> float:
         """As Dassl's."""
@@ -44,8 +54,8 @@ class Encoding:
         return result
 
     @staticmethod
-    def _of_all(own: list[np.ndarray]) -> np.ndarray | None:
+    def _of_all(own: list[Tensor]) -> np.ndarray | None:
         """The features of all batches in their order, of which each process of a job has computed every so-maniest."""
-        shared = together.gathered(lambda: [torch.from_numpy(batch) for batch in own])
-        batches = [batch.numpy() for turn in zip_longest(*shared) for batch in turn if batch is not None]
-        return np.concatenate(batches) if batches else None
+        shared = together.gathered(lambda: own)
+        batches = [batch.cpu() for turn in zip_longest(*shared) for batch in turn if batch is not None]
+        return torch.cat(batches).numpy() if batches else None

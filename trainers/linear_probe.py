@@ -20,10 +20,11 @@ from yacs.config import CfgNode
 from caspl.checkpoints.family import read_checkpoint
 from caspl.clip.backbones import load_backbone
 from caspl.clip.precision import resolve_precision
+from caspl.ground.devices.transfers import onto
 from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
 from caspl.ground.processes import together
-from caspl.ground.tensors.finite import NotFiniteError, checked_scores
+from caspl.ground.tensors.finite import NotFiniteError
 
 from .encoding import Encoding
 from .keys import Declaring, completed, precision_key
@@ -121,8 +122,8 @@ class LinearProbe(Recording, Declaring, Encoding, TrainerX):
             tfm=build_transform(cfg, is_train=False),
             is_train=False,
         )
-        batches = [(self.encode(batch["img"].to(self.device)).cpu(), batch["label"]) for batch in loader]
-        features, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        batches = [(self.encode(*onto(self.device, batch["img"])), batch["label"]) for batch in loader]
+        features, labels = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
         if bad := int((~torch.isfinite(features).all(dim=1)).sum()):
             raise NotFiniteError(
                 f"the features of {bad} of {len(features)} images are not finite; set TRAINER.LINEARPROBE.PREC fp32, or take "
@@ -175,4 +176,4 @@ class LinearProbe(Recording, Declaring, Encoding, TrainerX):
     def model_inference(self, input: Tensor) -> Tensor:
         features = self.encode(input)
         self.keep(F.normalize(features, dim=-1))
-        return checked_scores(self.classifier(features))
+        return self.checked(self.classifier(features))

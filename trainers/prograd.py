@@ -11,6 +11,7 @@ from torch import Tensor
 
 from caspl.clip.precision import at_least_float32
 from caspl.clip.templates import template_for
+from caspl.ground.devices.transfers import onto
 from caspl.ground.keys import Key
 from caspl.prompting.groups import PromptGroup
 from caspl.prompting.zeroshot.features import zeroshot_features
@@ -39,9 +40,8 @@ def without_conflict(gradient: Tensor, general: Tensor, strength: float) -> Tens
     """`gradient` without `strength` times its part along `general`, where the two point apart (paper, equation 5)."""
     direction = general / general.norm().clamp_min(torch.finfo(general.dtype).tiny)
     along = (gradient * direction).sum()
-    if along >= 0:
-        return gradient
-    return gradient - strength * along * direction  # also where `general` is not finite, for the step to see it
+    without = gradient - strength * along * direction  # also where `general` is not finite, for the step to see it
+    return torch.where(along >= 0, gradient, without)  # on the device, without asking it
 
 
 @register
@@ -65,7 +65,7 @@ class ProGrad(CoOp):
         return super().encoders() | {PLAIN: []}
 
     def parse_batch_train(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        self.plain_images = batch[PLAIN].to(self.device) if PLAIN in batch else None
+        self.plain_images = onto(self.device, batch[PLAIN])[0] if PLAIN in batch else None
         return super().parse_batch_train(batch)
 
     def general_loss(self, images: Tensor, logits: Tensor) -> Tensor:

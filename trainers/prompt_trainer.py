@@ -26,6 +26,7 @@ from caspl.checkpoints.run import save_run
 from caspl.clip.backbones import Backbone, load_backbone
 from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import resolve_precision
+from caspl.ground.devices.transfers import onto
 from caspl.ground.errors import InputError, listed, naming
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
@@ -35,7 +36,7 @@ from caspl.ground.tensors.shapes import differences, shapes_of
 from caspl.ground.tensors.values import LARGEST_PROMPT, impossible
 from caspl.prompting.groups import PromptGroup
 from caspl.prompting.learners import Learner
-from caspl.prompting.model import CachedClassFeatures, PromptedCLIP
+from caspl.prompting.model import CachedClassFeatures, PromptedCLIP, Unchanged
 
 from .course import Course
 from .crops import KEYS as CROPS
@@ -67,18 +68,28 @@ class PromptModel(nn.Module):
         super().__init__()
         self.prompted, self.learner = prompted, learner
         self.class_features = CachedClassFeatures(prompted)
+        self._groups, self._unchanged = None, Unchanged()
+
+    def groups(self) -> list[PromptGroup]:
+        """The learner's groups; on a GPU an evaluation has the same ones in all batches, by which class features are found."""
+        tensors = [*self.learner.parameters(), *self.learner.buffers()]
+        if torch.is_grad_enabled() or all(tensor.is_cpu for tensor in tensors):
+            return self.learner()
+        if not self._unchanged(tensors):
+            self._groups = self.learner()
+        return self._groups
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Normalised features [B, E] of images [B, 3, H, W]."""
-        return self._features(images, self.learner())
+        return self._features(images, self.groups())
 
     def classify(self, image_features: Tensor) -> Tensor:
         """Logits [B, C] of images whose normalised features [B, E] are known."""
-        return self.prompted.logits(image_features, self.class_features(self.learner()))
+        return self.prompted.logits(image_features, self.class_features(self.groups()))
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised features of images [B, 3, H, W] and of the classes: [B, E], [C, E]."""
-        groups = self.learner()
+        groups = self.groups()
         return self._features(images, groups), self.class_features(groups)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -221,7 +232,7 @@ class PromptTrainer(Recording, Declaring, References, Encoding, FromStore, Cropp
         """As Dassl's; raises DivergedError, before anything is saved, where the last prompts give no finite scores."""
         if self.epoch + 1 == self.max_epoch or finite.largest_norm(self.trained) > SUSPECT:
             with torch.no_grad():  # each process tries its own images, and all of them end where one does
-                together.gathered(lambda: self.model_inference(self.last_images)[:0])
+                together.gathered(lambda: finite.checked_scores(self.model_inference(self.last_images))[:0])
         super().after_epoch()
 
     def after_train(self) -> None:
@@ -278,10 +289,10 @@ class PromptTrainer(Recording, Declaring, References, Encoding, FromStore, Cropp
                 input = self.model.encode_images(input)
             if input.dim() == 2:
                 self.keep(input)
-            return finite.checked_scores(self.model.classify(input) if input.dim() == 2 else self.model(input))
+            return self.checked(self.model.classify(input) if input.dim() == 2 else self.model(input))
 
     def parse_batch_train(self, batch) -> tuple[Tensor, Tensor]:
-        return batch["img"].to(self.device), batch["label"].to(self.device)
+        return onto(self.device, batch["img"], batch["label"])
 
     def extra_state(self) -> dict:
         return {"scaler": self.scaler.state_dict(), "course": self.course.state(), "networks": self.networks()}

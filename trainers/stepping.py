@@ -11,17 +11,21 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from dassl.metrics import compute_accuracy
 from torch import Tensor
 
+from caspl.ground.devices import transfers
 from caspl.ground.errors import InputError
 from caspl.ground.processes import together
 from caspl.ground.processes.shares import share_of
 from caspl.ground.tensors import finite
 from caspl.ground.tensors.checksum import checksum
+
+from .scaling import scaled_step
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +57,11 @@ class Stepping(finite.Watched):
     shares_batches = True
     whole_batch = 0
 
-    def forward_backward(self, batch: Mapping[str, Any]) -> dict[str, float]:
-        """A step on a batch. Raises DivergedError at the first number that is not finite, or at absurd prompts."""
+    def forward_backward(self, batch: Mapping[str, Any]) -> Mapping[str, float]:
+        """A step on a batch. Raises DivergedError at the first number that is not finite, or at absurd prompts.
+
+        On CUDA it does so where its numbers are first looked at, see `finite.Watched.figures`.
+        """
         self.optim.zero_grad()
         whole, figures = self.whole_batch or len(batch["img"]), {}
         for part in self.batch_parts(batch):
@@ -68,14 +75,18 @@ class Stepping(finite.Watched):
             figures = {name: figures[name] + value if figures else value for name, value in weighted.items()}
         together.sum_up([*figures.values(), *self.gradients()])
         self.complete_gradients()
-        self.step(figures["loss"])
-        summary = self.check_numbers(**figures, parameters=finite.largest_norm(self.trained))
-        del summary["parameters"]
+        unread = self.step(figures["loss"])
+        then = partial(self.note, self.epoch, whole)
+        summary = self.figures(then, **figures, **unread, parameters=finite.largest_norm(self.trained))
         if self.batch_idx + 1 == self.num_batches:
             self.update_lr()
-        self.course.add(self.epoch, whole, summary["loss"], summary.get("acc"))
         self.last_images = images
         return summary
+
+    def note(self, epoch: int, images: int, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Called with the numbers of each step when they are known: those to report."""
+        self.course.add(epoch, images, numbers["loss"], numbers.get("acc"))
+        return {name: numbers[name] for name in ("loss", "acc") if name in numbers}
 
     def batch_parts(self, batch: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """The parts of a batch that go through the model in this process, one after another."""
@@ -98,16 +109,27 @@ class Stepping(finite.Watched):
     def complete_gradients(self) -> None:
         """Called when the gradients of all parts and processes are summed: what is to be done with them before the step."""
 
-    def step(self, loss: Tensor) -> None:
-        """Step on the gradients, unless they are not finite: under a scaler that is a step left out, else divergence."""
-        if not self.scaler.is_enabled():
-            self.check_numbers(
-                loss=loss, gradients=finite.largest_norm(p.grad for p in self.trained if p.grad is not None)
-            )
-        self.scaler.step(self.optim)
-        self.scaler.update()
-        if self.scaler.is_enabled() and self.scaler.get_scale() < SMALLEST_SCALE:
-            self.diverged(f"gradients are not finite at a loss scale of {self.scaler.get_scale():.2g} either")
+    def step(self, loss: Tensor) -> dict[str, Tensor]:
+        """Step on the gradients, unless they are not finite: under a scaler that is a step left out, else divergence.
+
+        Gives what is to be looked at with the figures of the step. On CUDA that is the gradients, too: a step on some that are
+        not finite is made, and ends the training a step later.
+        """
+        if self.scaler.is_enabled():
+            scaled_step(self.scaler, self.optim)
+            self.scaler.update()
+            return {"scale": self.scaler._get_scale_async()}
+        gradients = finite.largest_norm(p.grad for p in self.trained if p.grad is not None)
+        if transfers.is_waited_for(loss.device):
+            self.check_numbers(loss=loss, gradients=gradients)
+        self.optim.step()
+        return {} if transfers.is_waited_for(loss.device) else {"gradients": gradients}
+
+    def found_wrong(self, numbers: Mapping[str, float]) -> str:
+        scale = numbers.get("scale", 1.0)
+        if scale < SMALLEST_SCALE:
+            return f"gradients are not finite at a loss scale of {scale:.2g} either"
+        return super().found_wrong(numbers)
 
     # ------------------------------------------------------------ several processes
     def before_train(self) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from caspl.clip.feature_store import FeatureStore
+from caspl.ground.devices.transfers import onto
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
 from caspl.ground.processes import together
@@ -45,8 +46,9 @@ def encoded(trainer: PromptTrainer, batches: Iterable[dict[str, Any]], groups: S
     prompted, features, places = trainer.model.prompted, [], []
     with trainer.precision.autocast():
         for batch in batches:
-            features.append(prompted.image_features(batch["img"].to(trainer.device), groups).cpu())
+            features.append(prompted.image_features(*onto(trainer.device, batch["img"]), groups))
             places.append(batch["index"])
+    features = [torch.cat(features).cpu()] if features else []
     shared = together.gathered(lambda: (features, places))
     features, places = ([part for parts in each for part in parts] for each in zip(*shared, strict=True))
     return torch.cat(features)[torch.cat(places).argsort()]
@@ -95,7 +97,7 @@ class StoredFeatures:
         known = facts(self.trainer, groups, self.loader.dataset.transform)
         paths = [item.impath for item in items]
         features = kept(self.store, known, paths, partial(encoded, self.trainer, own_batches(self.loader), groups))
-        labels = torch.tensor([item.label for item in items])
+        features, labels = onto(self.trainer.device, features, torch.tensor([item.label for item in items]))
         for first in range(0, len(items), size):
             yield {"img": features[first : first + size], "label": labels[first : first + size]}
 

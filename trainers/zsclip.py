@@ -11,7 +11,6 @@ from caspl.clip.precision import resolve_precision
 from caspl.clip.templates import ENSEMBLE, template_for
 from caspl.ground.errors import InputError, naming
 from caspl.ground.keys import Key
-from caspl.ground.tensors.finite import checked_scores
 from caspl.prompting.zeroshot.features import zeroshot_features
 
 from .encoding import Encoding
@@ -61,7 +60,7 @@ class ZeroshotCLIP(Declaring, References, Encoding, TrainerX):
             features = self.backbone.image_features(input)
             self.keep(features)
             scores = self.backbone.model.logit_scale.exp() * features @ self.class_features.to(features.dtype).T
-        return checked_scores(scores)
+        return self.checked(scores)
 
     def train(self) -> None:
         raise InputError(self.obstacle(self.cfg))

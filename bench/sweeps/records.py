@@ -30,11 +30,14 @@ def evaluate(batches: list[torch.Tensor], labels: torch.Tensor, collector: Colle
     """Seconds that the evaluator takes, with the `collector` or as before there was one."""
     start, true, predicted = time.perf_counter(), [], []
     for number in range(len(labels) // BATCH):
-        scores = checked_scores(batches[number % len(batches)])
-        gt = labels[number * BATCH : (number + 1) * BATCH].tolist()
-        true.extend(gt)
-        guesses = scores.max(1)[1]
-        predicted.extend(guesses.tolist() if collector is None else collector.add(scores, guesses, gt))
+        scores, gt = batches[number % len(batches)], labels[number * BATCH : (number + 1) * BATCH]
+        if collector is None:
+            true.extend(gt.tolist())
+            predicted.extend(checked_scores(scores).max(1)[1].tolist())
+        else:
+            collector.add(scores, gt)
+    if collector is not None:
+        collector.numbers()
     return time.perf_counter() - start
 
 

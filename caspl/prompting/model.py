@@ -85,6 +85,35 @@ class PromptedCLIP(nn.Module):
         return self.logits(self.image_features(images, groups), self.class_features(groups))
 
 
+class Unchanged:
+    """Whether tensors are still what they were when it was asked before.
+
+    On the CPU their values are compared. Elsewhere that would be to wait for the device: there they have to be the same
+    objects, into which nothing was written since by PyTorch's count (which knows nothing of writes through `.data`).
+    """
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Tensor, tuple]] | None = None
+
+    def __call__(self, tensors: Sequence[Tensor]) -> bool:
+        before = self._before
+        same = before is not None and len(before) == len(tensors)
+        if same and all(map(_is_as_before, tensors, before)):
+            return True
+        self._before = [(t.detach().clone() if t.is_cpu else t, _state(t)) for t in tensors]
+        return False
+
+
+def _state(tensor: Tensor) -> tuple:
+    writes = 0 if tensor.is_cpu or tensor.is_inference() else tensor._version
+    return tensor.dtype, tensor.device, writes
+
+
+def _is_as_before(tensor: Tensor, before: tuple[Tensor, tuple]) -> bool:
+    known, state = before
+    return state == _state(tensor) and (torch.equal(tensor, known) if tensor.is_cpu else tensor is known)
+
+
 class CachedClassFeatures:
     """Class features that are encoded once as long as the text prompts stay the same, instead of once per batch.
 
@@ -94,7 +123,7 @@ class CachedClassFeatures:
     def __init__(self, model: PromptedCLIP):
         self.model = model
         self._kind: tuple | None = None
-        self._prompts: list[Tensor] = []
+        self._unchanged = Unchanged()
         self._features: Tensor | None = None
 
     def __call__(self, groups: Sequence[PromptGroup]) -> Tensor:
@@ -104,14 +133,8 @@ class CachedClassFeatures:
         # Besides the prompts' values, where they stand and the tower's number format decide the features.
         tower = self.model.clip.positional_embedding
         kind = tuple((len(group.text), group.after_name) for group in groups), tower.dtype, tower.device
-        if kind != self._kind or not _same(prompts, self._prompts):
+        if not self._unchanged(prompts) or kind != self._kind:
             with torch.no_grad():
                 self._features = self.model.class_features(groups)
-            self._kind, self._prompts = kind, [entry.detach().clone() for entry in prompts]
+            self._kind = kind
         return self._features
-
-
-def _same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
-    return len(a) == len(b) and all(
-        x.dtype == y.dtype and x.device == y.device and torch.equal(x, y) for x, y in zip(a, b, strict=True)
-    )

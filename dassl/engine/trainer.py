@@ -15,10 +15,10 @@ from dassl.data import DataManager, DatasetWrapper
 from dassl.evaluation import Predicted, build_evaluator
 from dassl.evaluation.evaluator import CONFUSION
 from dassl.utils.files import mkdir_if_missing
-from dassl.utils.meters import AverageMeter, MetricMeter
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from caspl.ground.devices.transfers import onto
 from caspl.ground.errors import InputError, unknown_name
 from caspl.ground.files import check_writable
 from caspl.ground.keys import flat
@@ -28,6 +28,7 @@ from caspl.ground.yaml_files import load_yaml
 
 from . import resume, trackers
 from .base import TrainerBase
+from .reporting import Reports
 from .scoring import scored
 
 __all__ = ["SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
@@ -272,7 +273,7 @@ class SimpleTrainer(TrainerBase):
         """Call `forward_backward` with each entry of `batches`, and report losses, times and the learning rate."""
         self.set_model_mode("train")
         self.num_batches = num_batches
-        losses, batch_time, data_time = MetricMeter(), AverageMeter(), AverageMeter()
+        reports = Reports(self, num_batches)
         bar = tqdm(
             batches,
             total=num_batches,
@@ -283,32 +284,11 @@ class SimpleTrainer(TrainerBase):
         )
         end = time.time()
         for self.batch_idx, batch in enumerate(bar):
-            data_time.update(time.time() - end)
-            loss_summary = self.forward_backward(*batch)
-            batch_time.update(time.time() - end)
-            losses.update(loss_summary)
-            self._report_batch(losses, batch_time, data_time)
+            loaded = time.time()
+            figures = self.forward_backward(*batch)
+            reports.add(figures, time.time() - end, loaded - end)
             end = time.time()
-
-    def _report_batch(self, losses: MetricMeter, batch_time: AverageMeter, data_time: AverageMeter) -> None:
-        """Log a line every TRAIN.PRINT_FREQ batches (every batch of a shorter epoch), and write scalars."""
-        frequency, batch = self.cfg.TRAIN.PRINT_FREQ, self.batch_idx + 1
-        if frequency > 0 and (batch % frequency == 0 or self.num_batches < frequency):
-            remaining = self.num_batches - batch + (self.max_epoch - self.epoch - 1) * self.num_batches
-            eta = datetime.timedelta(seconds=int(batch_time.avg * remaining))
-            logger.info(
-                f"epoch [{self.epoch + 1}/{self.max_epoch}] "
-                f"batch [{batch}/{self.num_batches}] "
-                f"time {batch_time.val:.3f} ({batch_time.avg:.3f}) "
-                f"data {data_time.val:.3f} ({data_time.avg:.3f}) "
-                f"{losses} "
-                f"lr {self.get_current_lr():.4e} "
-                f"eta {eta}"
-            )
-        step = self.epoch * self.num_batches + self.batch_idx
-        for name, meter in losses.meters.items():
-            self.write_scalar(f"train/{name}", meter.avg, step)
-        self.write_scalar("train/lr", self.get_current_lr(), step)
+        reports.finish()
 
     # ------------------------------------------------------------ evaluation
     @torch.no_grad()
@@ -348,7 +328,7 @@ class SimpleTrainer(TrainerBase):
 
     def parse_batch_test(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images (B, 3, height, width) and labels (B,) on the trainer's device."""
-        return batch["img"].to(self.device), batch["label"].to(self.device)
+        return onto(self.device, batch["img"], batch["label"])
 
     def get_current_lr(self, names: str | list[str] | None = None) -> float:
         """Return the learning rate of the first parameter group of the first model."""
@@ -364,7 +344,7 @@ class TrainerX(SimpleTrainer):
 
     def parse_batch_train(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return images (B, 3, height, width), labels (B,) and domains (B,) on the trainer's device."""
-        return batch["img"].to(self.device), batch["label"].to(self.device), batch["domain"].to(self.device)
+        return onto(self.device, batch["img"], batch["label"], batch["domain"])
 
 
 class TrainerXU(SimpleTrainer):
@@ -396,4 +376,4 @@ class TrainerXU(SimpleTrainer):
         self, batch_x: dict[str, Any], batch_u: dict[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return images and labels of the labelled batch and images of the other, on the trainer's device."""
-        return batch_x["img"].to(self.device), batch_x["label"].to(self.device), batch_u["img"].to(self.device)
+        return onto(self.device, batch_x["img"], batch_x["label"], batch_u["img"])

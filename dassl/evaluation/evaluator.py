@@ -13,7 +13,6 @@ from dassl.utils.checkpoint import save_plain
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
-from caspl.ground.tensors.finite import checked_scores
 
 from .build import EVALUATOR_REGISTRY
 from .predicted import Collector, Predicted
@@ -50,6 +49,8 @@ class EvaluatorBase:
 class Classification(EvaluatorBase):
     """Results of single-label classification, reported as Dassl 0.6.3."""
 
+    checks_scores = True  # so that nobody else need look at them batch by batch (not in Dassl)
+
     def __init__(self, cfg: CfgNode, lab2cname: dict[int, str] | None = None, **kwargs: Any) -> None:
         super().__init__(cfg)
         if cfg.TEST.PER_CLASS_RESULT and lab2cname is None:
@@ -58,19 +59,16 @@ class Classification(EvaluatorBase):
         self.reset()
 
     def reset(self) -> None:
-        self._y_true: list[int] = []
-        self._y_pred: list[int] = []
         self._collector = Collector()
 
     def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
         """Take in scores `mo` (B, C) and labels `gt` (B,), int64.
 
         Raises:
-            NotFiniteError: an image's highest score is not a finite number, so that it has no prediction.
+            NotFiniteError: an image's highest score is not a finite number, so that it has no prediction. On CUDA `evaluate`
+                raises it.
         """
-        labels = gt.tolist()
-        self._y_true.extend(labels)
-        self._y_pred.extend(self._collector.add(mo, checked_scores(mo).max(1)[1], labels))
+        self._collector.add(mo, gt)
 
     def predicted(self) -> Predicted | None:
         return self._collector.predicted()
@@ -84,7 +82,7 @@ class Classification(EvaluatorBase):
         """
         from sklearn.metrics import f1_score  # slow to import, and needed here only
 
-        true, predicted = np.array(self._y_true), np.array(self._y_pred)
+        true, predicted = self._collector.numbers()
         total, correct = len(true), int((true == predicted).sum())
         accuracy = 100.0 * correct / total
         macro_f1 = 100.0 * float(f1_score(true, predicted, average="macro", labels=np.unique(true)))

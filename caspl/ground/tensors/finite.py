@@ -1,19 +1,21 @@
 """Training that diverges: the numbers that tell, looked at before they are stepped on, believed or written.
 
-A trainer reads its loss and the largest norms of gradients and parameters from the device together (`read`), which costs no
-more waiting than reading the loss; the first one that is out of bounds ends the run with a DivergedError.
+A trainer reads its loss and the largest norms of gradients and parameters from the device together, which costs no more waiting
+than reading the loss; the first one that is out of bounds ends the run with a DivergedError. From a CUDA device they come when
+the next step is under way (`Watched.figures`): that step is in vain then, and nothing of it is written.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..devices.transfers import Figures, Reading
 from ..errors import listed
 
 
@@ -42,10 +44,8 @@ def largest_norm(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def read(**values: Tensor) -> dict[str, float]:
-    """Tensors of one element as numbers, fetched from their device in one transfer."""
-    return dict(
-        zip(values, torch.stack([value.detach().reshape(()) for value in values.values()]).tolist(), strict=True)
-    )
+    """Tensors of one element as numbers, fetched from their device in one transfer, which is waited for."""
+    return Reading(values).numbers()
 
 
 def wrong(numbers: Mapping[str, float], most: Mapping[str, float]) -> str:
@@ -71,14 +71,23 @@ def spoiled(tensors: Mapping[str, Any], *, infinite: bool = True) -> list[str]:
     return found
 
 
-def checked_scores(scores: Tensor) -> Tensor:
-    """`scores` [B, C] as they are. Raises NotFiniteError where an image has a NaN or no largest finite score."""
-    bad = int((~torch.isfinite(scores.detach().amax(dim=-1))).sum())
+def without_answer(scores: Tensor) -> Tensor:
+    """How many images of `scores` [B, C] have a NaN or no largest finite score, a whole number on their device."""
+    return (~torch.isfinite(scores.detach().amax(dim=-1))).sum()
+
+
+def refuse(bad: int, images: int) -> None:
+    """Raise NotFiniteError where `bad` of so many images are `without_answer`."""
     if bad:
         raise NotFiniteError(
-            f"the scores of {bad} of {len(scores)} images are not finite, so there is no accuracy: the model is spoiled, or "
+            f"the scores of {bad} of {images} images are not finite, so there is no accuracy: the model is spoiled, or "
             f"its weights are too large for the number format it computes in"
         )
+
+
+def checked_scores(scores: Tensor) -> Tensor:
+    """`scores` [B, C] as they are. Raises NotFiniteError where an image is `without_answer`."""
+    refuse(int(without_answer(scores)), len(scores))
     return scores
 
 
@@ -95,9 +104,29 @@ class Watched:
     def check_numbers(self, **values: Tensor) -> dict[str, float]:
         """Tensors of one element, such as loss=... or gradients=largest_norm(...), as numbers; raises DivergedError."""
         numbers = read(**values)
-        if found := wrong(numbers, self.limits):
+        if found := self.found_wrong(numbers):
             self.diverged(found)
         return numbers
+
+    def found_wrong(self, numbers: Mapping[str, float]) -> str:
+        """The first of these numbers that a training can't go on from, in words; "" where there is none."""
+        return wrong(numbers, self.limits)
+
+    def figures(self, then: Callable[[dict[str, float]], Mapping[str, float]], **values: Tensor) -> Mapping[str, float]:
+        """What `then` makes of the numbers of a step, which are checked before.
+
+        At once; those of a CUDA device when somebody looks at them, who then waits no longer than for this step. In both cases
+        the DivergedError says where this step was.
+        """
+        place, reading = self.place(), Reading(values)
+
+        def come() -> Mapping[str, float]:
+            numbers = reading.numbers()
+            if found := self.found_wrong(numbers):
+                self.diverged(found, place)
+            return then(numbers)
+
+        return Figures(come) if reading.under_way else come()
 
     def check_models(self) -> None:
         """Raise DivergedError where a file of this run would hold something that is not finite.
@@ -113,9 +142,11 @@ class Watched:
         if found:
             self.diverged(f"not finite, and not saved: {listed(found)}")
 
-    def diverged(self, found: str) -> NoReturn:
-        """Raise the DivergedError about what was `found`: where, at which rate, and what to try."""
-        raise DivergedError(f"training has diverged{self.place()}: {found}; try {self.calmer()}")
+    def diverged(self, found: str, place: str | None = None) -> NoReturn:
+        """Raise the DivergedError about what was `found`: where (None: here), at which rate, and what to try."""
+        raise DivergedError(
+            f"training has diverged{self.place() if place is None else place}: {found}; try {self.calmer()}"
+        )
 
     def calmer(self) -> str:
         """The settings under which a training that diverges may not."""

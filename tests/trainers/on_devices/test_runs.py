@@ -9,14 +9,13 @@ from itertools import product
 
 import pytest
 import torch
-from dassl.engine import TRAINER_REGISTRY
 from safetensors.torch import load_file
 
 import caspl
 from caspl.ground.errors import InputError
 from caspl.use.exports.graphs import export_program
 from fake_devices import on_fake
-from registered import PROMPT_LEARNERS
+from registered import PROMPT_LEARNERS, keys_of
 
 PRECISIONS = ("fp32", "fp16", "bf16", "amp")
 TRAINED = (*PROMPT_LEARNERS, "CasPLBoost")
@@ -26,11 +25,6 @@ SHORT = (
     *("DATALOADER.TRAIN_X.BATCH_SIZE", "4", "DATALOADER.TEST.BATCH_SIZE", "16"),
 )
 LARGE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 8e-2}  # differences from the CPU's prompts, of a norm of about 1
-
-
-def keys_of(name, precision, boosting):
-    own = next(key.name for key in TRAINER_REGISTRY.get(name).own_keys if key.name.endswith(".PREC"))
-    return (own, precision, *(("TRAINER.CASPL.BOOSTING", str(boosting)) if name.startswith("CasPL_") else ()))
 
 
 def learned(folder):
