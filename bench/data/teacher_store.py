@@ -73,8 +73,8 @@ def measure(args: argparse.Namespace) -> list[Figure]:
         expected = gradients(trainer, batches[0])
     images = args.batch * args.batches
     return [
-        *(median(f"an image, {name}", [spent / images for spent in taken]) for name, taken in times.items()),
         faster(times, "without", "full", "faster with a full store", least=4),
+        *(median(f"an image, {name}", [spent / images for spent in taken]) for name, taken in times.items()),
         ratio("empty store over none", times["empty"], times["without"]),
         replace(_single("images out of the full store", rows.found, "images"), least=args.batch),
         replace(_single("difference of loss and gradients", difference(expected, found), "relative"), most=1e-4),
