@@ -20,7 +20,6 @@ from caspl.ground.keys import Key
 from caspl.prompting.distillation import LOSSES, Teacher, distillation_loss, feature_loss
 from caspl.prompting.groups import MOST_FROM_WORDS, PromptShape, random_entries, text_entries
 from caspl.prompting.learners import Prompts
-from caspl.prompting.model import PromptedCLIP
 
 from .keys import MOST_VISION_TOKENS, depth_key, precision_key, some_tokens, template_key, tokens_key, words_key
 from .prompt_trainer import PromptModel, PromptTrainer
@@ -153,7 +152,7 @@ class CasPLBoost(StoredTeacher, PromptTrainer):
         self.student = self.model
         if self.taught < len(self.templates):
             log.info("Only the %d base classes' names enter the softmax", self.taught)
-            self.student = PromptModel(PromptedCLIP(self.backbone, names), self.model.learner)
+            self.student = PromptModel(self.prompted(names), self.model.learner)
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         image, text = self.student.encode(images)

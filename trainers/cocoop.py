@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from caspl.clip.backbones import Backbone
-from caspl.ground.keys import Key
 from caspl.prompting.learners import ConditionalContext, Learner
 from caspl.prompting.model import PromptedCLIP
 
 from .coop import TOKENS, context_rule, initial_phrase, random_context, template_context
 from .crop_pool import CropPool, pool_key, pool_rule
 from .keys import TEMPLATE, context_words_key, precision_key, tokens_key
+from .memory import memory_key
 from .prompt_trainer import PromptModel, PromptTrainer
 from .registration import register
 
@@ -23,13 +23,7 @@ KEYS = [
     ),
     context_words_key("TRAINER.COCOOP.CTX_INIT"),
     precision_key("TRAINER.COCOOP"),
-    Key(
-        "TRAINER.COCOOP.MEMORY",
-        4.0,
-        "GB for the text tower's activations; a batch that needs more goes in parts",
-        above=0,
-        most=100_000,
-    ),
+    memory_key("TRAINER.COCOOP.MEMORY", 4.0, "a batch that needs more goes in parts"),
     pool_key("TRAINER.COCOOP"),
 ]
 
@@ -37,15 +31,11 @@ KEYS = [
 class ConditionalPromptModel(PromptModel):
     """A prompted CLIP whose text prompts are different for every image, with all images of a batch together."""
 
-    def __init__(self, prompted: PromptedCLIP, learner: Learner, memory: float):
-        super().__init__(prompted, learner)
-        self.memory = memory
-
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.encode_images(images))
 
     def classify(self, image_features: Tensor) -> Tensor:
-        return self.prompted.conditional_logits(image_features, self.learner, self.memory)
+        return self.prompted.conditional_logits(image_features, self.learner)
 
 
 @register
@@ -54,6 +44,7 @@ class CoCoOp(CropPool, PromptTrainer):
 
     method, node, own_keys = "CoCoOp", "COCOOP", KEYS
     rules = (context_rule("TRAINER.COCOOP"), pool_rule("TRAINER.COCOOP"))
+    memory_key = "TRAINER.COCOOP.MEMORY"
 
     def build_learner(self, backbone: Backbone, classnames: Sequence[str]) -> ConditionalContext:
         keys = self.keys
@@ -66,4 +57,4 @@ class CoCoOp(CropPool, PromptTrainer):
         return ConditionalContext.new(random_context(keys.N_CTX, backbone.text_width), None, embedding)
 
     def build_prompt_model(self, prompted: PromptedCLIP, learner: Learner) -> ConditionalPromptModel:
-        return ConditionalPromptModel(prompted, learner, self.keys.MEMORY * 1e9)
+        return ConditionalPromptModel(prompted, learner)

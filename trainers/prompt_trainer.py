@@ -43,6 +43,7 @@ from .crops import KEYS as CROPS
 from .crops import Cropping
 from .encoding import Encoding
 from .keys import Declaring, completed
+from .memory import WithinMemory
 from .recorded import Recording, Use, model_file
 from .references import KEYS as REFERENCES
 from .references import References
@@ -131,7 +132,7 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, Declaring, References, Encoding, FromStore, Cropping, Stepping, TrainerX):
+class PromptTrainer(Recording, WithinMemory, Declaring, References, Encoding, FromStore, Cropping, Stepping, TrainerX):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -196,7 +197,7 @@ class PromptTrainer(Recording, Declaring, References, Encoding, FromStore, Cropp
         self.backbone = load_backbone(cfg.MODEL.BACKBONE.NAME)
         check_images(cfg, self.backbone)
         self.precision = resolve_precision(self.keys.PREC, self.device)
-        prompted = PromptedCLIP(self.backbone, classnames)
+        prompted = self.prompted(classnames)
         stream = torch.get_rng_state()
         learner = self.build_learner(self.backbone, classnames)
         if cfg.get("SEED_STREAM") == UPSTREAM:

@@ -55,7 +55,17 @@ def timed(name: str, *, classes: int, backbone: str = plain.VIT_B16, options: Se
     files = CONFIGS / "datasets" / "imagenet.yaml", CONFIGS / "trainers" / name / f"{FILES[name]}.yaml"
     command = ["--root", "-", "--output-dir", "-", "--seed", "1", "--trainer", name]
     command += ["--dataset-config-file", str(files[0]), "--config-file", str(files[1])]
-    command += ["USE_CUDA", "False", "DATASET.NUM_SHOTS", "16", f"TRAINER.{method.node}.PREC", "fp32", *options]
+    command += [
+        "USE_CUDA",
+        "False",
+        "DATASET.NUM_SHOTS",
+        "16",
+        "MODEL.TEXT_STORE",
+        "",
+        f"TRAINER.{method.node}.PREC",
+        "fp32",
+        *options,
+    ]
     cfg = setup_cfg(parse_args(command))
 
     class Timed(method):

@@ -6,8 +6,8 @@ Shape legend, used everywhere: B images, C classes, G prompt sets (one per image
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,6 +53,25 @@ class PromptGroup:
     @property
     def vision_length(self) -> int:
         return self.vision[0].shape[-2] if self.vision else 0
+
+
+def prompt_sets(groups: Iterable[PromptGroup]) -> int:
+    """G, the number of prompt sets that the text prompts of a cascade make."""
+    return max((len(entry) for group in groups for entry in group.text if entry.dim() == 4), default=1)
+
+
+def of_classes(groups: Sequence[PromptGroup], sizes: Sequence[int]) -> Iterator[list[PromptGroup]]:
+    """The prompts of the first sizes[0] classes, of the next sizes[1], and so on; what classes share is in every part."""
+    texts = [[_split(entry, sizes) for entry in group.text] for group in groups]
+    for part in range(len(sizes)):
+        pairs = zip(groups, texts, strict=True)
+        yield [replace(group, text=tuple(entry[part] for entry in entries)) for group, entries in pairs]
+
+
+def _split(entry: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
+    """[N, D], [C, N, D] or [G, 1 | C, N, D] by classes."""
+    along = entry.dim() - 3
+    return entry.split(list(sizes), along) if along >= 0 and entry.shape[along] > 1 else [entry] * len(sizes)
 
 
 def vision_digest(groups: Iterable[PromptGroup]) -> str:

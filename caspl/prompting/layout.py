@@ -44,9 +44,10 @@ class name (CoOp's middle and front). What stands before them is still shared.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 import torch
@@ -77,6 +78,16 @@ class ClassTokens:
         self.start = tokenizer.sot_token_id
         self.ids = [[*tokenizer.encode(f"{name}."), tokenizer.eot_token_id] for name in self.names]
         self.name_lengths = [len(tokenizer.encode(name)) for name in self.names]
+
+    def parts(self, sizes: Sequence[int]) -> list[ClassTokens]:
+        """The first sizes[0] classes, the next sizes[1], and so on."""
+        ends = list(accumulate(sizes))
+        return [self._part(slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+
+    def _part(self, part: slice) -> ClassTokens:
+        some = copy.copy(self)
+        some.names, some.ids, some.name_lengths = self.names[part], self.ids[part], self.name_lengths[part]
+        return some
 
 
 class Word(NamedTuple):

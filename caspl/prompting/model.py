@@ -1,4 +1,10 @@
-"""Prompted CLIP: a frozen CLIP, class names and a list of prompt groups give logits. It knows no trainer."""
+"""Prompted CLIP: a frozen CLIP, class names and a list of prompt groups give logits. It knows no trainer.
+
+What would take more memory in the text tower than there is goes through it in parts: some images at a time where each has
+prompts of its own, and where a single set of prompts is too much, some classes. On the way there each part's activations are
+thrown away, but for the last one's; on the way back, which begins with the last part, they are computed again, part by part.
+The last part is as large as the memory allows, so that little is computed twice.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +17,27 @@ from torch.utils.checkpoint import checkpoint
 
 from ..clip.backbones import Backbone
 from ..ground.errors import InputError
-from .groups import PromptGroup
+from .groups import PromptGroup, of_classes, prompt_sets
 from .image_tower import encode_images
 from .layout import ClassTokens
 from .text_tower import TextTower
 
+MEMORY = 2e9  # bytes for the text tower's activations
 # Bytes of activations that stay near enough to a CPU's caches: evaluation of CoCoOp was measured a third faster than with
 # gigabytes, and it keeps a GPU busy too.
 EVALUATION_PART = 2e8
 
 
 class PromptedCLIP(nn.Module):
-    """A CLIP <- CLIP + prompts. The backbone stays frozen and in evaluation mode, whatever train() is called on it."""
+    """A CLIP <- CLIP + prompts. The backbone stays frozen and in evaluation mode, whatever train() is called on it.
 
-    def __init__(self, backbone: Backbone, classnames: Sequence[str]):
+    `memory` is about how many bytes activations may take in the text tower at a time. The numbers do not depend on it, up to
+    rounding.
+    """
+
+    def __init__(self, backbone: Backbone, classnames: Sequence[str], *, memory: float = MEMORY):
         super().__init__()
+        self.memory = memory
         backbone.check_student()
         self.clip = backbone.model
         self.backbone = backbone
@@ -41,10 +53,24 @@ class PromptedCLIP(nn.Module):
         """exp(logit scale), a positive scalar."""
         return self.clip.logit_scale.exp()
 
-    def class_features(self, groups: Sequence[PromptGroup]) -> Tensor:
-        """Normalised class features: [C, E], or [G, C, E] where prompts differ by prompt set."""
-        features = F.normalize(self.tower(groups), dim=-1)
+    def class_features(self, groups: Sequence[PromptGroup], *, keep_last: bool = True) -> Tensor:
+        """Normalised class features: [C, E], or [G, C, E] where prompts differ by prompt set.
+
+        Where there are parts, `keep_last` is that of `one_by_one`.
+        """
+        classes, sets = len(self.tower.tokens.ids), prompt_sets(groups)
+        whole = self.tower.activation_bytes(groups) * sets
+        sizes = part_sizes(classes, int(min(1, self.memory / whole) * classes))
+        if len(sizes) == 1:
+            features = self._features(self.tower, groups)
+        else:
+            parts = list(zip(self.tower.parts(sizes), of_classes(groups, sizes), strict=True))
+            features = torch.cat(one_by_one(self._features, parts, keep_last=keep_last), dim=1)
         return features[0] if len(features) == 1 else features
+
+    def _features(self, tower: TextTower, groups: Sequence[PromptGroup]) -> Tensor:
+        """[G, C, E]."""
+        return F.normalize(tower(groups), dim=-1)
 
     def image_features(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
         """Normalised image features [B, E] of images [B, 3, H, W]."""
@@ -61,28 +87,42 @@ class PromptedCLIP(nn.Module):
         return self.scale * image_features @ class_features.T
 
     def conditional_logits(
-        self, image_features: Tensor, groups_for: Callable[[Tensor], Sequence[PromptGroup]], memory: float
+        self, image_features: Tensor, groups_for: Callable[[Tensor], Sequence[PromptGroup]]
     ) -> Tensor:
-        """Logits [B, C] where every image has its own text prompts: `groups_for([b, E])` gives b prompt sets.
+        """Logits [B, C] where every image has its own text prompts: `groups_for([b, E])` gives b prompt sets."""
 
-        All images go through the text tower together, or in as few parts as keep its activations below about `memory`
-        bytes (an image at least). With several parts and gradients, a part's activations are computed again on the way
-        back instead of kept: the same numbers, a third more work.
-        """
+        def logits(part: Tensor, keep_last: bool = True) -> Tensor:
+            return self.logits(part, self.class_features(groups_for(part), keep_last=keep_last))
 
-        def part_logits(part: Tensor) -> Tensor:
-            return self.logits(part, self.class_features(groups_for(part)))
-
-        if not torch.is_grad_enabled():  # smaller parts cost nothing then
-            memory = min(memory, EVALUATION_PART)
-        size = max(1, int(memory // self.tower.activation_bytes(groups_for(image_features[:1]))))
-        parts = image_features.split(size)
-        if len(parts) > 1 and torch.is_grad_enabled():
-            return torch.cat([checkpoint(part_logits, part, use_reentrant=False) for part in parts])
-        return torch.cat([part_logits(part) for part in parts])
+        memory = self.memory if torch.is_grad_enabled() else min(self.memory, EVALUATION_PART)
+        size = int(min(len(image_features), memory / self.tower.activation_bytes(groups_for(image_features[:1]))))
+        images = image_features.split(part_sizes(len(image_features), size))
+        if size:
+            return torch.cat(one_by_one(logits, [(part,) for part in images]))
+        return torch.cat([*(logits(part, keep_last=False) for part in images[:-1]), logits(images[-1])])
 
     def forward(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
         return self.logits(self.image_features(images, groups), self.class_features(groups))
+
+
+def part_sizes(count: int, most: int) -> list[int]:
+    """How many of `count` things go in each part, `most` of them; the first part takes what is left over."""
+    most = max(most, 1)
+    rest = count % most
+    return [rest] * (rest > 0 or count == 0) + [most] * (count // most)
+
+
+def one_by_one(function: Callable[..., Tensor], parts: Sequence[tuple], *, keep_last: bool = True) -> list[Tensor]:
+    """`function(*part)` of each part. Where gradients are on, only the last keeps its activations, and only if it may."""
+    kept = len(parts) - 1 if keep_last else len(parts)
+    if not torch.is_grad_enabled():
+        kept = 0
+    again = [_computed_again(function, part) for part in parts[:kept]]
+    return again + [function(*part) for part in parts[kept:]]
+
+
+def _computed_again(function: Callable[..., Tensor], part: tuple) -> Tensor:
+    return checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False)  # nothing in a tower is random
 
 
 class Unchanged:

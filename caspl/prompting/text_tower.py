@@ -30,6 +30,7 @@ class TextTower:
     def __init__(self, clip: nn.Module, tokens: ClassTokens, attention: Attention = grouped_attention):
         self.clip, self.tokens, self.attention = clip, tokens, attention
         self._layouts: dict[tuple, Layout] = {}
+        self._parts: dict[tuple[int, ...], list[TextTower]] = {}
 
     def __call__(self, groups: Sequence[PromptGroup]) -> Tensor:
         """Features [G, C, E], not normalised, in the order of the class names.
@@ -44,6 +45,13 @@ class TextTower:
             x = self._block(block, x, step, layout)  # [G, L, D]
         x = x.index_select(1, layout.order)  # [G, C, D]: of the last block only [EOS] has an output
         return self._project(self.clip.ln_final(x))
+
+    def parts(self, sizes: Sequence[int]) -> list[TextTower]:
+        """Towers of the first sizes[0] classes, of the next sizes[1], and so on, made once."""
+        key = tuple(sizes)
+        if key not in self._parts:
+            self._parts[key] = [TextTower(self.clip, tokens, self.attention) for tokens in self.tokens.parts(sizes)]
+        return self._parts[key]
 
     def check(self, groups: Sequence[PromptGroup]) -> None:
         """Raise InputError, as a call would, where class names and prompts don't fit the tower; nothing is computed."""
@@ -97,7 +105,7 @@ class TextTower:
 def bytes_of_a_token(clip: nn.Module, context: int) -> int:
     """About how much memory the activations of one token, which sees `context` tokens at most, take in a block.
 
-    24 numbers per token and unit of width is what training steps of ViT-B/16 were measured to take at their peak; the
+    16 numbers per token and unit of width is what training steps of ViT-B/16 were measured to take at their peak; the
     attention weights come on top.
     """
     heads, width = clip.transformer.resblocks[0].attn.num_heads, clip.positional_embedding.shape[1]

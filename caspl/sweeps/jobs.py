@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 THREADS = "OMP_NUM_THREADS"  # variable: how many threads a run computes with
+
+
+def threads_of(runs: float, cores: float = 0) -> int:
+    """THREADS of each of so many runs at a time that share `cores`; 0: those that this process may use."""
+    return max(1, int((cores or _cores()) / runs))
+
+
+def _cores() -> int:
+    """Those that a job, a container or taskset leaves to this process; all, where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Kind(Enum):

@@ -28,7 +28,6 @@ from ..prompting.model import PromptedCLIP
 OneImage = Tensor | Image.Image | str | Path
 Images = OneImage | Sequence[OneImage]
 BATCH = 64  # images that go through the image tower together
-CONDITIONAL_MEMORY = 4e9  # bytes that the text tower may take where every image has its own class features
 
 
 class Predictor:
@@ -133,7 +132,7 @@ class Predictor:
         features = self.encode_image(images)
         with self.precision.autocast():
             if self.conditional:
-                logits = self.model.conditional_logits(features, self.prompts, CONDITIONAL_MEMORY)
+                logits = self.model.conditional_logits(features, self.prompts)
             else:
                 logits = self.model.logits(features, self.classifier)
         return self._finite(logits.float(), "logits")

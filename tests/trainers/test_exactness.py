@@ -107,24 +107,28 @@ def test_equal_to_the_plain_form(method, variant, keys, cascaded, build, teacher
         assert torch.allclose(parameter, before[name] - rate * (gradient + 5e-4 * before[name]), atol=1e-12), name
 
 
-@pytest.mark.parametrize("cascaded", [False, True], ids=["alone", "cascaded"])
-@pytest.mark.parametrize("memory", [1e-9, 1.5e-3])
-def test_cocoop_in_parts_is_cocoop(memory, cascaded, build, teacher_boosting):
-    """However little memory there is, values and gradients stay."""
-    keys = ("COCOOP.MEMORY", str(memory))
-    trainer, images, labels = make(build, "CoCoOp", cascaded, keys, teacher_boosting)
-    images = torch.cat([images, images.flip(-1)])[:5]
-    labels = torch.cat([labels, labels])[:5]
-    calls, encode = [], trainer.model.prompted.class_features
-    trainer.model.prompted.class_features = lambda groups: calls.append(groups[0].text[0].shape[0]) or encode(groups)
+IN_PARTS = [(method, (), 0.3) for method in METHODS if method != "VPT"]
+IN_PARTS += [("CoOp", VARIANTS["CoOp"]["class-specific"], 0.3), ("CoCoOp", (), 1.3)]
+
+
+@pytest.mark.parametrize(("method", "keys", "memory"), IN_PARTS)
+def test_however_little_memory_there_is_values_and_gradients_stay(method, keys, memory, build, teacher_boosting):
+    """A third of what one set of prompts takes: classes go in parts; a third more than that: CoCoOp's images do."""
+    trainer, images, labels = make(build, method, True, keys, teacher_boosting)
+    prompted, learner = trainer.model.prompted, trainer.model.learner
+    groups = learner(torch.zeros(1, trainer.backbone.embedding_width).double()) if learner.conditional else learner()
+    prompted.memory = memory * prompted.tower.activation_bytes(groups)
+    calls, encode = [], prompted._features
+    prompted._features = lambda tower, groups: calls.append(len(tower.tokens.ids)) or encode(tower, groups)
     logits, found = plain.terms(trainer, images, labels)
-    named = [p for p in trainer.model.learner.parameters() if p.requires_grad]
-    expected = plain.gradients(trainer, found, named)
-    loss, got = trainer.loss(images, labels)
-    assert 1 < len(calls) == (5 if memory == 1e-9 else -(-5 // calls[0])) and sum(calls) == 5
-    assert relative(got, logits) < 1e-8
-    for a, b in zip(torch.autograd.grad(loss, named), expected, strict=True):
-        assert relative(a, b) < 1e-8
+    named = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    expected = plain.gradients(trainer, found, list(named.values()))
+    assert relative(trainer.loss(images, labels)[1], logits) < 1e-8
+    parts = [1] * trainer.num_classes if memory < 1 else [trainer.num_classes]
+    assert calls == parts * (len(images) if learner.conditional else 1)
+    trainer.forward_backward({"img": images, "label": labels})
+    for (name, parameter), gradient in zip(named.items(), expected, strict=True):
+        assert relative(parameter.grad, gradient) < 1e-8, name
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -17,7 +17,7 @@ from ...ground.texts import tell, visible
 from .. import grids, requests
 from ..engines import gpus
 from ..engines.options import EngineOptions
-from ..jobs import THREADS, Plan, Resources
+from ..jobs import THREADS, Plan, Resources, threads_of
 from ..place import Place
 from ..plan import PLANS, Planner, each
 from ..requests import Mistakes, Request, check_dataset, check_numbers
@@ -286,7 +286,7 @@ def _threads(jobs: int | None) -> int | None:
     given = os.environ.get(THREADS)
     if given is not None:
         return int(given) if given.isdecimal() else None  # which each of them inherits
-    return max((os.cpu_count() or 1) // jobs, 1)
+    return threads_of(jobs)
 
 
 def tell_mistake(sentence: str) -> None:

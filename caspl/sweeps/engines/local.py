@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ...ground.errors import InputError
-from ..jobs import THREADS, Job, Plan
+from ..jobs import THREADS, Job, Plan, threads_of
 from . import course, gpus, progress
 from .options import EngineOptions
 from .slots import Slot, Slots
@@ -103,7 +103,7 @@ class LocalPool:
         """What a run gets to know of its place."""
         threads = job.resources.threads
         if threads is None and slot and self.places > 1 and THREADS not in os.environ:
-            threads = max(1, (os.cpu_count() or 1) // self.places)
+            threads = threads_of(self.places)
         return ({THREADS: str(threads)} if threads else {}) | (slot.gpu.environment() if slot else self._gpus)
 
     def wait(self, seconds: float) -> Sequence[tuple[Job, Event]]:

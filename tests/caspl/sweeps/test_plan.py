@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from caspl.sweeps import place
+from caspl.sweeps import jobs, place
 from caspl.sweeps.__main__ import main
 from caspl.sweeps.command import line
 from caspl.sweeps.command.options import ENGINES, OPTIONS, options_of
@@ -247,8 +247,11 @@ def test_characters_that_are_not_seen_are_refused(sweeps):
 
 def test_threads_are_divided(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(line.os, "cpu_count", lambda: 8)
-    assert [line._threads(jobs) for jobs in (None, 1, 2, 3, 16)] == [None, None, 4, 2, 1]
+    monkeypatch.setattr(jobs.os, "sched_getaffinity", lambda process: range(8), raising=False)
+    monkeypatch.setattr(jobs.os, "cpu_count", lambda: 64)  # of the machine, of which this process has eight
+    assert [line._threads(number) for number in (None, 1, 2, 3, 16)] == [None, None, 4, 2, 1]
+    monkeypatch.delattr(jobs.os, "sched_getaffinity", raising=False)  # as on macOS
+    assert line._threads(2) == 32
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert line._threads(16) == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # for nested regions; each run inherits it

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....ground.errors import InputError, first_line
-from ...jobs import THREADS, Job
+from ...jobs import THREADS, Job, threads_of
 from . import addresses
 
 OLDEST = (2, 49)  # which can keep away from a node
@@ -133,7 +133,7 @@ def _share(node: Mapping[str, float], gpus: float) -> float:
 
 def _share_of_this_machine(nodes: Sequence[Mapping[str, float]]) -> int | None:
     places = sum(node.get("CPU", 0.0) for node in nodes)
-    return max(1, int((os.cpu_count() or 1) / places)) if places > 1 else None
+    return threads_of(places) if places > 1 else None
 
 
 def _rounded(amount: float) -> float:

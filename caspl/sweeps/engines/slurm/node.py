@@ -15,7 +15,7 @@ from pathlib import Path
 from ....ground.errors import InputError, cause
 from ....ground.files import replacing
 from ....ground.texts import tell
-from ...jobs import THREADS, Job
+from ...jobs import THREADS, Job, threads_of
 from ...state import RESUME_FILE, finished
 from ..task import BUSY, FAILED, Outcome, Task, event_as_line, event_of_line
 from ..worker import Stop, carry_out
@@ -92,7 +92,7 @@ def _threads(runs: int) -> dict[str, str]:
     cores = os.environ.get("SLURM_CPUS_ON_NODE", "")
     if THREADS in os.environ or not cores.isdecimal():
         return {}
-    return {THREADS: str(max(1, int(cores) // runs))}
+    return {THREADS: str(threads_of(runs, int(cores)))}
 
 
 def _epochs(job: Job) -> int:

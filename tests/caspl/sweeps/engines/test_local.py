@@ -208,7 +208,7 @@ def test_no_reader_ends_a_sweep_and_its_runs(trial):
 
 
 def test_threads_are_divided(trial, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(16), raising=False)
     slot = Slots(gpus(4)).take()
     job = trial.job("run")
     assert LocalPool(None, Slots(gpus(4)))._environment(job, slot)["OMP_NUM_THREADS"] == "4"

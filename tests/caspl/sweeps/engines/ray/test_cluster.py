@@ -77,7 +77,7 @@ def test_once_there_were_gpus_no_job_is_run_without():
 
 
 def test_on_this_machine_alone_places_are_counted(monkeypatch):
-    monkeypatch.setattr(cluster.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(cluster.os, "sched_getaffinity", lambda process: range(8), raising=False)
     assert asked(of((2, 4), folder="/tmp/x"), job(), 2) == (Demand(0.5, 1.0, 2), 4)
     assert asked(of((1, 1), folder="/tmp/x"), job()) == (Demand(1.0, 1.0, None), 1)
     assert asked(of((0, 3), folder="/tmp/x"), job(threads=2)) == (Demand(0.0, 1.0, 2), 3)
