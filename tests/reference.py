@@ -71,3 +71,11 @@ def image_features(visual, images, groups):
             x = block(x[None])[0]
         features.append(visual.ln_post(x)[0] @ visual.proj)
     return torch.stack(features)
+
+
+def visible(layout, step):
+    """What the causal mask lets each query of a block see, from the contract of an attention: [L, M]."""
+    owner = torch.tensor([-1 if slot.owner is None else slot.owner for slot in layout.slots])
+    sees = (owner == -1) | (owner == owner[:, None])
+    sees &= layout.positions <= layout.positions[:, None]
+    return sees if step.live is None else sees[step.live]

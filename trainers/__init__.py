@@ -26,6 +26,7 @@ from . import (
     prograd,
     promptsrc,
     references,
+    running,
     seed_stream,
     stored_features,
     zsclip,
@@ -47,6 +48,7 @@ DECLARING = (
     stored_features,
     crops,
     references,
+    running,
     seed_stream,
 )
 KEYS = [key for module in DECLARING for key in module.KEYS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -30,6 +31,6 @@ class WithinMemory:
     def declared(cls) -> list[Key]:
         return [*super().declared(), *(key for key in KEYS if key.name == cls.memory_key)]
 
-    def prompted(self, classnames: Sequence[str]) -> PromptedCLIP:
-        """The backbone with these classes, waiting for prompts."""
-        return PromptedCLIP(self.backbone, classnames, memory=value_of(self.cfg, self.memory_key) * 1e9)
+    def prompted(self, classnames: Sequence[str], **computed: Any) -> PromptedCLIP:
+        """The backbone with these classes, waiting for prompts; `computed` as PromptedCLIP takes it."""
+        return PromptedCLIP(self.backbone, classnames, memory=value_of(self.cfg, self.memory_key) * 1e9, **computed)

@@ -47,6 +47,8 @@ from .memory import WithinMemory
 from .recorded import Recording, Use, model_file
 from .references import KEYS as REFERENCES
 from .references import References
+from .running import KEYS as RUNNING
+from .running import Running
 from .schedules import reconnect, renewed_schedule
 from .seed_stream import KEYS as SEED_STREAM
 from .seed_stream import METHODS, UPSTREAM, start_as_upstream
@@ -132,7 +134,9 @@ def check_prompts(state: Mapping[str, Tensor], source: str | Path) -> None:
         raise InputError(f"{source} holds no prompts that can be used: {listed(problems)}; take another file")
 
 
-class PromptTrainer(Recording, WithinMemory, Declaring, References, Encoding, FromStore, Cropping, Stepping, TrainerX):
+class PromptTrainer(
+    Recording, Running, WithinMemory, Declaring, References, Encoding, FromStore, Cropping, Stepping, TrainerX
+):
     """Trains the prompts that `build_learner` makes, in front of a frozen CLIP."""
 
     method = ""  # the method's name in the family, without CasPL; says how its released checkpoints are read
@@ -152,7 +156,7 @@ class PromptTrainer(Recording, WithinMemory, Declaring, References, Encoding, Fr
 
     @classmethod
     def declared(cls) -> list[Key]:
-        shared = [*FEATURE_STORE, *CROPS, *REFERENCES]
+        shared = [*FEATURE_STORE, *CROPS, *REFERENCES, *RUNNING]
         return [*super().declared(), *shared, *(SEED_STREAM if cls.__name__ in METHODS else ())]
 
     @property

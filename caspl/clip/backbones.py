@@ -79,6 +79,10 @@ class Backbone:
         return self.model.positional_embedding.shape[1]
 
     @property
+    def text_head_width(self) -> int:
+        return self.text_width // self.model.transformer.resblocks[0].attn.num_heads
+
+    @property
     def text_blocks(self) -> int:
         return len(self.model.transformer.resblocks)
 

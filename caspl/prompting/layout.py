@@ -145,6 +145,7 @@ class Step:
 
     enter: Tensor | None  # [M] rows of cat(carried tokens, new prompts); None: the carried tokens as they are
     live: Tensor | None  # [L] slots with an output; None: all
+    outputs: tuple[int, ...]  # the slots with an output, as numbers
     live_prefix: Tensor  # places in the prefix with an output
     live_columns: tuple[Tensor, ...]  # columns with an output, of each bucket
 
@@ -243,6 +244,7 @@ class Layout:
         return Step(
             enter=self._enter(block),
             live=None if len(live) == len(self.slots) else self._tensor(live),
+            outputs=tuple(live),
             live_prefix=self._tensor(prefix),
             live_columns=tuple(self._tensor(own) for own in columns),
         )
@@ -301,8 +303,7 @@ class Layout:
 
     def _cells(self, block: int) -> list[str]:
         """What `table` says of every slot in `block`."""
-        live = self.steps[block].live
-        live = set(range(len(self.slots)) if live is None else live.tolist())
+        live = set(self.steps[block].outputs)
         carried = "carried" if block else "embedded"
         cells = ["replaced" if block and self._is_new(slot.token, block) else carried for slot in self.slots]
         return [f"{cell}, output" if s in live else cell for s, cell in enumerate(cells)]

@@ -17,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ..clip.backbones import Backbone
 from ..ground.errors import InputError
+from .attention.contract import Attention
+from .attention.grouped import grouped_attention
 from .groups import PromptGroup, of_classes, prompt_sets
 from .image_tower import encode_images
 from .layout import ClassTokens
@@ -31,17 +33,24 @@ EVALUATION_PART = 2e8
 class PromptedCLIP(nn.Module):
     """A CLIP <- CLIP + prompts. The backbone stays frozen and in evaluation mode, whatever train() is called on it.
 
-    `memory` is about how many bytes activations may take in the text tower at a time. The numbers do not depend on it, up to
-    rounding.
+    `attention` is that of the text tower, `memory` about how many bytes activations may take there at a time. The numbers
+    depend on neither, up to rounding.
     """
 
-    def __init__(self, backbone: Backbone, classnames: Sequence[str], *, memory: float = MEMORY):
+    def __init__(
+        self,
+        backbone: Backbone,
+        classnames: Sequence[str],
+        *,
+        attention: Attention = grouped_attention,
+        memory: float = MEMORY,
+    ):
         super().__init__()
         self.memory = memory
         backbone.check_student()
         self.clip = backbone.model
         self.backbone = backbone
-        self.tower = TextTower(self.clip, ClassTokens(classnames, backbone.tokenizer))
+        self.tower = TextTower(self.clip, ClassTokens(classnames, backbone.tokenizer), attention)
 
     def train(self, mode: bool = True) -> PromptedCLIP:
         super().train(mode)

@@ -2,7 +2,7 @@
 
 It reads like CLIP's own: embed, blocks, the feature at [EOS], projection. What differs is that the tokens of all classes are
 packed into one sequence, [what all share | rest of a class | rest of a class | ...], and that nothing is computed twice or in
-vain. `layout.py` decides where tokens stand and which need an output, with a worked example; `attention.py` lets each see
+vain. `layout.py` decides where tokens stand and which need an output, with a worked example; `attention/` lets each see
 what it may. Shapes: G prompt sets, M tokens, L of them with an output, D width, C classes, E embedding (see `groups.py`).
 """
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..clip.blocks import finish, project
 from ..ground.errors import InputError
-from .attention import Attention, grouped_attention
+from .attention.contract import Attention, Kernel
+from .attention.grouped import grouped_attention
 from .groups import PromptGroup
 from .layout import ClassTokens, GroupShape, Layout, Step
 
@@ -24,13 +25,14 @@ class TextTower:
     """Class features of one CLIP for one list of class names, under any cascade of prompt groups.
 
     `clip` is a native open_clip CLIP with a causal text tower that reads the feature at [EOS]. `attention` is any that keeps
-    the contract of `attention.py`.
+    the contract in `attention/__init__.py`.
     """
 
     def __init__(self, clip: nn.Module, tokens: ClassTokens, attention: Attention = grouped_attention):
         self.clip, self.tokens, self.attention = clip, tokens, attention
         self._layouts: dict[tuple, Layout] = {}
         self._parts: dict[tuple[int, ...], list[TextTower]] = {}
+        self._kernels: dict[tuple, Sequence[Kernel]] = {}
 
     def __call__(self, groups: Sequence[PromptGroup]) -> Tensor:
         """Features [G, C, E], not normalised, in the order of the class names.
@@ -39,12 +41,7 @@ class TextTower:
         blocks than there are, and where class-specific prompts are for another number of classes.
         """
         prompts, layout = self._plan(groups)
-        x = self._embed(prompts, layout)  # [G, M, D]
-        for i, (block, step) in enumerate(zip(self.clip.transformer.resblocks, layout.steps, strict=True)):
-            x = x if i == 0 else _enter(x, prompts, i, step)  # [G, M, D]
-            x = self._block(block, x, step, layout)  # [G, L, D]
-        x = x.index_select(1, layout.order)  # [G, C, D]: of the last block only [EOS] has an output
-        return self._project(self.clip.ln_final(x))
+        return encode_classes(self.clip, prompts, layout, self._attention(prompts, layout))
 
     def parts(self, sizes: Sequence[int]) -> list[TextTower]:
         """Towers of the first sizes[0] classes, of the next sizes[1], and so on, made once."""
@@ -76,30 +73,50 @@ class TextTower:
             self._layouts[key] = Layout(self.tokens, shapes, blocks, len(positions), positions.device)
         return prompts, self._layouts[key]
 
-    def _embed(self, prompts: list[list[Tensor]], layout: Layout) -> Tensor:
-        """Words and first prompts with positional embeddings: [G, M, D]."""
-        dtype = self.clip.transformer.get_cast_dtype()
-        words = self.clip.token_embedding(layout.word_ids)[None].to(dtype)
-        x = _enter(words, prompts, 0, layout.steps[0])
-        return x + self.clip.positional_embedding.to(dtype)[layout.positions]
+    def _attention(self, prompts: list[list[Tensor]], layout: Layout) -> Sequence[Kernel]:
+        """What attends in each block, made once for a layout and a number of prompt sets."""
+        sets = max((len(entry) for entries in prompts for entry in entries), default=1)
+        if (id(layout), sets) not in self._kernels:  # layouts are kept, so that no other takes this one's place
+            self._kernels[id(layout), sets] = self.attention(layout, sets)
+        return self._kernels[id(layout), sets]
 
-    def _block(self, block: nn.Module, x: Tensor, step: Step, layout: Layout) -> Tensor:
-        """Outputs [G, L, D] of one block for the tokens that live in it, given all tokens x [G, M, D]."""
-        normed = block.ln_1(x)
-        if step.live is None:
-            q, k, v = project(block, normed, "qkv")
-        else:
-            k, v = project(block, normed, "kv")
-            (q,) = project(block, normed.index_select(1, step.live), "q")
-            x = x.index_select(1, step.live)
-        return finish(block, x, self.attention(q, k, v, step, layout))
 
-    def _project(self, x: Tensor) -> Tensor:
-        """[G, C, D] -> [G, C, E]."""
-        projection = self.clip.text_projection
-        if projection is None:
-            return x
-        return projection(x) if isinstance(projection, nn.Linear) else x @ projection
+def encode_classes(clip: nn.Module, prompts: list[list[Tensor]], layout: Layout, kernels: Sequence[Kernel]) -> Tensor:
+    """Class features [G, C, E], not normalised, of prompts [G, 1 | C, N, D] by group and block."""
+    x = _embed(clip, prompts, layout)  # [G, M, D]
+    for i, (block, step) in enumerate(zip(clip.transformer.resblocks, layout.steps, strict=True)):
+        x = x if i == 0 else _enter(x, prompts, i, step)  # [G, M, D]
+        x = _block(block, x, step, kernels[i])  # [G, L, D]
+    x = x.index_select(1, layout.order)  # [G, C, D]: of the last block only [EOS] has an output
+    return _project(clip, clip.ln_final(x))
+
+
+def _embed(clip: nn.Module, prompts: list[list[Tensor]], layout: Layout) -> Tensor:
+    """Words and first prompts with positional embeddings: [G, M, D]."""
+    dtype = clip.transformer.get_cast_dtype()
+    words = clip.token_embedding(layout.word_ids)[None].to(dtype)
+    x = _enter(words, prompts, 0, layout.steps[0])
+    return x + clip.positional_embedding.to(dtype)[layout.positions]
+
+
+def _block(block: nn.Module, x: Tensor, step: Step, attend: Kernel) -> Tensor:
+    """Outputs [G, L, D] of one block for the tokens that live in it, given all tokens x [G, M, D]."""
+    normed = block.ln_1(x)
+    if step.live is None:
+        q, k, v = project(block, normed, "qkv")
+    else:
+        k, v = project(block, normed, "kv")
+        (q,) = project(block, normed.index_select(1, step.live), "q")
+        x = x.index_select(1, step.live)
+    return finish(block, x, attend(q, k, v))
+
+
+def _project(clip: nn.Module, x: Tensor) -> Tensor:
+    """[G, C, D] -> [G, C, E]."""
+    projection = clip.text_projection
+    if projection is None:
+        return x
+    return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
 
 def bytes_of_a_token(clip: nn.Module, context: int) -> int:

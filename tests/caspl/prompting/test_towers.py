@@ -1,8 +1,11 @@
 """Both towers against the plain reference, in float64: values within 1e-9, gradients within 1e-8 relative."""
 
+from functools import partial
+
 import open_clip
 import pytest
 import torch
+from cascades import CASCADES, NAMES, TEXT_BLOCKS, VISION_BLOCKS, C, D, V, prompt, small_clip, text
 
 import reference
 from caspl.ground.errors import InputError
@@ -11,57 +14,15 @@ from caspl.prompting.image_tower import encode_images
 from caspl.prompting.layout import ClassTokens
 from caspl.prompting.text_tower import TextTower
 
-NAMES = ["cat", "a very long name of some dog", "x", "great white shark", "cat (wild)", "great_white_owl"]
-D, V, TEXT_BLOCKS, VISION_BLOCKS = 32, 48, 4, 3
-
 
 @pytest.fixture(scope="module")
 def clip():
-    torch.manual_seed(0)
-    model = open_clip.CLIP(
-        embed_dim=24,
-        vision_cfg=dict(image_size=32, patch_size=8, width=V, layers=VISION_BLOCKS, head_width=16),
-        text_cfg=dict(width=D, heads=4, layers=TEXT_BLOCKS),
-        quick_gelu=True,
-    )
-    return model.double().eval().requires_grad_(False)
+    return small_clip()
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
     return open_clip.SimpleTokenizer()
-
-
-def prompt(*shape):
-    return torch.randn(*shape, dtype=torch.double).mul_(0.5).requires_grad_()
-
-
-def text(length, depth, classes=None, after=0):
-    shape = (length, D) if classes is None else (classes, length, D)
-    return PromptGroup(text=tuple(prompt(*shape) for _ in range(depth)), after_name=after)
-
-
-C = len(NAMES)
-CASCADES = {
-    "no prompts": lambda: [],
-    "L = 0": lambda: [text(4, 1), PromptGroup()],
-    "shallow": lambda: [text(4, 1)],
-    "deep": lambda: [text(3, TEXT_BLOCKS)],
-    "shallow before deep": lambda: [text(4, 1), text(3, TEXT_BLOCKS)],
-    "unequal depths": lambda: [text(2, 3), text(3, 2)],
-    "three groups": lambda: [text(2, 1), text(1, 2), text(3, 4)],
-    "middle": lambda: [text(5, 1, after=3)],
-    "middle before boosting": lambda: [text(4, 1, after=2), text(3, 3)],
-    "front": lambda: [text(4, 1, after=4)],
-    "front before boosting": lambda: [text(4, 1, after=4), text(3, TEXT_BLOCKS)],
-    "deep prompts around the name": lambda: [text(4, 3, after=2), text(2, 2)],
-    "class-specific": lambda: [text(4, 1, C)],
-    "class-specific before boosting": lambda: [text(4, 1, C), text(3, 3)],
-    "class-specific in the middle": lambda: [text(4, 1, C, after=2), text(3, TEXT_BLOCKS)],
-    "class-specific behind shared": lambda: [text(2, 2), text(3, 2, C)],
-    "class-specific from block 1 on": lambda: [PromptGroup(text=(prompt(4, D), prompt(C, 4, D))), text(3, 3)],
-    "deeper entries shorter": lambda: [PromptGroup(text=(prompt(4, D), prompt(2, D), prompt(2, D))), text(3, 4)],
-}
 
 
 def compare(ours, plain, leaves):
@@ -110,14 +71,12 @@ def test_prompt_sets_are_independent(clip, tokenizer):
 
 
 def test_another_attention_can_stand_beside_the_grouped_one(clip, tokenizer):
-    """Written from the contract in attention.py alone: one dense mask over all slots."""
+    """Written from the contract in attention/__init__.py alone: one dense mask over all slots."""
 
-    def dense(q, k, v, step, layout):
-        owner = torch.tensor([-1 if slot.owner is None else slot.owner for slot in layout.slots])
-        position = layout.positions
-        visible = (owner == -1) | (owner == owner[:, None])
-        visible &= position <= position[:, None]
-        visible = visible if step.live is None else visible[step.live]
+    def dense(layout, sets):
+        return [partial(attend, visible=reference.visible(layout, step)) for step in layout.steps]
+
+    def attend(q, k, v, visible):
         called.append(q.shape[1])
         heads_first = (x.transpose(1, 2) for x in (q, k, v))
         return torch.nn.functional.scaled_dot_product_attention(*heads_first, attn_mask=visible).transpose(1, 2)

@@ -1,28 +1,22 @@
-"""Causal attention over a packed sequence of one prefix and many tails.
-
-An attention is a callable `attention(q, k, v, step, layout) -> out`; `TextTower` takes any that keeps this contract:
-
-- `k` and `v` [G, M, H, d] are keys and values of all M tokens in the order of `layout.slots`, for G prompt sets and H heads;
-- `q` [G, L, H, d] are queries of the L tokens that live in the block: those of the slots `step.live`, all where it is None;
-- `out` [G, L, H, d] is softmax(q k^T / sqrt(d)) v, where the query at slot s sees the keys at slots t that stand in the
-  prefix or in the tail of the same class (`layout.slots[t].owner` is None or that of s), up to its own position
-  (`layout.positions[t] <= layout.positions[s]`). It has gradients with respect to q, k and v.
-"""
+"""The reference, for every device and number format: attention in groups of tails that have the same length."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from .layout import Layout, Step
+from ..layout import Layout, Step
+from .contract import Kernel
 
-Attention = Callable[[Tensor, Tensor, Tensor, Step, Layout], Tensor]
+
+def grouped_attention(layout: Layout, sets: int) -> list[Kernel]:
+    """Kernels of one product for the prefix and one per bucket of tails; no key is copied and none is padded."""
+    return [partial(_attend, step=step, layout=layout) for step in layout.steps]
 
 
-def grouped_attention(q: Tensor, k: Tensor, v: Tensor, step: Step, layout: Layout) -> Tensor:
-    """One product for the prefix and one per bucket of tails; no key is copied and none is padded."""
+def _attend(q: Tensor, k: Tensor, v: Tensor, *, step: Step, layout: Layout) -> Tensor:
     prefix, buckets = len(layout.prefix), layout.buckets
     tokens = [prefix, *(bucket.slots for bucket in buckets)]
     live = [len(step.live_prefix)]
