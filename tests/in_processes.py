@@ -54,6 +54,7 @@ def _run(work: Callable[[], Any], environment: dict[str, str], answer: BinaryIO,
     status = 1
     try:
         signal.alarm(seconds)  # whatever happens it ends
+        torch.set_num_threads(1)  # a fork has none of the threads that its parent may have begun
         os.environ.update(environment)
         os.dup2(said.fileno(), 2)
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115, not what pytest has put there

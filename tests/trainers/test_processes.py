@@ -87,6 +87,7 @@ RUNS = {
     "teacher store": ("CasPLBoost", "CasPL", (*SEEDED, "TRAINER.CASPL.TEACHER_STORE", "{store}")),
     "best_val": ("CoOp", "prompt_learner", ("TEST.FINAL_MODEL", "best_val", "TEST.FEATURES", "True")),
     "workers": ("ProGrad", "prompt_learner", (*SEEDED, "DATALOADER.NUM_WORKERS", "2")),
+    "images once": ("VPT", "prompt_learner", (*SEEDED, "DATALOADER.CACHE", "1", "TEST.IMAGE_STORE", "{store}")),
     "crop pool": (
         "ProGrad",
         "prompt_learner",
