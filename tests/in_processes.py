@@ -37,16 +37,17 @@ def free_port() -> int:
 def in_processes(count: int, work: Callable[[], Any], seconds: float = 120) -> list[Answer]:
     """What `count` processes of a job give, each of which does `work()`: values that torch.save can hold."""
     place = {SIZE: str(count), HOST: "127.0.0.1", PORT: str(free_port())}
-    running = []
-    for number in range(count):
-        files = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115, closed below
-        child = os.fork()
-        if child == 0:
-            _run(work, {**place, RANK: str(number), LOCAL: str(number)}, *files, int(seconds))
-        running.append((child, *files))
-    return [
-        Answer(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *map(_content, files)) for child, *files in running
-    ]
+    with tempfile.TemporaryDirectory() as own:  # where one that is killed leaves its folder
+        running = []
+        for number in range(count):
+            files = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115, closed below
+            child = os.fork()
+            if child == 0:
+                tempfile.tempdir = own
+                _run(work, {**place, RANK: str(number), LOCAL: str(number)}, *files, int(seconds))
+            running.append((child, *files))
+        ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, *_ in running]
+    return [Answer(end, *map(_content, files)) for end, (_, *files) in zip(ends, running, strict=True)]
 
 
 def _run(work: Callable[[], Any], environment: dict[str, str], answer: BinaryIO, said: BinaryIO, seconds: int) -> None:
