@@ -78,6 +78,7 @@ def having(device: Device, *, bf16: bool) -> ExitStack:
         set_rng_state=lambda state, index=None: device.random.copy_(state),
         max_memory_allocated=lambda device=None: 0,
         is_current_stream_capturing=lambda: False,
+        set_sync_debug_mode=lambda mode: setattr(device, "warns", mode == "warn"),
         synchronize=lambda index=None: device.wait("the device is waited for"),
         current_stream=lambda index=None: Stream(device),
         Event=lambda *_, **__: Event(device),

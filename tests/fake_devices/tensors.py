@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .kernels import has_kernel, on_cpu
@@ -32,6 +34,7 @@ BY_VALUE = {
     aten.bincount.default,
     aten.repeat_interleave.Tensor,
 }
+COPIES = {aten._to_copy.default, aten.copy_.default, aten.copy.default}
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 
 
@@ -86,6 +89,7 @@ class Device(TorchDispatchMode):
         self.at = torch.device(name, 0)
         self.launches = 0
         self.waits: list[Wait] = []
+        self.warns = False  # with torch.cuda.set_sync_debug_mode("warn")
         self.behind: list[int] = []
         self.random = torch.zeros(16, dtype=torch.uint8)  # the state of its generator
         self._fakes = FakeTensorMode()
@@ -105,12 +109,9 @@ class Device(TorchDispatchMode):
             return self._pin(args[0].clone())
         if kwargs.get("pin_memory"):
             return self._pin(func(*args, **{**kwargs, "pin_memory": False}))
-        if any(
-            isinstance(value, Pretended) or (isinstance(value, torch.device) and value.type == self.at.type)
-            for value in leaves((args, kwargs))
-        ):
-            return self.call(func, args, kwargs)
-        return func(*args, **kwargs)
+        goal = kwargs.get("device")
+        own = Pretended in types or (goal is not None and goal.type == self.at.type)
+        return self.call(func, args, kwargs) if own else func(*args, **kwargs)
 
     def call(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Let the device compute `func`. Raises RuntimeError or TypeError where it could not."""
@@ -135,31 +136,40 @@ class Device(TorchDispatchMode):
 
     def _as_fakes_say(self, func: Any, args: tuple, kwargs: dict[str, Any], result: Any) -> Any:
         """The result where it lies. Raises RuntimeError where fake tensors do, or see another format or shape."""
-        said = iter(self._said(func, args, kwargs))
+        results, mixed = self._said(func, args, kwargs)
+        if mixed and func not in COPIES:
+            self.wait(f"{func}: a tensor of the CPU among those of the device")
+        said = iter(results)
         written = iter(_written(func, args, kwargs))
 
         def placed(value: Any) -> Any:
             if not isinstance(value, Tensor):
                 return value
             device, dtype, shape = next(said)
-            if (value.dtype, value.shape) != (dtype, shape):
-                raise RuntimeError(
-                    f"{func} gives {value.dtype} {tuple(value.shape)} on the CPU, fake tensors {dtype} {tuple(shape)}"
-                )
+            if value.shape != shape:
+                raise RuntimeError(f"{func} gives {tuple(value.shape)} on the CPU, fake tensors {tuple(shape)}")
             own = next(written, None)
             if own is not None:
+                if torch.Tag.inplace_view in func.tags:  # its own shape is to change, too
+                    with no_dispatch():
+                        func(*args, **kwargs)
                 return own
-            return value if device.type == "cpu" else self.take(value)
+            return value if device.type == "cpu" else self.take(value.to(dtype))
 
         return mapped(result, placed)
 
-    def _said(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> tuple:
-        """(device, dtype, shape) of each tensor that comes out, by PyTorch's fake tensors; asked once for each kind of call."""
+    def _said(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, bool]:
+        """(device, dtype, shape) of what comes out, by PyTorch's fake tensors, and whether a tensor of the CPU goes in.
+
+        They are asked once for each kind of call.
+        """
         key = (func, self.at.type, _kind(args), _kind(kwargs), torch.is_inference_mode_enabled())
         if key not in self._known:
             with self._fakes:
                 found = func(*mapped(args, self._fake), **mapped(kwargs, self._fake))
-            self._known[key] = tuple((t.device, t.dtype, t.shape) for t in leaves(found) if isinstance(t, Tensor))
+            results = tuple((t.device, t.dtype, t.shape) for t in leaves(found) if isinstance(t, Tensor))
+            given = [value for value in leaves((args, kwargs)) if isinstance(value, Tensor) and value.dim()]
+            self._known[key] = results, any(not isinstance(value, Pretended) for value in given)
         return self._known[key]
 
     def _fake(self, value: Any) -> Any:
@@ -182,8 +192,6 @@ class Device(TorchDispatchMode):
             return self._look_at_copy(func, args[1], goal.device, unwaited, self.is_pinned(goal))
         elif _by_mask(func, args):
             self.wait(f"{func}: a mask decides how many there are")
-        elif any(isinstance(v, Tensor) and v.dim() and not isinstance(v, Pretended) for v in leaves((args, kwargs))):
-            self.wait(f"{func}: a tensor of the CPU among those of the device")
         return False
 
     def _look_at_copy(self, func: Any, source: Tensor, there: torch.device, unwaited: bool, into_pinned: bool) -> bool:
@@ -199,6 +207,8 @@ class Device(TorchDispatchMode):
     def wait(self, why: str) -> None:
         """The program waits until the device has computed everything."""
         self.waits.append(Wait(_where(), why))
+        if self.warns:
+            warnings.warn(f"called a synchronizing operation ({why})", stacklevel=2)
         self.reach(self.launches)
 
     def seed(self, seed: int) -> None:
