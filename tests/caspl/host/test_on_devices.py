@@ -47,5 +47,5 @@ def test_a_host_trains_there(host):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(loss.item())
     assert min(losses[1:]) < losses[0] and all(p.grad.device == there.at for p in trained)

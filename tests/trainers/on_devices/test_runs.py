@@ -15,16 +15,25 @@ import caspl
 from caspl.ground.errors import InputError
 from caspl.use.exports.graphs import export_program
 from fake_devices import on_fake
-from registered import PROMPT_LEARNERS, keys_of
+from registered import METHODS, PROMPT_LEARNERS, keys_of, tiers
 
 PRECISIONS = ("fp32", "fp16", "bf16", "amp")
-TRAINED = (*PROMPT_LEARNERS, "CasPLBoost")
+PHASE_1 = "CasPLBoost"
+TRAINED = (*PROMPT_LEARNERS, PHASE_1)
 # Two batches of four of the ten images, in each of two epochs
 SHORT = (
     *("--seed", "1", "DATASET.NUM_SHOTS", "2", "OPTIM.MAX_EPOCH", "2"),
     *("DATALOADER.TRAIN_X.BATCH_SIZE", "4", "DATALOADER.TEST.BATCH_SIZE", "16"),
 )
 LARGE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 8e-2}  # differences from the CPU's prompts, of a norm of about 1
+
+
+# All but two, which are left for the whole suite
+OTHERS = [
+    pytest.param(device, precision, marks=pytest.mark.slow)
+    for device, precision in product(("cuda", "mps"), PRECISIONS)
+    if (device, precision) not in (("cuda", "fp16"), ("mps", "amp"))
+]
 
 
 def learned(folder):
@@ -40,15 +49,20 @@ def on_cpu():
 
 
 def cases():
-    """On cuda all, on mps what autocast does and what two trainers do; in a hurry one precision of each trainer on cuda."""
+    """Methods in all precisions, their twins in two, on mps under autocast; phase 1 in all. In a hurry a few of each."""
     found = []
-    for number, name in enumerate(TRAINED):
-        for device, precision in product(("cuda", "mps"), PRECISIONS):
-            some = name in ("CasPL_CoCoOp", "CasPLBoost")
-            if device == "mps" and precision != "amp" and not some:
-                continue
-            quick = PRECISIONS[number % 4] == precision if device == "cuda" else some and precision in ("fp16", "amp")
-            found.append(pytest.param(device, name, precision, marks=() if quick else pytest.mark.slow))
+    for name, device, precision in product(TRAINED, ("cuda", "mps"), PRECISIONS):
+        twin, whole = name.startswith("CasPL_"), name in ("CasPL_CoCoOp", "CasPLBoost")
+        if not whole and precision not in {"cuda": ("fp16", "amp") if twin else PRECISIONS, "mps": ("amp",)}[device]:
+            continue
+        if device == "mps" and twin and not whole:
+            continue
+        method = [*METHODS, PHASE_1].index(name.removeprefix("CasPL_"))
+        quick = (
+            device == "cuda" and twin == method % 2 and precision == (PRECISIONS[method % 4] if not twin else "fp16")
+        )
+        quick |= (name, device, precision) in (("CasPL_CoCoOp", "mps", "fp16"), ("CasPLBoost", "mps", "amp"))
+        found.append(pytest.param(device, name, precision, marks=() if quick else pytest.mark.slow))
     return found
 
 
@@ -73,9 +87,8 @@ def test_a_whole_run(device, name, precision, run, boosting, on_cpu, tmp_path):
         assert (learned(folder) - on_cpu[name]).norm() / on_cpu[name].norm() < LARGE[precision]
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize(("device", "precision"), [("cuda", "fp16"), ("mps", "amp"), *OTHERS])
 @pytest.mark.parametrize("name", ["ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe"])
-@pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_learns_no_prompts(device, name, precision, run, tmp_path):
     """LinearProbe is fitted on the CPU, to features of the device."""
     keys = (*SHORT, *keys_of(name, precision, None))
@@ -113,8 +126,17 @@ VARIANTS = {
 }
 
 
+QUICK = (
+    "class-specific context",
+    "a batch in parts by memory",
+    "features of tests",
+    "features of crops",
+    "features of a teacher",
+)
+
+
 @pytest.mark.parametrize("precision", ["fp16", pytest.param("amp", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("case", VARIANTS)
+@pytest.mark.parametrize("case", tiers(VARIANTS, *QUICK))
 def test_settings_with_a_way_of_their_own(case, precision, run, boosting, tmp_path):
     name, more = VARIANTS[case]
     more = [word.format(tmp_path / "store") for word in more]

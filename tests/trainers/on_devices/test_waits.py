@@ -1,6 +1,7 @@
 """A training step and a batch of an evaluation never wait for the GPU: its numbers are read when it has the next one to do."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from caspl.ground.devices.transfers import Figures
 from caspl.ground.tensors import finite
 from fake_devices import on_fake
-from registered import PROMPT_LEARNERS, keys_of, tiers
+from registered import PROMPT_LEARNERS, keys_of
 
 # Five batches of four of the twenty images; a test of three batches
 SHORT = (
@@ -44,10 +45,15 @@ class Watch:
         return self.device.waits[begin:end]
 
 
-@pytest.mark.parametrize("precision", ["fp16", "amp"])
+QUICK = (("CoOp", "amp"), ("CoCoOp", "fp16"), ("CasPL_VPT", "fp16"), ("CasPL_ProGrad", "fp16"), ("CasPLBoost", "amp"))
+
+
 @pytest.mark.parametrize(
-    "name",
-    tiers((*PROMPT_LEARNERS, "CasPLBoost"), "CoOp", "CoCoOp", "PromptSRC", "CasPL_VPT", "CasPL_ProGrad", "CasPLBoost"),
+    ("name", "precision"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in product((*PROMPT_LEARNERS, "CasPLBoost"), ("fp16", "amp"))
+    ],
 )
 def test_nobody_waits_for_a_step(name, precision, build, boosting):
     """From the third step on: the first makes the plan of the tokens, and the first under a scaler the momentum."""
@@ -126,8 +132,16 @@ def explode(trainer):
     trainer.optim.param_groups[0]["lr"] = 1e38
 
 
-@pytest.mark.parametrize("step", [2, 5, 6, 10])
-@pytest.mark.parametrize("kind", ["gradient", "rate"])
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        *(("gradient", 5), ("rate", 6)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("gradient", 2), ("gradient", 10), ("rate", 5), ("rate", 10))
+        ),
+    ],
+)
 def test_divergence_is_told_of_the_step_in_which_it_happened(kind, step, build, tmp_path):
     """In the middle of an epoch, in its last batch, in the first and last of the next; nothing of it is written."""
     inject, said = {"gradient": (bad_gradient, "gradients nan"), "rate": (explode, "parameters")}[kind]
