@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from caspl.prompting import attention, image_tower
+from caspl.prompting import image_tower
+from caspl.prompting.attention import grouped
 from fake_devices import Pretended, on_fake
 
 
@@ -87,7 +88,7 @@ def test_what_is_broken_in_the_towers_is_found(monkeypatch):
         assert clip(images, groups).shape == (1, 2)
         arange = torch.arange
         with monkeypatch.context() as broken:
-            broken.setattr(attention.torch, "arange", lambda count, device: arange(count))
+            broken.setattr(grouped.torch, "arange", lambda count, device: arange(count))
             with pytest.raises(RuntimeError, match="cuda:0 and cpu"):
                 clip.class_features(groups)
         with monkeypatch.context() as broken:
