@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from caspl.ground.devices.transfers import onto
 from caspl.ground.errors import InputError
 from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
@@ -156,7 +157,7 @@ class StoredTeacher:
             self.rows.add(
                 [name for name, there in zip(names, known, strict=True) if not there], features[missing].numpy()
             )
-        return features.to(images.device, self.precision.weights)
+        return onto(images.device, features.to(self.precision.weights))[0]
 
     def _names(self, images: Tensor) -> Sequence[bytes]:
         batch, names = self._named

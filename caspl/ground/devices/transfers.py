@@ -19,8 +19,11 @@ def is_waited_for(device: torch.device) -> bool:
 
 
 def onto(device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Tensors of a batch on `device`; from pinned memory, which loaders take for CUDA, nobody waits for the copy."""
-    return tuple(tensor.to(device, non_blocking=not is_waited_for(device)) for tensor in tensors)
+    """Tensors of a batch on `device`; for CUDA from pinned memory, if need be a copy there, so that nobody waits for it."""
+    if is_waited_for(device):
+        return tuple(tensor.to(device) for tensor in tensors)
+    pinned = (tensor.pin_memory() if tensor.is_cpu else tensor for tensor in tensors)
+    return tuple(tensor.to(device, non_blocking=True) for tensor in pinned)
 
 
 class Reading:

@@ -122,6 +122,9 @@ VARIANTS = {
     "boosting prompts as deep": ("CasPL_IVLP", node("CASPL.DEPTH_OF_ADAPTING", "True")),
     "the family's random stream": ("PromptSRC", ["SEED_STREAM", "upstream"]),
     "the best epoch": ("KgCoOp", ["TEST.FINAL_MODEL", "best_val"]),
+    "texts in parts by memory": ("KgCoOp", ["TRAIN.MEMORY", "0.0001"]),
+    "texts kept": ("PromptSRC", ["MODEL.TEXT_STORE", "{}"]),
+    "images kept": ("CoOp", ["DATALOADER.CACHE", "1", "TEST.IMAGE_STORE", "{}"]),
     "adam": ("IVLP", ["OPTIM.NAME", "adam"]),
 }
 

@@ -93,6 +93,25 @@ def test_nobody_waits_for_features(keys, build, tmp_path):
     assert watch.between(("model_inference", 1), ("evaluate", -1)) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("CasPLBoost", ("TRAINER.CASPL.TEACHER_STORE", "kept", "TRAINER.CASPL.CROPS", "seeded")),
+        ("ProGrad", ("TRAINER.COOP.CROP_POOL", "1", "TRAINER.CASPL.CROPS", "seeded")),
+        pytest.param("CoOp", ("DATALOADER.CACHE", "1"), marks=pytest.mark.slow),
+    ],
+)
+def test_nobody_waits_for_what_is_kept(name, keys, build, tmp_path):
+    """The rows of a teacher that are there already, features of crops, images in memory."""
+    keys = [str(tmp_path / key) if key == "kept" else key for key in keys]
+    with on_fake("cuda") as there:
+        for folder in ("first", "second"):
+            trainer = build(name, "base", folder, *SHORT, *keys_of(name, "fp16"), *keys, "TEST.NO_TEST", "True")
+            watch = Watch(trainer, there)
+            trainer.train()
+    assert watch.between(("forward_backward", 2), ("after_epoch", 0)) == []
+
+
 def test_a_host_s_meters_read_a_step_themselves(build):
     """Upstream's loop hands the figures to its meters at once: they wait, and have the numbers of this step."""
     with on_fake("cuda") as there:
