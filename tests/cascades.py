@@ -9,13 +9,13 @@ NAMES = ["cat", "a very long name of some dog", "x", "great white shark", "cat (
 C, D, V, TEXT_BLOCKS, VISION_BLOCKS = len(NAMES), 32, 48, 4, 3
 
 
-def small_clip(heads=4):
+def small_clip(heads=4, text_blocks=TEXT_BLOCKS, vision_blocks=VISION_BLOCKS):
     """In float64, frozen."""
     torch.manual_seed(0)
     model = open_clip.CLIP(
         embed_dim=24,
-        vision_cfg=dict(image_size=32, patch_size=8, width=V, layers=VISION_BLOCKS, head_width=16),
-        text_cfg=dict(width=D, heads=heads, layers=TEXT_BLOCKS),
+        vision_cfg=dict(image_size=32, patch_size=8, width=V, layers=vision_blocks, head_width=16),
+        text_cfg=dict(width=D, heads=heads, layers=text_blocks),
         quick_gelu=True,
     )
     return model.double().eval().requires_grad_(False)

@@ -144,6 +144,7 @@ class CasPLBoost(StoredTeacher, PromptTrainer):
     def prepare(self) -> None:
         cfg, names, teacher = self.cfg, self.dm.dataset.classnames[: self.taught], self.teacher_backbone
         self.teacher_fingerprint = teacher.fingerprint
+        teacher.compilation = self.backbone.compilation
         teacher.place(self.device, self.precision, image_tower=not self.keys.TEACHER_STORE)
         texts = [t.format(name.replace("_", " ")) for t, name in zip(self.templates, names, strict=False)]
         normalisation = {"mean": cfg.INPUT.PIXEL_MEAN, "std": cfg.INPUT.PIXEL_STD}

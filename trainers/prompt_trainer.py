@@ -24,6 +24,7 @@ from caspl.checkpoints.family import read_checkpoint, released_prompts
 from caspl.checkpoints.headers import RunHeader
 from caspl.checkpoints.run import save_run
 from caspl.clip.backbones import Backbone, load_backbone
+from caspl.clip.compiling.compiled import at_most
 from caspl.clip.fingerprint import mismatch
 from caspl.clip.precision import resolve_precision
 from caspl.ground.devices.transfers import onto
@@ -236,7 +237,10 @@ class PromptTrainer(
     def after_epoch(self) -> None:
         """As Dassl's; raises DivergedError, before anything is saved, where the last prompts give no finite scores."""
         if self.epoch + 1 == self.max_epoch or finite.largest_norm(self.trained) > SUSPECT:
-            with torch.no_grad():  # each process tries its own images, and all of them end where one does
+            with (
+                torch.no_grad(),
+                at_most("off"),
+            ):  # each process tries its own images, and all of them end where one does
                 together.gathered(lambda: finite.checked_scores(self.model_inference(self.last_images))[:0])
         super().after_epoch()
 

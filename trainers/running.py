@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from caspl.clip.backbones import Backbone
+from caspl.clip.compiling.choice import resolve_compilation
+from caspl.clip.compiling.compiled import CHOICES as COMPILATIONS
 from caspl.clip.precision import Precision
 from caspl.ground.errors import naming
 from caspl.ground.keys import Key
@@ -20,6 +22,12 @@ KEYS = [
         "PREC) or varlen (FlashAttention, fp16, bf16 and amp)",
         choices=ATTENTIONS,
     ),
+    Key(
+        "TRAIN.COMPILE",
+        "off",
+        "towers: torch.compile makes fewer, larger kernels of them; graphs: on CUDA they are captured in graphs, too",
+        choices=COMPILATIONS,
+    ),
 ]
 
 
@@ -29,9 +37,11 @@ class Running:
     backbone: Backbone
     precision: Precision
 
-    @naming({"attention": "TRAIN.ATTENTION"})
+    @naming({"attention": "TRAIN.ATTENTION", "compilation": "TRAIN.COMPILE"})
     def prompted(self, classnames: Sequence[str]) -> PromptedCLIP:
         """As `WithinMemory.prompted`, computed as the keys say."""
         self.backbone.check_student()
+        if self.backbone.compilation.name != self.cfg.TRAIN.COMPILE:
+            self.backbone.compilation = resolve_compilation(self.cfg.TRAIN.COMPILE, self.device)
         name, heads = self.cfg.TRAIN.ATTENTION, self.backbone.text_head_width
         return super().prompted(classnames, attention=resolve_attention(name, self.device, self.precision, heads))

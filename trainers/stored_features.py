@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from caspl.clip.compiling.compiled import at_most
 from caspl.clip.feature_store import FeatureStore
 from caspl.ground.devices.transfers import onto
 from caspl.ground.files import check_writable
@@ -37,6 +38,7 @@ def facts(trainer: PromptTrainer, groups: Sequence[PromptGroup], transform: Any)
     }
 
 
+@at_most("off")
 @torch.no_grad()
 def encoded(trainer: PromptTrainer, batches: Iterable[dict[str, Any]], groups: Sequence[PromptGroup]) -> Tensor:
     """Normalised features [N, E] behind the vision prompts of `groups`, in the order of the loader's list of images.

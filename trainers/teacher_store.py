@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from caspl.clip.compiling.compiled import at_most
 from caspl.ground.devices.transfers import onto
 from caspl.ground.errors import InputError
 from caspl.ground.files import check_writable
@@ -153,7 +154,8 @@ class StoredTeacher:
         if not known.all():
             self.teacher.backbone.place_image_tower(images.device)  # left where it is until somebody needs it
             seen = images[missing.to(images.device)] if known.any() else images
-            features[missing] = self.teacher.image_features(seen).to("cpu", dtype)
+            with at_most("off"):
+                features[missing] = self.teacher.image_features(seen).to("cpu", dtype)
             self.rows.add(
                 [name for name, there in zip(names, known, strict=True) if not there], features[missing].numpy()
             )

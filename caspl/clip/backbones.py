@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import open_clip
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..ground.errors import InputError
 from .blocks import check_blocks
+from .compiling.choice import Compilation
 from .fingerprint import fingerprint_of
 from .models import fetching, load_model, reading
 from .precision import Precision
@@ -32,6 +33,9 @@ class Backbone:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     assumed: frozenset[str] = frozenset()  # what nothing in its files tells, as in `models.Loaded`
+    compilation: Compilation = field(
+        default_factory=Compilation
+    )  # of its towers, and of prompted CLIPs that it is put in
 
     def __post_init__(self) -> None:
         self.model.eval().requires_grad_(False)
@@ -44,7 +48,11 @@ class Backbone:
     def encode_images(self, images: Tensor) -> Tensor:
         """Features [B, E], not normalised, of images [B, 3, H, W] in the normalisation of `mean` and `std`; no prompts."""
         stem = next(p for p in self.model.visual.parameters() if p.dim() == 4)  # embeddings may be kept in float32
-        return self.model.encode_image(images.to(stem.dtype))
+        return self._encode_plain(self.model, images.to(stem.dtype))
+
+    @cached_property
+    def _encode_plain(self) -> Callable[[nn.Module, Tensor], Tensor]:
+        return self.compilation.of(encode_plain)
 
     def image_features(self, images: Tensor) -> Tensor:
         """`encode_images`, normalised."""
@@ -137,6 +145,10 @@ class Backbone:
     def place_image_tower(self, device: torch.device) -> None:
         """Move what `place` has left behind."""
         self.model.visual.to(device)
+
+
+def encode_plain(model: nn.Module, images: Tensor) -> Tensor:
+    return model.encode_image(images)
 
 
 def load_backbone(name: str) -> Backbone:

@@ -11,7 +11,7 @@ two savings of the text tower (`layout.py`) hold here too:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,23 +21,36 @@ from ..clip.blocks import finish, project
 from ..ground.errors import InputError
 from .groups import PromptGroup
 
+Prompts = Sequence[Sequence[Tensor]]  # [N, V] by group, the one behind the patches first, and by block
 
-def encode_images(visual: nn.Module, images: Tensor, groups: Sequence[PromptGroup] = ()) -> Tensor:
+
+def encode_images(
+    visual: nn.Module,
+    images: Tensor,
+    groups: Sequence[PromptGroup] = (),
+    encode: Callable[[nn.Module, tuple[Tensor, Prompts]], Tensor] | None = None,
+) -> Tensor:
     """Image features [B, E], not normalised, of images [B, 3, H, W] in the tower's own normalisation.
 
     `visual` is open_clip's native VisionTransformer. `groups` are in cascade order (adapting before boosting); the tower puts
-    the last group right behind the patches, as the reference does.
+    the last group right behind the patches, as the reference does. `encode` is `encode_prompted`, or that compiled.
     Raises InputError for images of another size and for prompts that reach more blocks than there are.
     """
     groups = [group for group in reversed(groups) if group.vision_length]
     _check(visual, images, groups)
+    return (encode or encode_prompted)(visual, (images, [group.vision for group in groups]))
+
+
+def encode_prompted(visual: nn.Module, tensors: tuple[Tensor, Prompts]) -> Tensor:
+    """`encode_images` of images and prompts that fit."""
+    images, prompts = tensors
     x = _embed(visual, images)  # [B, 1 + patches, V], later with the prompts that are carried on
     patches = x.shape[1]
     reads_cls = visual.attn_pool is None and visual.pool_type == "tok"
     blocks = visual.transformer.resblocks
     for i, block in enumerate(blocks):
         last = i == len(blocks) - 1
-        lasting, passing = _new_prompts(visual, groups, i, x.dtype)
+        lasting, passing = _new_prompts(visual, prompts, i, x.dtype)
         # x.shape[0] and not len(x), which an export would take for the number of images in its example
         x = torch.cat([x, *(tokens.expand(x.shape[0], -1, -1) for tokens in lasting)], dim=1)
         x = _block(block, x, passing, queries=1 if last and reads_cls else x.shape[1])
@@ -58,7 +71,7 @@ def _check(visual: nn.Module, images: Tensor, groups: Sequence[PromptGroup]) -> 
 
 
 def _new_prompts(
-    visual: nn.Module, groups: Sequence[PromptGroup], block: int, dtype: torch.dtype
+    visual: nn.Module, prompts: Prompts, block: int, dtype: torch.dtype
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Prompts [N, V] that enter `block`: those that the next block carries on, and those that need no output.
 
@@ -66,10 +79,10 @@ def _new_prompts(
     """
     lasting, passing = [], []
     last = block == len(visual.transformer.resblocks) - 1
-    for group in groups:
-        if block < len(group.vision):
-            tokens = group.vision[block].to(dtype)
-            replaced = block + 1 < len(group.vision)
+    for entries in prompts:
+        if block < len(entries):
+            tokens = entries[block].to(dtype)
+            replaced = block + 1 < len(entries)
             (passing if last or replaced else lasting).append(visual.ln_pre(tokens) if block == 0 else tokens)
     return lasting, passing
 

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..clip.backbones import Backbone
+from ..clip.compiling.compiled import at_most
 from ..ground.errors import InputError
 from .attention.contract import Attention
 from .attention.grouped import grouped_attention
 from .groups import PromptGroup, of_classes, prompt_sets
-from .image_tower import encode_images
+from .image_tower import encode_images, encode_prompted
 from .layout import ClassTokens
-from .text_tower import TextTower
+from .text_tower import TextTower, encode_classes
 
 MEMORY = 2e9  # bytes for the text tower's activations
 # Bytes of activations that stay near enough to a CPU's caches: evaluation of CoCoOp was measured a third faster than with
@@ -50,7 +51,8 @@ class PromptedCLIP(nn.Module):
         backbone.check_student()
         self.clip = backbone.model
         self.backbone = backbone
-        self.tower = TextTower(self.clip, ClassTokens(classnames, backbone.tokenizer), attention)
+        encode_text, self._encode_images = map(backbone.compilation.of, (encode_classes, encode_prompted))
+        self.tower = TextTower(self.clip, ClassTokens(classnames, backbone.tokenizer), attention, encode_text)
 
     def train(self, mode: bool = True) -> PromptedCLIP:
         super().train(mode)
@@ -84,7 +86,7 @@ class PromptedCLIP(nn.Module):
     def image_features(self, images: Tensor, groups: Sequence[PromptGroup]) -> Tensor:
         """Normalised image features [B, E] of images [B, 3, H, W]."""
         if self.backbone.has_vit:
-            return F.normalize(encode_images(self.clip.visual, images, groups), dim=-1)
+            return F.normalize(encode_images(self.clip.visual, images, groups, self._encode_images), dim=-1)
         if any(group.vision_length for group in groups):
             raise InputError(f"the image tower of {self.backbone.name} is not a ViT and takes text prompts only")
         return self.backbone.image_features(images)
@@ -131,7 +133,8 @@ def one_by_one(function: Callable[..., Tensor], parts: Sequence[tuple], *, keep_
 
 
 def _computed_again(function: Callable[..., Tensor], part: tuple) -> Tensor:
-    return checkpoint(function, *part, use_reentrant=False, preserve_rng_state=False)  # nothing in a tower is random
+    # Nothing in a tower is random
+    return checkpoint(at_most("towers")(function), *part, use_reentrant=False, preserve_rng_state=False)
 
 
 class Unchanged:

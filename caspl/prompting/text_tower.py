@@ -8,7 +8,7 @@ what it may. Shapes: G prompt sets, M tokens, L of them with an output, D width,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,17 @@ class TextTower:
     """Class features of one CLIP for one list of class names, under any cascade of prompt groups.
 
     `clip` is a native open_clip CLIP with a causal text tower that reads the feature at [EOS]. `attention` is any that keeps
-    the contract in `attention/__init__.py`.
+    the contract in `attention/__init__.py`, `encode` is `encode_classes`, or that compiled.
     """
 
-    def __init__(self, clip: nn.Module, tokens: ClassTokens, attention: Attention = grouped_attention):
-        self.clip, self.tokens, self.attention = clip, tokens, attention
+    def __init__(
+        self,
+        clip: nn.Module,
+        tokens: ClassTokens,
+        attention: Attention = grouped_attention,
+        encode: Callable[..., Tensor] | None = None,
+    ):
+        self.clip, self.tokens, self.attention, self.encode = clip, tokens, attention, encode or encode_classes
         self._layouts: dict[tuple, Layout] = {}
         self._parts: dict[tuple[int, ...], list[TextTower]] = {}
         self._kernels: dict[tuple, Sequence[Kernel]] = {}
@@ -41,13 +47,17 @@ class TextTower:
         blocks than there are, and where class-specific prompts are for another number of classes.
         """
         prompts, layout = self._plan(groups)
-        return encode_classes(self.clip, prompts, layout, self._attention(prompts, layout))
+        # Without gradients it is encoded once for a whole test, or for so many prompt sets that launches are the least of it
+        encode = self.encode if torch.is_grad_enabled() else encode_classes
+        return encode(self.clip, prompts, layout, self._attention(prompts, layout))
 
     def parts(self, sizes: Sequence[int]) -> list[TextTower]:
         """Towers of the first sizes[0] classes, of the next sizes[1], and so on, made once."""
         key = tuple(sizes)
         if key not in self._parts:
-            self._parts[key] = [TextTower(self.clip, tokens, self.attention) for tokens in self.tokens.parts(sizes)]
+            self._parts[key] = [
+                TextTower(self.clip, tokens, self.attention, self.encode) for tokens in self.tokens.parts(sizes)
+            ]
         return self._parts[key]
 
     def check(self, groups: Sequence[PromptGroup]) -> None:
@@ -75,7 +85,7 @@ class TextTower:
 
     def _attention(self, prompts: list[list[Tensor]], layout: Layout) -> Sequence[Kernel]:
         """What attends in each block, made once for a layout and a number of prompt sets."""
-        sets = max((len(entry) for entries in prompts for entry in entries), default=1)
+        sets = _sets(prompts)
         if (id(layout), sets) not in self._kernels:  # layouts are kept, so that no other takes this one's place
             self._kernels[id(layout), sets] = self.attention(layout, sets)
         return self._kernels[id(layout), sets]
@@ -137,6 +147,10 @@ def _enter(x: Tensor, prompts: list[list[Tensor]], block: int, step: Step) -> Te
     rows = [x, *(entry.flatten(1, 2).to(x.dtype) for entry in new)]  # the order that `enter` counts in
     sets = max(len(r) for r in rows)  # what is common to all prompt sets goes to every one
     return torch.cat([r.expand(sets, -1, -1) for r in rows], dim=1).index_select(1, step.enter)
+
+
+def _sets(prompts: list[list[Tensor]]) -> int:
+    return max((len(entry) for entries in prompts for entry in entries), default=1)
 
 
 def _entries(group: PromptGroup, classes: int) -> list[Tensor]:
