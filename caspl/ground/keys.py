@@ -151,6 +151,8 @@ class Key:
         word = str(value).lower() if value is None or isinstance(value, (bool, str)) else ""
         if word in NO_TEXT and self._holds(""):
             return ""
+        if word == "false" and "off" in self.choices:  # what YAML makes of it
+            return "off"
         if word == "true":
             return True if self.meant_by_true is None else self.meant_by_true
         return raw if isinstance(raw, str) and type(value) in (int, float) else value

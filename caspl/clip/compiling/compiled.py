@@ -86,6 +86,7 @@ class Compiled:
         def compiled(module: nn.Module, tensors: Any, *rest: Any) -> Tensor:
             return self._run(graphs, module, tensors, rest)
 
+        log.info("Compiling %s for a new shape, for minutes; PyTorch keeps it for later runs", self.function.__name__)
         with torch.random.fork_rng():  # what PyTorch tries while it compiles
             found = difference(compiled, self.function, module, tensors, rest)
         if found:
