@@ -13,7 +13,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..ground.errors import InputError
-from .blocks import check_blocks
+from .blocks import can_be_taken_apart, check_blocks, plain_features
 from .compiling.choice import Compilation
 from .fingerprint import fingerprint_of
 from .models import fetching, load_model, reading
@@ -148,6 +148,8 @@ class Backbone:
 
 
 def encode_plain(model: nn.Module, images: Tensor) -> Tensor:
+    if type(model) is open_clip.CLIP and can_be_taken_apart(model.visual):
+        return plain_features(model.visual, images)
     return model.encode_image(images)
 
 

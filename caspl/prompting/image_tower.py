@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..clip.blocks import finish, project
+from ..clip.blocks import attend, embed_patches, finish, pooled, project, reads_cls
 from ..ground.errors import InputError
 from .groups import PromptGroup
 
@@ -44,18 +43,16 @@ def encode_images(
 def encode_prompted(visual: nn.Module, tensors: tuple[Tensor, Prompts]) -> Tensor:
     """`encode_images` of images and prompts that fit."""
     images, prompts = tensors
-    x = _embed(visual, images)  # [B, 1 + patches, V], later with the prompts that are carried on
+    x = embed_patches(visual, images)  # [B, 1 + patches, V], later with the prompts that are carried on
     patches = x.shape[1]
-    reads_cls = visual.attn_pool is None and visual.pool_type == "tok"
     blocks = visual.transformer.resblocks
     for i, block in enumerate(blocks):
         last = i == len(blocks) - 1
         lasting, passing = _new_prompts(visual, prompts, i, x.dtype)
         # x.shape[0] and not len(x), which an export would take for the number of images in its example
         x = torch.cat([x, *(tokens.expand(x.shape[0], -1, -1) for tokens in lasting)], dim=1)
-        x = _block(block, x, passing, queries=1 if last and reads_cls else x.shape[1])
-    pooled = visual.ln_post(x[:, 0]) if reads_cls else visual._pool(x[:, :patches])[0]
-    return pooled if visual.proj is None else pooled @ visual.proj
+        x = _block(block, x, passing, queries=1 if last and reads_cls(visual) else x.shape[1])
+    return pooled(visual, x[:, :patches])
 
 
 def _check(visual: nn.Module, images: Tensor, groups: Sequence[PromptGroup]) -> None:
@@ -87,14 +84,6 @@ def _new_prompts(
     return lasting, passing
 
 
-def _embed(visual: nn.Module, images: Tensor) -> Tensor:
-    """[B, 3, H, W] -> [CLS] and patches with positional embeddings, through ln_pre: [B, 1 + patches, V]."""
-    x = visual.conv1(images.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
-    start = visual.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
-    x = torch.cat([start, x], dim=1) + visual.positional_embedding.to(x.dtype)
-    return visual.ln_pre(x)
-
-
 def _block(block: nn.Module, x: Tensor, passing: Sequence[Tensor], queries: int) -> Tensor:
     """Outputs [B, queries, V] for the first tokens of x [B, M, V], which attend to x and to the passing prompts [N, V]."""
     normed = block.ln_1(x)
@@ -107,5 +96,4 @@ def _block(block: nn.Module, x: Tensor, passing: Sequence[Tensor], queries: int)
         own_k, own_v = project(block, block.ln_1(torch.cat(list(passing))), "kv")  # [N, H, d], once for all images
         k = torch.cat([k, own_k.expand(x.shape[0], -1, -1, -1)], dim=1)
         v = torch.cat([v, own_v.expand(x.shape[0], -1, -1, -1)], dim=1)
-    attended = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
-    return finish(block, x[:, :queries], attended)
+    return finish(block, x[:, :queries], attend(q, k, v))

@@ -1,4 +1,4 @@
-"""The MLP of a frozen block: the same bits as open_clip's, with less kept for the way back."""
+"""A frozen block, and the image tower without prompts: the same bits as open_clip's, with less kept and computed."""
 
 import open_clip
 import pytest
@@ -7,7 +7,8 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from caspl.clip.blocks import SparingQuickGELU, finish
+from caspl.clip.backbones import load_backbone
+from caspl.clip.blocks import SparingQuickGELU, attend, finish, plain_features
 
 
 def make_block(activation, dtype=torch.float32):
@@ -105,3 +106,46 @@ def test_every_student_has_the_layers_that_are_named():
             model = open_clip.CLIP(**open_clip.get_model_config(name))
         for transformer in (model.transformer, model.visual.transformer):
             assert [part for part, _ in transformer.resblocks[0].mlp.named_children()] == ["c_fc", "gelu", "c_proj"]
+
+
+@pytest.mark.parametrize("name", ["demo/student", "demo/teacher"])
+@pytest.mark.parametrize("images", [1, 2, 3, 5, 33])
+def test_plain_features_have_the_bits_of_the_tower_itself(name, images):
+    """A product of few rows may round otherwise: so few are never left of the last block."""
+    backbone = load_backbone(name)
+    pixels = torch.randn(images, 3, *backbone.image_size, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert torch.equal(backbone.encode_images(pixels), backbone.model.encode_image(pixels))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"pool_type": "avg"}, {"final_ln_after_pool": True}, {"attentional_pool": True}], ids=str
+)
+def test_plain_features_of_other_vits(settings):
+    torch.manual_seed(0)
+    vision = dict(image_size=32, patch_size=8, width=48, layers=2, head_width=16, **settings)
+    model = open_clip.CLIP(24, vision, dict(width=32, heads=4, layers=1)).double().eval()
+    images = torch.randn(2, 3, 32, 32).double()
+    with torch.no_grad():
+        torch.testing.assert_close(plain_features(model.visual, images), model.visual(images), rtol=0, atol=1e-12)
+
+
+def test_of_the_last_block_only_what_is_read_is_finished():
+    """All of the first block's tokens, and of the last one's sixteen of four images."""
+    visual, rows = load_backbone("demo/student").model.visual, []
+    hooks = [
+        b.mlp.c_fc.register_forward_hook(lambda _, x, y: rows.append(y.shape[:2])) for b in visual.transformer.resblocks
+    ]
+    with torch.no_grad():
+        plain_features(visual, torch.zeros(4, 3, 32, 32))
+    for hook in hooks:
+        hook.remove()
+    assert rows == [(4, 65)] * (len(hooks) - 1) + [(4, 4)]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_precision_attends_in_float32_on_a_cpu(autocast):
+    q, k, v = (torch.randn(2, length, 3, 16).bfloat16() for length in (5, 9, 9))
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        own = attend(q, k, v)
+    assert own.dtype == torch.bfloat16 and torch.equal(own, attend(q.float(), k.float(), v.float()).bfloat16())
