@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -89,6 +90,12 @@ def _round(tower: nn.Module, dtype: torch.dtype) -> None:
                 values.data = values.data.to(dtype) if values.is_floating_point() else values.data
 
 
+def _multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for it; PyTorch tells it of x86, others are taken to have them."""
+    asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return platform.machine().lower() not in ("x86_64", "amd64") or asked is None or asked()
+
+
 def resolve_precision(name: str, device: torch.device) -> Precision:
     """The format for `name` on `device`; what the device can't do well is replaced, with a warning that says by what.
 
@@ -103,6 +110,11 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     if name == "bf16" and kind == "cuda" and not torch.cuda.is_bf16_supported():
         log.warning("precision bf16 is computed in fp16: this GPU has no bfloat16")
         name = "fp16"
+    if name in ("bf16", "amp") and kind == "cpu" and not _multiplies_bfloat16():
+        log.warning(
+            "precision %s is slower than fp32 on this processor, which has no instructions for bfloat16 (avx512_bf16)",
+            name,
+        )
     if name == "amp":
         return Precision(name, torch.float32, kind, torch.bfloat16 if kind == "cpu" else torch.float16)
     weights = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]

@@ -271,6 +271,20 @@ def test_half_precision_on_a_cpu_is_replaced_aloud(caplog):
         resolve_precision("fp8", CPU)
 
 
+@pytest.mark.parametrize("name", ["bf16", "amp"])
+def test_a_processor_without_bfloat16_is_told_that_it_is_slow(name, monkeypatch, caplog):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    for has, said in ((True, ""), (False, f"precision {name} is slower than fp32 on this processor")):
+        caplog.clear()
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has, raising=False)
+        assert resolve_precision(name, CPU).computes_in == "bfloat16"
+        assert caplog.text.count("slower") == bool(said) and said in caplog.text
+    monkeypatch.setattr("platform.machine", lambda: "arm64")  # of which PyTorch does not tell
+    caplog.clear()
+    resolve_precision(name, CPU)
+    assert not caplog.text
+
+
 def test_the_image_tower_can_be_left_behind():
     backbone = load_backbone("demo/student")
     meta = torch.device("meta")  # stands in for a GPU
