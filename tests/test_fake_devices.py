@@ -92,9 +92,7 @@ def test_what_is_broken_in_the_towers_is_found(monkeypatch):
             with pytest.raises(RuntimeError, match="cuda:0 and cpu"):
                 clip.class_features(groups)
         with monkeypatch.context() as broken:
-            broken.setattr(
-                image_tower, "_new_prompts", lambda visual, groups, block, dtype: ([], [groups[0].vision[0]])
-            )
+            broken.setattr(image_tower, "_new_prompts", lambda visual, prompts, block, dtype: ([], [prompts[0][0]]))
             with pytest.raises(RuntimeError, match="same dtype, but got Float and Half"):
                 clip.image_features(images, groups)
 

@@ -15,6 +15,10 @@ from torch.overrides import TorchFunctionMode
 GUARDS = "_ZN3c104impl26device_guard_impl_registryE"  # c10::impl::device_guard_impl_registry: a pointer for each kind of device
 MPS, META = 13, 14  # c10::DeviceType
 
+# PyTorch's engine counts the devices at its first backward pass. It has to find none: with threads for one, no process forked
+# from this one could ever compute a gradient.
+torch.ones((), requires_grad=True).backward()
+
 
 class Named(TorchFunctionMode):
     """Calls of Python with the device by its number, since "mps" alone is looked up where nobody knows it."""

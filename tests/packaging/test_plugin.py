@@ -145,6 +145,7 @@ def test_what_is_the_hosts_stays_the_hosts(environment, make_host):
         "CLASS_TOKEN_POSITION": "end",
         "W": 8.0,
         "ALPHA": 1.0,
+        "CROP_POOL": 0,
     }
     assert found["same"] == [found["same"][0] | {"N_CTX": 16}, True]
 

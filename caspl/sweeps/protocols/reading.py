@@ -14,7 +14,13 @@ NODES = {  # of trainers whose keys don't lie under their own name
     "ZeroshotCLIP2": "ZSCLIP",
 }
 OF_PHASE_2 = {f"TRAINER.CASPL.{name}" for name in ("BOOSTING", "FREEZE", "ONE_PHASE", "DEPTH_OF_ADAPTING")}
-OF_CROPS = {f"TRAINER.CASPL.{name}" for name in ("CROPS", "CROP_SEED")}
+OF_PROMPTS = {
+    "TRAINER.CASPL.CROPS",
+    "TRAINER.CASPL.CROP_SEED",
+    "TEST.FEATURE_STORE",
+    "TRAIN.ATTENTION",
+    "TRAIN.COMPILE",
+}
 SEED_STREAM = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "VPT", "IVLP", "MaPLe", "PromptSRC")
 NO_PROMPTS = ("ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe")
 PHASE_1, CASCADED = "CasPLBoost", "CasPL_"
@@ -25,8 +31,10 @@ def reads(trainer: str, key: str) -> bool:
     method = trainer.removeprefix(CASCADED)
     if key in OF_PHASE_2:
         return trainer.startswith(CASCADED)
-    if key in OF_CROPS or key == "TEST.FEATURE_STORE":
+    if key in OF_PROMPTS:
         return trainer not in NO_PROMPTS
+    if key == "TRAIN.MEMORY":
+        return trainer not in NO_PROMPTS and method != "CoCoOp"
     if key.startswith("TRAINER.CASPL."):
         return trainer == PHASE_1
     if key == "TRAINER.COOP.W":
