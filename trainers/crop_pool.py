@@ -7,8 +7,8 @@ epoch e takes the features of crop e mod K. With K at least the number of epochs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 from torch import Tensor
@@ -81,6 +81,10 @@ class CropPool:
                 raise InputError(f"TRAINER.{self.node}.CROP_POOL is {self.keys.CROP_POOL}, expected {NEEDED}")
             self.pool_crops()
 
+    def keep_images(self) -> None:
+        if not self.keys.CROP_POOL:  # else nobody may need one: see `_features`
+            super().keep_images()
+
     def pool_crops(self) -> None:
         """Put the features of all crops in the place of the training images. The random streams don't move."""
         loader = self.train_loader_x
@@ -108,7 +112,7 @@ class CropPool:
             raise InputError(
                 f"TRAINER.{self.node}.CROP_POOL is {crops}, and the features of so many crops of {images:,} images take "
                 f"{needed / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:g}; set it to "
-                f"{int(crops * MOST_BYTES / needed)} or less"
+                f"{f'{most} or less' if (most := int(crops * MOST_BYTES / needed)) else 0}"
             )
 
     def _features(self, loader: DataLoader, distinct: dict[str, Sequence[PromptGroup]]) -> dict[str, list[Tensor]]:
@@ -117,21 +121,25 @@ class CropPool:
         paths, transform = [item.impath for item in dataset.data_source], dataset.transform
         store = FeatureStore(self.cfg.TEST.FEATURE_STORE) if self.cfg.TEST.FEATURE_STORE else None
         whole = type(loader)(dataset, batch_size=nodes.TEST.BATCH_SIZE, num_workers=nodes.NUM_WORKERS)
-        batches = own_batches(whole)
+        batches, several = own_batches(whole), self.keys.CROP_POOL > 1
+        decode = cache(dataset.keep_images)  # once, in front of the first crop that is not found
         features: dict[str, list[Tensor]] = {digest: [] for digest in distinct}
         tasks = [(epoch, digest) for epoch in range(self.keys.CROP_POOL) for digest in distinct]
         bar = tqdm(total=len(tasks) * len(batches), desc="crops", unit="batch", leave=False, disable=None)
         with bar:
             for done, (epoch, digest) in enumerate(tasks, 1):
                 self.crop_for(epoch)
-                compute = partial(encoded, self, _ticking(batches, bar), distinct[digest])
+                reading = _ticking(batches, bar, decode if several else None)
+                compute = partial(encoded, self, reading, distinct[digest])
                 known = facts(self, distinct[digest], transform) | {"epoch": epoch}
                 features[digest].append(kept(store, known, paths, compute) if store else compute())
                 bar.update(done * len(batches) - bar.n)  # where they were found
         return features
 
 
-def _ticking(batches: Iterable[Any], bar: tqdm) -> Iterator[Any]:
+def _ticking(batches: Iterable[Any], bar: tqdm, begin: Callable[[], object] | None) -> Iterator[Any]:
+    if begin:
+        begin()
     for batch in batches:
         yield batch
         bar.update()

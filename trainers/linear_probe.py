@@ -74,7 +74,7 @@ class LinearProbe(Recording, Declaring, Encoding, TrainerX):
     """
 
     node, own_keys = "LINEARPROBE", KEYS
-    passes_over = ("MODEL.INIT_WEIGHTS", "OPTIM.ACCUMULATE", "RESUME")
+    passes_over = ("MODEL.INIT_WEIGHTS", "DATALOADER.CACHE", "OPTIM.ACCUMULATE", "RESUME")
     checkpoint_name = "linear_probe"
 
     def __init__(self, cfg: CfgNode) -> None:

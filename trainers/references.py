@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from yacs.config import CfgNode
 
-from caspl.clip.feature_store import FeatureStore
-from caspl.ground.files import check_writable
+from caspl.clip.feature_store import FILES, FeatureStore
 from caspl.ground.keys import Key
-from caspl.ground.stores import usual_place
+from caspl.ground.stores import check_place, usual_place
 
 AUTO = "auto"
 KEYS = [
@@ -26,7 +25,7 @@ class References:
     def check_cfg(self, cfg: CfgNode) -> None:
         super().check_cfg(cfg)
         if cfg.MODEL.TEXT_STORE not in ("", AUTO):
-            check_writable(cfg.MODEL.TEXT_STORE, "MODEL.TEXT_STORE", folder=True)
+            check_place(cfg.MODEL.TEXT_STORE, "MODEL.TEXT_STORE", FILES)
 
     @property
     def text_store(self) -> FeatureStore | None:

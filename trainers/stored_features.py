@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import PIL
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from caspl.clip.compiling.compiled import at_most
-from caspl.clip.feature_store import FeatureStore
+from caspl.clip.feature_store import FILES, FeatureStore
 from caspl.ground.devices.transfers import onto
-from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
 from caspl.ground.processes import together
+from caspl.ground.stores import check_place
+from caspl.ground.tensors.checksum import checksum
 from caspl.prompting.groups import PromptGroup, vision_digest
 
 if TYPE_CHECKING:
     from .prompt_trainer import PromptTrainer
+
+log = logging.getLogger(__name__)
 
 KEYS = [
     Key("TEST.FEATURE_STORE", "", "Folder where image features of test sets are kept and found again; empty: nowhere"),
@@ -31,6 +36,8 @@ def facts(trainer: PromptTrainer, groups: Sequence[PromptGroup], transform: Any)
     backbone, precision, inputs = trainer.backbone, trainer.precision, trainer.cfg.INPUT
     return {
         "network": backbone.fingerprint,
+        "weights": checksum(backbone.model.visual.state_dict()),  # every bit: fingerprints are of half precision
+        "Pillow": PIL.__version__,  # which decodes and resizes
         "vision prompts": vision_digest(groups),
         "precision": [precision.name, precision.device_type],
         "input": {key: str(inputs[key]) for key in ("SIZE", "INTERPOLATION", "PIXEL_MEAN", "PIXEL_STD")},
@@ -113,8 +120,11 @@ class FromStore:
 
     def use_feature_store(self) -> None:
         """Let TEST.FEATURE_STORE replace the images of evaluations, where nothing in the image tower learns."""
-        if not self.cfg.TEST.FEATURE_STORE or self.vision_learns() or self.test_loader is None:
+        if not self.cfg.TEST.FEATURE_STORE or self.test_loader is None:
             return
-        check_writable(self.cfg.TEST.FEATURE_STORE, "TEST.FEATURE_STORE", folder=True)
+        if self.vision_learns():
+            log.info("Image features are not kept (TEST.FEATURE_STORE): something in the image tower learns")
+            return
+        check_place(self.cfg.TEST.FEATURE_STORE, "TEST.FEATURE_STORE", FILES)
         self.test_loader = StoredFeatures(self.test_loader, self)
         self.val_loader = StoredFeatures(self.val_loader, self) if self.val_loader is not None else None

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +17,8 @@ from torch.utils.data import DataLoader
 
 from caspl.clip.compiling.compiled import at_most
 from caspl.ground.devices.transfers import onto
-from caspl.ground.errors import InputError
-from caspl.ground.files import check_writable
 from caspl.ground.keys import Key
+from caspl.ground.stores import check_place
 from caspl.ground.stores.facts import NAME as FACTS_FILE
 from caspl.ground.stores.facts import Facts
 from caspl.ground.stores.rows import Rows
@@ -93,7 +90,7 @@ class StoredTeacher:
     def build_data_loader(self) -> None:
         super().build_data_loader()
         if self.keys.TEACHER_STORE:
-            _check_place(self.keys.TEACHER_STORE)
+            check_place(self.keys.TEACHER_STORE, STORE, f"*/{FACTS_FILE}")
             loader: DataLoader = self.train_loader_x
             loader.collate_fn = Naming(loader.collate_fn)
 
@@ -116,8 +113,9 @@ class StoredTeacher:
         )
         log.info("The teacher's image features are kept in %s", self.rows.folder)
         if keys.CROPS != SEEDED:
-            log.info(
-                "They serve only runs of this seed: set TRAINER.CASPL.CROPS %s for crops that others see, too", SEEDED
+            log.warning(
+                "They serve only this run, should it be repeated: set TRAINER.CASPL.CROPS %s for crops that others see, too",
+                SEEDED,
             )
 
     def train(self) -> None:
@@ -164,14 +162,3 @@ class StoredTeacher:
     def _names(self, images: Tensor) -> Sequence[bytes]:
         batch, names = self._named
         return names if names is not None and batch is images else [row_name(image) for image in images.cpu()]
-
-
-def _check_place(folder: str) -> None:
-    """Raise InputError where a store can be neither written nor read."""
-    try:
-        check_writable(folder, STORE, folder=True)
-    except InputError:
-        with suppress(OSError):
-            if any(Path(folder).expanduser().glob(f"*/{FACTS_FILE}")):
-                return  # what somebody else keeps there is of use, too
-        raise

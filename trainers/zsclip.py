@@ -31,7 +31,7 @@ class ZeroshotCLIP(Declaring, References, Encoding, TrainerX):
     """Any CLIP that open_clip can load, student or teacher; used with --eval-only."""
 
     learns, own_keys = False, KEYS
-    passes_over = ("MODEL.INIT_WEIGHTS", "OPTIM.ACCUMULATE", "RESUME")
+    passes_over = ("MODEL.INIT_WEIGHTS", "DATALOADER.CACHE", "OPTIM.ACCUMULATE", "RESUME")
 
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__(completed(cfg, self.declared()))

@@ -118,6 +118,7 @@ def serve(prepare: Callable[[], Step | Mapping[str, Step]], result: str, device:
     """Do a step whenever standard input says so, until it ends. What anybody prints goes to standard error."""
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # or what was printed comes behind the error that ends it all
 
     def say(**answer: Any) -> None:
         channel.write(json.dumps(answer) + "\n")

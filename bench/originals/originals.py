@@ -153,6 +153,7 @@ def measure(args: argparse.Namespace) -> list[Figure]:
         times = turns(found, "step", args.repeats)
         pooled = []
         if args.method == "CoOp":
+            found["theirs"]("step")  # both have taken as many when logits are compared
             found["ours"]("pooled")
             spent = turns(found, "step", args.repeats, ours="pooled")
             pooled = [

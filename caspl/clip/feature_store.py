@@ -22,13 +22,16 @@ from torch import Tensor
 
 from ..ground.files import regular, replacing
 from ..ground.locks import HeldError, locked
-from ..ground.stores import mark_used
+from ..ground.stores import mark_used, no_room
 from ..ground.tensors.sealed import check_seal, check_table, sealed
 from ..ground.tensors.values import impossible
 
 log = logging.getLogger(__name__)
+FILES = "*.safetensors"  # of a store
 LARGEST_FEATURE = 1.01  # they are normalised, and rounded to whatever precision
-PATIENCE = 600.0  # seconds for which another process is waited for that computes the same
+# Seconds for which another process is waited for that computes the same. A lock ends with its process, so this is for one that
+# hangs; on shared cores a thousand classes with sixty templates each take more than minutes.
+PATIENCE = 3600.0
 
 
 class FeatureStore:
@@ -104,10 +107,14 @@ def _read(path: Path, rows: int) -> Tensor:
 
 def _keep(path: Path, features: Tensor, facts: dict, what: str) -> None:
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(sealed(save({"features": features}, metadata={"facts": json.dumps(facts)})))
+        why = no_room(path.parent, features.nbytes)
+        if not why:
+            with replacing(path) as temporary:
+                temporary.write_bytes(sealed(save({"features": features}, metadata={"facts": json.dumps(facts)})))
     except OSError as error:  # a run is worth more than keeping what it used
-        log.warning("Features of %s are not kept: %s (%s)", what, path, error.strerror)
+        why = error.strerror
+    if why:
+        log.warning("Features of %s are not kept: %s (%s)", what, path, why)
     else:
         log.info("Features of %s kept in %s", what, path)
 

@@ -22,7 +22,22 @@ EPOCHS = "OPTIM.MAX_EPOCH"
 FEATURES, FEATURES_FILE = "TEST.FEATURES", "features.safetensors"
 CROPS, TEACHER_STORE, IMAGE_STORE = "TRAINER.CASPL.CROPS", "TRAINER.CASPL.TEACHER_STORE", "TEST.IMAGE_STORE"
 STORES = (TEACHER_STORE, IMAGE_STORE)
-FREE = ("LOGGER", FEATURES, *STORES, *(f"{key}_GB" for key in STORES))  # keys that may change when a run is repeated
+FREE = (  # keys that may change when a run is repeated or goes on: they change numbers by rounding at most
+    "LOGGER",
+    "VERBOSE",
+    "USE_CUDA",
+    "TRAIN.PRINT_FREQ",
+    "TRAIN.RESUME_FREQ",
+    FEATURES,
+    *STORES,
+    *(f"{key}_GB" for key in STORES),
+    "TEST.FEATURE_STORE",
+    "MODEL.TEXT_STORE",
+    "DATALOADER.CACHE",
+    "OPTIM.ACCUMULATE",
+    "TRAIN.MEMORY",
+    "TRAINER.COCOOP.MEMORY",
+)
 EMBEDDED = "digits"  # images of 8 x 8 pixels, which a store would not give any sooner
 UNTRAINED = "ZeroshotCLIP"  # and ZeroshotCLIP2: they have no epochs
 FITTED = "LinearProbe"  # at once: its checkpoint is that of epoch 1

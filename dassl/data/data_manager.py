@@ -13,7 +13,9 @@ from torch.utils.data import Dataset as TorchDataset
 from yacs.config import CfgNode
 
 from caspl.ground.errors import InputError
-from caspl.ground.files import allow_open_files, check_writable
+from caspl.ground.files import allow_open_files
+from caspl.ground.stores import check_place
+from caspl.ground.stores.facts import NAME as FACTS_FILE
 
 from .datasets import build_dataset
 from .loader import Loader
@@ -120,7 +122,7 @@ class DataManager:
         else:
             logger.info("* Using custom transform for testing")
         if stores and not (cfg.INPUT.NO_TRANSFORM or cfg.DATALOADER.RETURN_IMG0):
-            check_writable(cfg.TEST.IMAGE_STORE, "TEST.IMAGE_STORE", folder=True)
+            check_place(cfg.TEST.IMAGE_STORE, "TEST.IMAGE_STORE", f"*/{FACTS_FILE}")
             test_wrapper = StoredImages
         else:
             test_wrapper = dataset_wrapper

@@ -48,11 +48,13 @@ _FREE_KEYS = {
     "MODEL.TEXT_STORE",
     "DATALOADER.CACHE",
     "OPTIM.ACCUMULATE",
+    "TRAIN.MEMORY",
     "TRAIN.PRINT_FREQ",
     "TRAIN.CHECKPOINT_FREQ",
     "TRAIN.RESUME_FREQ",
     "TRAINER.CASPL.TEACHER_STORE",
     "TRAINER.CASPL.TEACHER_STORE_GB",
+    "TRAINER.COCOOP.MEMORY",
 }
 
 # Keys that may change after a divergence, too: none of them changes what has been trained before

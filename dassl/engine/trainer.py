@@ -230,9 +230,13 @@ class SimpleTrainer(TrainerBase):
         self.begin_tracking(resumed=self.start_epoch > 0)
         self.time_start = time.time()
         if self.max_epoch - self.start_epoch > 1:
-            for loader in (self.train_loader_x, self.train_loader_u):
-                if isinstance(getattr(loader, "dataset", None), DatasetWrapper):
-                    loader.dataset.keep_images()
+            self.keep_images()
+
+    def keep_images(self) -> None:
+        """Decode training images beforehand, since several epochs will read them."""
+        for loader in (self.train_loader_x, self.train_loader_u):
+            if isinstance(getattr(loader, "dataset", None), DatasetWrapper):
+                loader.dataset.keep_images()
 
     def begin_tracking(self, *, resumed: bool = False) -> None:
         """Let the trackers that LOGGER names follow this run, see `caspl.train` and `closing_trackers`."""

@@ -25,6 +25,7 @@ ATTEMPTS = 4  # connections without any progress before giving up
 PAUSE = 2.0  # seconds before the next one
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 20  # bytes
+FILTER = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python before 3.10.12 or 3.11.4 has none
 AGENT = {"User-Agent": "Mozilla/5.0 (compatible; caspl)"}  # some servers refuse Python's own
 
 
@@ -163,7 +164,13 @@ def _unpack_tar(archive: str, folder: str) -> None:
             _check_inside(archive, member.name)
             if member.issym() or member.islnk():
                 _check_inside(archive, member.linkname, f"the link {member.name} leads to ")
-            tar.extract(member, folder, filter="data")  # refuses devices and, once more, what leads outside
+            if FILTER:
+                tar.extract(member, folder, **FILTER)  # refuses devices and, once more, what leads outside
+            elif member.isfile() or member.isdir() or member.issym() or member.islnk():
+                member.mode = member.mode & 0o755 | 0o600
+                tar.extract(member, folder)
+            else:
+                raise InputError(f"{archive} is refused: {member.name} is a device, expected files and folders only")
 
 
 def _unpack_zip(archive: str, folder: str) -> None:

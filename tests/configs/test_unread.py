@@ -77,6 +77,7 @@ NOT_READ = [
         "TRAINER.COCOOP.N_CTX is 4 (command line), but CoOp does not read it; it reads ",
     ),
     ("KgCoOp", ("TRAINER.MAPLE.PREC", "fp32"), "it reads TRAINER.COOP.PREC"),
+    ("LinearProbe", ("DATALOADER.CACHE", "2"), "but LinearProbe does not read it; leave it out"),
     ("MaPLe", ("TRAINER.IVLP.PROMPT_DEPTH_TEXT", "3"), "it reads TRAINER.MAPLE.PROMPT_DEPTH"),
     (
         "CoOp",

@@ -265,6 +265,7 @@ def test_label_gap(toy):
         Datum("none.jpg", 3, 0, "ant")
 
 
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python cannot unpack tar files safely")
 def test_download_data(tmp_path, toy, monkeypatch):
     base = DatasetBase(train_x=toy[0], test=toy[0])
     source = tmp_path / "source.tar.gz"
@@ -288,6 +289,16 @@ def test_download_data(tmp_path, toy, monkeypatch):
         base.download_data("https://drive.google.com/x", str(tmp_path / "x.zip"))
     with pytest.raises(InputError, match=r"must end in \.zip"):
         base.download_data("x", str(tmp_path / "x.rar"))
+
+
+def test_a_python_that_cannot_unpack_safely_says_so(tmp_path, toy, monkeypatch):
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    source = tmp_path / "source.tar"
+    tarfile.open(source, "w").close()
+    with pytest.raises(InputError, match="cannot unpack tar files safely, expected 3.10.12"):
+        DatasetBase(train_x=toy[0], test=toy[0]).download_data(
+            source.as_uri(), str(tmp_path / "x.tar"), from_gdrive=False
+        )
 
 
 # ---------------------------------------------------------------- loaders

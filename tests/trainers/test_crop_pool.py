@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from dassl.data.wrappers import DatasetWrapper
 from dassl.utils import set_random_seed
 
 from caspl.ground.errors import InputError
@@ -122,6 +123,18 @@ def test_the_features_are_kept_and_shared(build, boosting, tmp_path, monkeypatch
     assert count == 2 and torch.equal(boosted["plain"][0], first["img"][0])
     assert not torch.equal(boosted["img"][0], first["img"][0])
     assert computed("CoOp", 1, "TRAINER.CASPL.CROP_SEED", "5")[0] == 1
+
+
+def test_images_are_decoded_beforehand_only_where_several_crops_are_to_be_encoded(build, tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(DatasetWrapper, "keep_images", lambda dataset: decoded.append(len(dataset)))
+    for crops, times in ((1, 0), (3, 1), (3, 0)):  # the second computes two, the third none
+        decoded.clear()
+        store = ("TEST.FEATURE_STORE", str(tmp_path / "store"))
+        trainer = build("CoOp", "base", "out", *small("CoOp", 3), *keys("CoOp", crops, ""), *store)
+        trainer.before_train()
+        trainer.close_writer()
+        assert len(decoded) == times
 
 
 def test_the_random_stream_is_where_it_was(build):

@@ -1,11 +1,15 @@
 """Evaluations out of a feature store: the same results, computed once for all seeds and methods with one image tower."""
 
 import os
+from collections import namedtuple
 
 import pytest
 import torch
 
-from caspl.clip.feature_store import FeatureStore
+from caspl.clip.feature_store import FILES, FeatureStore
+from caspl.ground import stores
+from caspl.ground.errors import InputError
+from caspl.trainers.stored_features import facts
 
 from .test_trainers import accuracy
 
@@ -57,6 +61,32 @@ def test_one_file_for_all_that_share_a_tower(run, boosting, store, tmp_path):
     assert run("CoOp", "base", "h", "--seed", "1", *common, "TRAINER.COOP.PREC", "bf16") == 0
     assert len(files(store)) == 4
     assert accuracy(tmp_path / "a")
+
+
+def test_weights_that_differ_in_a_last_bit_are_others(build, store):
+    trainer = build("CoOp", "base", "out", "--seed", "1")
+    known = facts(trainer, (), None)
+    weight = trainer.backbone.model.visual.conv1.weight
+    weight.data.view(-1)[0] = torch.nextafter(weight.data.view(-1)[0], torch.tensor(9.0))
+    assert facts(trainer, (), None)["weights"] != known["weights"]
+
+
+def test_what_others_keep_is_read_where_it_may_not_be_written(monkeypatch, store):
+    def refuse(*_, **__):
+        raise InputError("cannot be written")
+
+    monkeypatch.setattr(stores, "check_writable", refuse)
+    with pytest.raises(InputError, match="cannot be written"):
+        stores.check_place(store, "TEST.FEATURE_STORE", FILES)
+    FeatureStore(store).find({}, ["one"], lambda: torch.ones(1, 2), "a text")
+    stores.check_place(store, "TEST.FEATURE_STORE", FILES)
+
+
+def test_the_last_gigabyte_of_a_disk_is_left_alone(monkeypatch, store, caplog):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(stores.shutil, "disk_usage", lambda _: usage(0, 0, stores.SPARED_BYTES))
+    assert torch.equal(FeatureStore(store).find({}, ["one"], lambda: torch.ones(1, 2), "a text"), torch.ones(1, 2))
+    assert not [*store.glob(FILES)] and "its disk has 1.1 GB left" in caplog.text
 
 
 def test_a_changed_image_or_a_damaged_file_is_computed_again(tmp_path, store):

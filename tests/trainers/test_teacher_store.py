@@ -13,8 +13,9 @@ import torch
 import train
 from caspl.checkpoints.boosting import read_boosting
 from caspl.clip.backbones import Backbone
+from caspl.ground import stores
+from caspl.ground.errors import InputError
 from caspl.prompting.distillation import Teacher, distillation_loss, feature_loss
-from caspl.trainers import teacher_store
 from caspl.trainers.teacher_store import NAMES, Naming, row_name
 from registered import tiers
 from waiting import wait_for
@@ -232,7 +233,9 @@ def test_crops_of_the_stream_are_named_too(run, store, tmp_path):
     common = ("--seed", "1", *SHORT, *NO_TEST, *store)
     for folder in ("cold", "warm"):
         assert run("CasPLBoost", "all", folder, *common) == 0
-        assert "They serve only runs of this seed: set TRAINER.CASPL.CROPS seeded" in log_of(tmp_path / folder)
+        assert "They serve only this run, should it be repeated: set TRAINER.CASPL.CROPS seeded" in log_of(
+            tmp_path / folder
+        )
     assert "Of the teacher's features of 40 images 40 were in the store" in log_of(tmp_path / "warm")
     assert same_prompts(learned(tmp_path / "cold"), learned(tmp_path / "warm"))
 
@@ -266,13 +269,13 @@ def test_what_can_only_be_read_is_of_use(make, store, tmp_path, monkeypatch):
     pass_over(make(*store), 1)
 
     def refuse(place, name, **_):
-        raise teacher_store.InputError(f"{name} {place} cannot be written")
+        raise InputError(f"{name} {place} cannot be written")
 
-    monkeypatch.setattr(teacher_store, "check_writable", refuse)
+    monkeypatch.setattr(stores, "check_writable", refuse)
     trainer = make(*store)
     pass_over(trainer, 1)
     assert trainer.rows.found == 20
-    with pytest.raises(teacher_store.InputError, match="TRAINER.CASPL.TEACHER_STORE .* cannot be written"):
+    with pytest.raises(InputError, match="TRAINER.CASPL.TEACHER_STORE .* cannot be written"):
         make("TRAINER.CASPL.TEACHER_STORE", str(tmp_path / "empty"))
 
 

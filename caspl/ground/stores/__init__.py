@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from ..errors import InputError
+from ..files import check_writable
+
 VARIABLE = "CASPL_CACHE"
+SPARED_BYTES = 2**30  # of a disk, for what is worth more than a store
 
 
 def usual_place() -> Path:
@@ -17,6 +22,27 @@ def usual_place() -> Path:
         return Path(os.path.expanduser(own))
     places = os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache"), os.devnull
     return Path(next(filter(os.path.isabs, places)), "caspl")
+
+
+def check_place(folder: str | Path, name: str, pattern: str) -> None:
+    """Raise InputError where a store can be neither written nor read; `name` calls it, its files match `pattern`.
+
+    One that somebody else has filled, and that is read-only here, is of use, too.
+    """
+    try:
+        check_writable(folder, name, folder=True)
+    except InputError:
+        with suppress(OSError):
+            if any(Path(folder).expanduser().glob(pattern)):
+                return
+        raise
+
+
+def no_room(folder: str | Path, more: int) -> str:
+    """Why so many bytes are not to be added to a folder, which may be yet to make; "": its disk has room for them."""
+    parent = next(parent for parent in (Path(folder), *Path(folder).absolute().parents) if parent.exists())
+    free = shutil.disk_usage(parent).free
+    return f"its disk has {max(free, 0) / 1e9:.1f} GB left" if free < more + SPARED_BYTES else ""
 
 
 def mark_used(path: str | Path) -> None:

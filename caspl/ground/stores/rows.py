@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 import logging
 import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ import numpy as np
 from ..errors import cause
 from ..files import remove_leftovers, replacing
 from ..locks import HeldError, locked
-from . import mark_used
+from . import mark_used, no_room
 from .facts import Facts
 from .segments import ENDING, NAME_BYTES, DamagedError, ForeignError, Segment, Shape, order, write
 
@@ -32,7 +31,6 @@ log = logging.getLogger(__name__)
 
 PUBLISH_BYTES, PUBLISH_SECONDS = 32 * 2**20, 60.0  # rows in memory are written when they are so many, or wait so long
 LOOK_SECONDS = 10.0  # how long rows that others publish may go unseen
-SPARED_BYTES = 2**30  # of a disk, for what is worth more than a store
 JOINED, SMALL = 16, 64 * 2**20  # so many files of a size are joined, while they are smaller than SMALL bytes
 OPEN = 64  # files that are open at a time: a process may have a thousand or so, and its loader wants some
 GB = 1e9
@@ -219,9 +217,7 @@ class Rows:
         held = sum(_size(path) for path in files)
         if held + more > self.most * GB:
             return f"it holds {held / GB:.1f} GB, its limit is {self.most:g}"
-        parent = next(parent for parent in (self.folder, *self.folder.parents) if parent.exists())
-        free = shutil.disk_usage(parent).free
-        return f"its disk has {max(free, 0) / GB:.1f} GB left" if free < more + SPARED_BYTES else ""
+        return no_room(self.folder, more)
 
     def _stop_adding(self, why: str) -> None:
         log.warning(
@@ -238,7 +234,8 @@ class Rows:
             if alone:
                 remove_leftovers(self.folder)
                 self._look_around()
-                if many := self._many():
+                many = self._many()
+                if many and not no_room(self.folder, sum(segment.header.bytes for segment in many)):
                     self._join(many)
 
     def _many(self) -> list[Segment]:
@@ -249,7 +246,7 @@ class Rows:
                 sizes.setdefault(max(segment.header.bytes.bit_length(), 20) // 4, []).append(
                     segment
                 )  # by factors of 16
-        return next((alike[:OPEN] for alike in sizes.values() if len(alike) >= JOINED), [])
+        return next((alike[:JOINED] for alike in sizes.values() if len(alike) >= JOINED), [])
 
     def _join(self, segments: Sequence[Segment]) -> Segment | None:
         """Write what is sound of some files into one and remove them; None: nothing is sound.

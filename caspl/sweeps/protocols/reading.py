@@ -21,6 +21,11 @@ OF_PROMPTS = {
     "TRAIN.ATTENTION",
     "TRAIN.COMPILE",
 }
+OF_TRAINING = {
+    "MODEL.INIT_WEIGHTS",
+    "DATALOADER.CACHE",
+    "OPTIM.ACCUMULATE",
+}  # keys of Dassl's that NO_PROMPTS pass over
 SEED_STREAM = ("CoOp", "CoCoOp", "KgCoOp", "ProGrad", "VPT", "IVLP", "MaPLe", "PromptSRC")
 NO_PROMPTS = ("ZeroshotCLIP", "ZeroshotCLIP2", "LinearProbe")
 PHASE_1, CASCADED = "CasPLBoost", "CasPL_"
@@ -31,7 +36,7 @@ def reads(trainer: str, key: str) -> bool:
     method = trainer.removeprefix(CASCADED)
     if key in OF_PHASE_2:
         return trainer.startswith(CASCADED)
-    if key in OF_PROMPTS:
+    if key in OF_PROMPTS or key in OF_TRAINING:
         return trainer not in NO_PROMPTS
     if key == "TRAIN.MEMORY":
         return trainer not in NO_PROMPTS and method != "CoCoOp"

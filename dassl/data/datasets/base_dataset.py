@@ -200,6 +200,11 @@ class DatasetBase:
             with zipfile.ZipFile(dst) as archive:
                 archive.extractall(folder)
         else:
+            if not hasattr(tarfile, "data_filter"):
+                raise InputError(
+                    f"This Python cannot unpack tar files safely, expected 3.10.12, 3.11.4 or later; unpack {dst} into "
+                    f"{folder} yourself"
+                )
             with tarfile.open(dst) as archive:
                 archive.extractall(folder, filter="data")
         logger.info(f"File extracted to {folder}")

@@ -571,3 +571,7 @@ def test_it_is_known_which_trainer_reads_which_key():
         f"{name} {key.name}" for name in ALL_TRAINERS for key in TRAINER_REGISTRY.get(name).reads(cfg) if not key.unread
     }
     assert read and said == read
+    over = {
+        f"{name} {key}" for name in ALL_TRAINERS for key in TRAINER_REGISTRY.get(name).passes_over if key != "RESUME"
+    }
+    assert over and not [each for each in over if reads(*each.split())]

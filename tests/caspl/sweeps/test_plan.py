@@ -11,7 +11,7 @@ from caspl.sweeps.__main__ import main
 from caspl.sweeps.command import line
 from caspl.sweeps.command.options import ENGINES, OPTIONS, options_of
 from caspl.sweeps.jobs import Kind
-from caspl.sweeps.plan import Planner, each
+from caspl.sweeps.plan import FREE, Planner, each
 from caspl.sweeps.protocols import page, table
 from caspl.sweeps.protocols.rows import Fits, Keys, Protocol, Published, Run, keys_for
 from caspl.sweeps.requests import Mistakes, MistakesError, Request
@@ -31,6 +31,16 @@ def base2new(trainers, datasets, **asked):
     made = planner(trainers=trainers, datasets=datasets, all_classes=True, **asked)
     each(made, lambda *words: made.base2new("top", *words))
     return made.plan()
+
+
+def test_what_a_run_may_go_on_with_leaves_finished_ones_finished():
+    from dassl.engine.resume import _FREE_KEYS
+
+    decided_otherwise = {"OUTPUT_DIR", "RESUME", "DATASET.ROOT"}  # by options of the sweep
+    assert set(FREE) >= _FREE_KEYS - decided_otherwise - {"TRAIN.CHECKPOINT_FREQ"}  # of which files are asked for
+    free = [word for key in sorted(_FREE_KEYS & set(FREE)) for word in (key, "1")]
+    plans = [base2new(("CoOp",), ("digits",), pairs=tuple(pairs)) for pairs in ((), free)]
+    assert [job.settings for job in plans[0].jobs] == [job.settings for job in plans[1].jobs]
 
 
 # ------------------------------------------------------------ time, by what takes it

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from caspl.ground import stores
 from caspl.ground.stores import rows as module
 from caspl.ground.stores.facts import Facts
 from caspl.ground.stores.rows import Rows
@@ -219,9 +220,23 @@ def test_a_full_disk_ends_the_adding_only(open_rows, files, caplog):
 
 def test_the_last_gigabyte_of_a_disk_is_left_alone(open_rows, files, monkeypatch, caplog):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(0, 0, module.SPARED_BYTES))
+    monkeypatch.setattr(stores.shutil, "disk_usage", lambda _: usage(0, 0, stores.SPARED_BYTES))
     fill(open_rows(), 1)
     assert not files() and "has 1.1 GB left" in caplog.text
+
+
+def test_joining_leaves_it_alone_too_and_takes_a_few_at_a_time(open_rows, files, monkeypatch):
+    for number in range(6):
+        fill(open_rows(), number)
+    monkeypatch.setattr(module, "JOINED", 3)
+    rows = open_rows()
+    usage, free = namedtuple("usage", "total used free"), stores.SPARED_BYTES + 2 * rows.shape.record_bytes
+    with monkeypatch.context() as full:
+        full.setattr(stores.shutil, "disk_usage", lambda _: usage(0, 0, free))
+        fill(rows, 6)
+        assert len(files()) == 7  # there was room for a row, and none for three files more
+    fill(rows, 7)
+    assert len(files()) == 8 - 3 + 1 and has(open_rows(), *range(9)) == [*range(8)]
 
 
 def test_a_limit_counts_all_stores_of_the_place(open_rows, files, caplog):
