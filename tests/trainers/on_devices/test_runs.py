@@ -49,15 +49,16 @@ def on_cpu():
 
 
 def cases():
-    """Methods in all precisions, their twins in two, on mps under autocast; phase 1 in all. In a hurry a few of each."""
+    """Methods in all precisions, on mps under autocast; their twins in one; one of these and phase 1 in all. In a hurry a few."""
     found = []
     for name, device, precision in product(TRAINED, ("cuda", "mps"), PRECISIONS):
         twin, whole = name.startswith("CasPL_"), name in ("CasPL_CoCoOp", "CasPLBoost")
-        if not whole and precision not in {"cuda": ("fp16", "amp") if twin else PRECISIONS, "mps": ("amp",)}[device]:
+        method = [*METHODS, PHASE_1].index(name.removeprefix("CasPL_"))
+        own = (("fp16", "amp")[method % 2 == 0],) if twin else PRECISIONS
+        if not whole and precision not in {"cuda": own, "mps": ("amp",)}[device]:
             continue
         if device == "mps" and twin and not whole:
             continue
-        method = [*METHODS, PHASE_1].index(name.removeprefix("CasPL_"))
         quick = (
             device == "cuda" and twin == method % 2 and precision == (PRECISIONS[method % 4] if not twin else "fp16")
         )

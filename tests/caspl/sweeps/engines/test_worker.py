@@ -139,7 +139,7 @@ def test_who_lets_go_of_a_worker_ends_its_run(trial, words):
     start = time.monotonic()
     it.let_go()
     it.close()
-    assert time.monotonic() - start < 5 and not alive(trial.notes()[0].process)
+    assert time.monotonic() - start < 30 and not alive(trial.notes()[0].process)  # it would hang for a minute
     assert lock_folder(trial.folder / "run")  # nobody of it is left who has it
 
 
