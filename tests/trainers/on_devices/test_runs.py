@@ -49,7 +49,7 @@ def on_cpu():
 
 
 def cases():
-    """Methods in all precisions, on mps under autocast; their twins in one; one of these and phase 1 in all. In a hurry a few."""
+    """Methods in all precisions, on mps under autocast; their twins in one; one twin and phase 1 in all. In a hurry a few."""
     found = []
     for name, device, precision in product(TRAINED, ("cuda", "mps"), PRECISIONS):
         twin, whole = name.startswith("CasPL_"), name in ("CasPL_CoCoOp", "CasPLBoost")

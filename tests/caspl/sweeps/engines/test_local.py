@@ -203,7 +203,10 @@ def test_no_reader_ends_a_sweep_and_its_runs(trial):
     process.stdout.close()
     wait_for(lambda: len(trial.notes("start")) == 2)
     process.wait(30)
-    assert process.returncode in (1, 120)  # the door, which is not here, makes it 0; 120: Python could not flush at its end
+    assert process.returncode in (
+        1,
+        120,
+    )  # the door, which is not here, makes it 0; 120: Python could not flush at its end
     wait_for(lambda: not any(alive(note.process) for note in trial.notes()))
 
 
