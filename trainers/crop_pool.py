@@ -108,11 +108,12 @@ class CropPool:
     def _refuse_many(self, images: int) -> None:
         crops, encoders = self.keys.CROP_POOL, len(self.encoders())
         needed = 4 * images * crops * encoders * self.backbone.embedding_width
+        most = int(crops * MOST_BYTES / needed)
         if needed > MOST_BYTES:
             raise InputError(
                 f"TRAINER.{self.node}.CROP_POOL is {crops}, and the features of so many crops of {images:,} images take "
                 f"{needed / 1e9:.1f} GB, expected at most {MOST_BYTES / 1e9:g}; set it to "
-                f"{f'{most} or less' if (most := int(crops * MOST_BYTES / needed)) else 0}"
+                f"{f'{most} or less' if most else 0}"
             )
 
     def _features(self, loader: DataLoader, distinct: dict[str, Sequence[PromptGroup]]) -> dict[str, list[Tensor]]:

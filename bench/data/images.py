@@ -14,7 +14,7 @@ import argparse
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -28,7 +28,7 @@ from yacs.config import CfgNode
 
 import caspl.datasets  # noqa: F401, registration
 from bench.data.loader import photos, settings
-from bench.frame.benchmark import Benchmark
+from bench.frame.benchmark import Benchmark, count
 from bench.frame.figures import Figure, faster, median
 from bench.frame.timing import alternating
 
@@ -71,7 +71,7 @@ def decoded(counts: Counter, side: str) -> Iterator[None]:
 class Pass:
     """A pass over a loader; `fresh` gives the loader. Calling it gives seconds an image, and keeps what was read."""
 
-    def __init__(self, side: str, counts: Counter, fresh):
+    def __init__(self, side: str, counts: Counter, fresh: Callable[[], DataLoader]):
         self.side, self.counts, self.fresh = side, counts, fresh
         self.images = torch.empty(0)
 
@@ -79,8 +79,7 @@ class Pass:
         torch.manual_seed(0)
         with decoded(self.counts, self.side):
             begin = time.perf_counter()
-            loader: DataLoader = self.fresh()
-            read: list[Tensor] = [batch["img"] for batch in loader]
+            read: list[Tensor] = [batch["img"] for batch in self.fresh()]
             spent = time.perf_counter() - begin
         self.images = torch.cat(read)
         return spent / len(self.images)
@@ -121,9 +120,9 @@ def measure(args: argparse.Namespace) -> list[Figure]:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", type=int, default=256, help="to train with, and to test")
-    parser.add_argument("--size", type=int, nargs=2, default=[500, 375], metavar=("WIDTH", "HEIGHT"))
-    parser.add_argument("--evaluations", type=int, default=16)
+    parser.add_argument("--images", type=count, default=256, help="to train with, and to test")
+    parser.add_argument("--size", type=count, nargs=2, default=[500, 375], metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--evaluations", type=count, default=16)
 
 
 BENCH = Benchmark(__name__, __doc__, measure, arguments, trial="--images 4 --evaluations 2", repeats=5, threads=1)

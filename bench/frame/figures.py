@@ -66,7 +66,7 @@ def quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
 def shown(value: float, unit: str) -> str:
     """A number with its unit, in as many digits as a measurement has."""
     if unit == "relative":
-        return f"{value:.0e}"
+        return f"{value:.0e}" if value else "0"
     if unit in COUNTS:
         return f"{value:,.0f} {unit}".strip()
     size = abs(value)

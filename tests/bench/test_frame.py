@@ -45,6 +45,7 @@ def test_medians_and_quartiles():
         (0.0312, "s", "0.031 s"),
         (231.4, "s", "231 s"),
         (2.3e-6, "relative", "2e-06"),
+        (0.0, "relative", "0"),
         (2000, "jobs", "2,000 jobs"),
     ],
 )

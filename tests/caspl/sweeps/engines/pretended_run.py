@@ -37,7 +37,10 @@ def main(name, *words):
     if "says" in options:
         print(options["says"].replace("|", "\n"), file=sys.stderr, flush=True)
     if "child" in options:
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        code = "import time; print(flush=True); time.sleep(60)"
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        child.stdout.readline()  # before that a signal could be lost in Python's own beginning
+        note("child", folder)
     time.sleep(60 if hangs else float(options.get("sleep", "0")))
     if "fail" in options:
         note("end", folder)
