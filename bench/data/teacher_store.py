@@ -71,18 +71,19 @@ def measure(args: argparse.Namespace) -> list[Figure]:
         times = alternating(paths, args.repeats, warm_up=args.warm_up)
         trainer.rows = reopened(trainer.rows, Path(folder, "full"))
         found = gradients(trainer, batches[0])
-        fewer = operations(lambda: steps.step(trainer, batches[0]))
         rows, trainer.rows = trainer.rows, None
         expected = gradients(trainer, batches[0])
-        all_of_them = operations(lambda: steps.step(trainer, batches[0]))
+        whole_step = operations(lambda: steps.step(trainer, batches[0]))
+        trainer.rows = reopened(rows, Path(folder, "full"))
+        rest = operations(lambda: steps.step(trainer, batches[0]))
     images = args.batch * args.batches
     return [
         faster(times, "without", "full", "faster with a full store", least=4),
         *(median(f"an image, {name}", [spent / images for spent in taken]) for name, taken in times.items()),
         ratio("empty store over none", times["empty"], times["without"]),
-        _single("faster by operations", all_of_them / fewer, "x"),
-        _single("operations of an image, without", all_of_them / args.batch / 1e9, "GFLOP"),
-        _single("operations of an image, full", fewer / args.batch / 1e9, "GFLOP"),
+        _single("faster by operations", whole_step / rest, "x"),
+        _single("operations of an image, without", whole_step / args.batch / 1e9, "GFLOP"),
+        _single("operations of an image, full", rest / args.batch / 1e9, "GFLOP"),
         replace(_single("images out of the full store", rows.found, "images"), least=args.batch),
         replace(_single("difference of loss and gradients", difference(expected, found), "relative"), most=1e-4),
     ]
