@@ -36,12 +36,12 @@ def facts(trainer: PromptTrainer, groups: Sequence[PromptGroup], transform: Any)
     backbone, precision, inputs = trainer.backbone, trainer.precision, trainer.cfg.INPUT
     return {
         "network": backbone.fingerprint,
-        "weights": checksum(backbone.model.visual.state_dict()),  # every bit: fingerprints are of half precision
-        "Pillow": PIL.__version__,  # which decodes and resizes
         "vision prompts": vision_digest(groups),
         "precision": [precision.name, precision.device_type],
         "input": {key: str(inputs[key]) for key in ("SIZE", "INTERPOLATION", "PIXEL_MEAN", "PIXEL_STD")},
         "transform": str(transform),
+        "weights": checksum(backbone.model.visual.state_dict()),  # every bit: fingerprints are of half precision
+        "Pillow": PIL.__version__,  # which decodes and resizes
     }
 
 
